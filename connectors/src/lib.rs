@@ -1,0 +1,11 @@
+//! The edges of Landfall.
+//!
+//! The contracts stand here at the root; each folder is one implementation; `conformance` is the suite that all of them
+//! pass, fakes included.
+
+pub mod checkpoints;
+pub mod deadletter;
+pub mod failure;
+pub mod sink;
+pub mod source;
+pub mod wake;

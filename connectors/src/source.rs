@@ -1,0 +1,179 @@
+//! The contract of a source: it hands out changes in order, with the positions behind them.
+//!
+//! A source runs on a thread of its own and blocks as it likes. It owns no durability: it hands out a batch, the capture
+//! loop makes it durable in the queue, and only then does [`Source::durable`] tell the source (promise 1). After a
+//! restart it is opened with the position table and history that the queue kept, and must go on without gap or repeat
+//! from there. It never starts from "now" over a lost position (promise 6): it reports [`Condition::Halted`].
+
+use crate::failure::Failure;
+use crate::wake::{Wake, Woken};
+use landfall_schemas::event::{ChangeBatch, Op};
+use landfall_schemas::hash::RowHash;
+use landfall_schemas::mapping::{KeySpec, Select};
+use landfall_schemas::offset::Sequence;
+use landfall_schemas::position::PositionTable;
+use landfall_schemas::stream::{StreamId, StreamName};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a source is told of one of its streams.
+#[derive(Clone, Debug)]
+pub struct SourceStream {
+    /// Its number in this source's queue.
+    pub id: StreamId,
+    /// Its name.
+    pub name: StreamName,
+    /// Which part of the source it is.
+    pub select: Select,
+    /// How its keys are found.
+    pub key: KeySpec,
+}
+
+/// What a source is opened with.
+#[derive(Clone)]
+pub struct SourceStart {
+    /// Its streams.
+    pub streams: Vec<SourceStream>,
+    /// Captured until: what the queue kept.
+    pub positions: PositionTable,
+    /// What the queue still holds, for rolling file indexes forward.
+    pub history: Arc<dyn History>,
+    /// A directory of this source's own inside the state directory, for file indexes. Exists, mode 0700.
+    pub state_dir: PathBuf,
+    /// The bell that ends its waits.
+    pub wake: Wake,
+}
+
+impl std::fmt::Debug for SourceStart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SourceStart")
+            .field("streams", &self.streams)
+            .field("state_dir", &self.state_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An event as the queue recorded it, without its payload.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded<'a> {
+    /// Its number.
+    pub sequence: Sequence,
+    /// Its stream.
+    pub stream: StreamId,
+    /// What it did.
+    pub op: Op,
+    /// Whether it was marked as part of the first revision.
+    pub snapshot: bool,
+    /// Encoded key.
+    pub key: &'a [u8],
+    /// Row hash, where one was given.
+    pub row_hash: Option<RowHash>,
+}
+
+/// What the queue remembers of a source's events.
+pub trait History: Send + Sync {
+    /// First sequence still held.
+    fn earliest(&self) -> Sequence;
+    /// One past the last durable sequence.
+    fn end(&self) -> Sequence;
+    /// Visits every held event from `from` on, in order. `from` below [`History::earliest`] is a `Halt` failure.
+    fn visit(&self, from: Sequence, visit: &mut dyn FnMut(Recorded<'_>)) -> Result<(), Failure>;
+}
+
+/// Whether there is more at hand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// The batch holds something, or there is more: call again at once.
+    More,
+    /// Everything that stood in the source when this pass began has been handed out, and nothing is waiting or held.
+    CaughtUp,
+    /// Handed out what can be; some stream is waiting, held or halted (see [`Source::conditions`]).
+    Blocked,
+}
+
+/// What a stream is doing, as its source sees it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Condition {
+    /// Handing out the first revision: records so far, and bytes read of bytes there.
+    Copying {
+        /// Records handed out.
+        records: u64,
+        /// Bytes read so far.
+        bytes: u64,
+        /// Bytes in all, as far as known.
+        total: u64,
+    },
+    /// Following changes.
+    Following,
+    /// Cannot read on yet, will go on by itself: not ready.
+    Waiting {
+        /// Stable name of the reason, e.g. `unparsable`, `missing`, `unreadable`.
+        code: &'static str,
+        /// What, where (file and byte offset), and what to do.
+        detail: String,
+    },
+    /// The deletion guard holds a revision (promise 12): accept or refuse it by its hash.
+    Held {
+        /// Hash of the held revision in hex: the name under which it is accepted or refused.
+        revision: String,
+        /// Records that would be deleted.
+        deletes: u64,
+        /// Records there were.
+        of: u64,
+        /// An operator refused this revision; another one is awaited.
+        refused: bool,
+    },
+    /// Needs an operator: position lost, shrunk without explanation, index lost, …
+    Halted(Failure),
+}
+
+/// An operator's word on a held revision or a halted stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Decision {
+    /// Which stream.
+    pub stream: StreamId,
+    /// The held revision's hash, or the code of the halted state.
+    pub subject: String,
+    /// Accept (go on, deletions included) or refuse.
+    pub accept: bool,
+}
+
+/// A source of changes.
+pub trait Source: Send {
+    /// Fills `batch` with the next changes; never blocks for longer than one read. The batch is handed in empty.
+    ///
+    /// Sequences are given in hand-out order, so a source may count them: the first change of the first batch after open
+    /// has the sequence `history.end()`.
+    fn next(&mut self, batch: &mut ChangeBatch) -> Result<Step, Failure>;
+
+    /// Blocks until something may have changed, at most for the source's own scan interval.
+    fn wait(&mut self) -> Woken;
+
+    /// All changes with a sequence below `until` are durable in the queue. Called between calls of `next`.
+    fn durable(&mut self, until: Sequence) -> Result<(), Failure>;
+
+    /// Trimming must not pass this sequence: what a persisted view (file index) has not taken in yet. `None`: no such view.
+    fn needs_from(&self) -> Option<Sequence>;
+
+    /// What each stream is doing.
+    fn conditions(&self) -> Vec<(StreamId, Condition)>;
+
+    /// Takes an operator's decision; `false` when nothing by that name is held here.
+    fn decide(&mut self, decision: &Decision) -> bool;
+}
+
+/// How often sources scan by themselves, and how long they let things settle.
+#[derive(Clone, Copy, Debug)]
+pub struct Cadence {
+    /// Full scan without any hint: the truth behind promise 11.
+    pub rescan: Duration,
+    /// Poll interval where watching is impossible.
+    pub poll: Duration,
+}
+
+impl Default for Cadence {
+    fn default() -> Self {
+        Self { rescan: Duration::from_secs(30), poll: Duration::from_millis(500) }
+    }
+}

@@ -1,0 +1,4 @@
+//! The verbs of Landfall.
+
+pub mod queue;
+pub mod transform;

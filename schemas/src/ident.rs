@@ -1,0 +1,60 @@
+//! PostgreSQL identifiers, checked once.
+//!
+//! Keeps S1 of the security list: an identifier that reaches SQL is never empty, holds no NUL, fits 63 bytes, and is
+//! always quoted.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A checked identifier.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Ident(Arc<str>);
+
+impl Ident {
+    /// PostgreSQL cuts longer names silently; we refuse them.
+    pub const MAX_BYTES: usize = 63;
+
+    /// Checks `name`.
+    pub fn new(name: &str) -> Result<Self, InvalidIdent> {
+        if name.is_empty() {
+            return Err(InvalidIdent::Empty);
+        }
+        if name.len() > Self::MAX_BYTES {
+            return Err(InvalidIdent::TooLong);
+        }
+        if name.contains('\0') {
+            return Err(InvalidIdent::Nul);
+        }
+        Ok(Self(Arc::from(name)))
+    }
+
+    /// As written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Quoted for SQL.
+    pub fn quoted(&self) -> String {
+        format!("\"{}\"", self.0.replace('"', "\"\""))
+    }
+}
+
+impl fmt::Display for Ident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Why a name cannot be an identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidIdent {
+    /// Nothing there.
+    #[error("a name may not be empty")]
+    Empty,
+    /// Over 63 bytes.
+    #[error("PostgreSQL names have at most 63 bytes")]
+    TooLong,
+    /// Holds U+0000.
+    #[error("a name may not hold U+0000")]
+    Nul,
+}

@@ -1,0 +1,16 @@
+//! The nouns of Landfall.
+//!
+//! What a change, a key, an offset, a mapping, a table and a row *are*; nothing here opens a file or a socket.
+
+pub mod event;
+pub mod hash;
+pub mod ident;
+pub mod key;
+pub mod mapping;
+pub mod offset;
+pub mod pgtype;
+pub mod position;
+pub mod rejection;
+pub mod row;
+pub mod stream;
+pub mod table;

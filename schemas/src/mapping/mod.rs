@@ -1,0 +1,90 @@
+//! The mapping of a stream, validated: what the program may rely on.
+//!
+//! The shape a user writes, with its spans and spellings, is the pipeline's `config`; turning one into the other reports
+//! all problems at once. Children, computed columns and evolution find their room here.
+
+pub mod path;
+
+use crate::ident::Ident;
+use crate::pgtype::PgType;
+use crate::stream::{PartitionCount, SourceName, StreamName};
+use crate::table::TableShape;
+pub use path::FieldPath;
+
+/// One stream, one table.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StreamMapping {
+    /// Its name.
+    pub name: StreamName,
+    /// The source it comes from.
+    pub source: SourceName,
+    /// Which part of the source.
+    pub select: Select,
+    /// How a record is told from another.
+    pub key: KeySpec,
+    /// How many partitions.
+    pub partitions: PartitionCount,
+    /// Where it lands.
+    pub table: TableShape,
+    /// Columns in the order of `ColumnRole::Mapped`; empty for a landing table.
+    pub columns: Vec<ColumnMapping>,
+    /// What to do with a record that cannot be mapped.
+    pub on_error: OnError,
+}
+
+/// Which part of a source a stream is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Select {
+    /// All of it.
+    Whole,
+    /// The array or map at this JSON pointer (unescaped reference tokens).
+    Pointer(Vec<String>),
+}
+
+/// How a record's key is found and stored.
+#[derive(Clone, PartialEq, Debug)]
+pub struct KeySpec {
+    /// Where it is.
+    pub from: KeyFrom,
+    /// Its column.
+    pub column: Ident,
+    /// Untyped (`None`): the tagged encoding as text. Typed: values of another type are parked.
+    pub ty: Option<PgType>,
+}
+
+/// Where a key is found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KeyFrom {
+    /// A field of the record.
+    Field(FieldPath),
+    /// The property name (map-shaped documents) or the file's path without extension (directories).
+    Name,
+    /// The file's stem alone (directories).
+    Stem,
+    /// File generation and byte offset (lines without a key of their own).
+    Position,
+}
+
+/// One mapped column.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ColumnMapping {
+    /// Column name.
+    pub name: Ident,
+    /// Where its value is.
+    pub from: FieldPath,
+    /// Its type.
+    pub ty: PgType,
+    /// Missing and null are parked (and the column is `NOT NULL`).
+    pub required: bool,
+    /// Raw JSON text used when the field is missing. It has been checked to fit `ty`.
+    pub default: Option<Box<str>>,
+}
+
+/// What happens to a record that cannot be mapped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnError {
+    /// Dead letter; the stream goes on.
+    Park,
+    /// The stream halts in a named state.
+    Halt,
+}

@@ -1,0 +1,62 @@
+//! The shape of a target table: what DDL creates, what transform encodes, what the sink writes. One list, one order.
+
+use crate::ident::Ident;
+use crate::pgtype::PgType;
+
+/// A table of ours. Column order is the order of fields in an encoded row: keys first, `_lf_version` last.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TableShape {
+    /// Schema.
+    pub schema: Ident,
+    /// Name.
+    pub name: Ident,
+    /// Columns in row order.
+    pub columns: Vec<TableColumn>,
+    /// How many of the first columns are the primary key (one for a root table).
+    pub key_columns: usize,
+    /// Plain secondary indexes, each a list of column numbers; built after a bulk load.
+    pub indexes: Vec<Vec<usize>>,
+}
+
+/// One column.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TableColumn {
+    /// Name.
+    pub name: Ident,
+    /// Type. Text keys are created `COLLATE "C"`.
+    pub ty: PgType,
+    /// `NOT NULL`.
+    pub not_null: bool,
+    /// What it holds.
+    pub role: ColumnRole,
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ColumnRole {
+    /// The record's key (tagged text, or typed).
+    Key,
+    /// The value of the n-th column of the mapping.
+    Mapped(usize),
+    /// The whole record (landing).
+    Doc,
+    /// What no column took.
+    Rest,
+    /// `_lf_version`.
+    Version,
+}
+
+impl TableShape {
+    /// Name of the version column.
+    pub const VERSION: &'static str = "_lf_version";
+
+    /// `"schema"."name"`.
+    pub fn qualified(&self) -> String {
+        format!("{}.{}", self.schema.quoted(), self.name.quoted())
+    }
+
+    /// The key columns.
+    pub fn key(&self) -> &[TableColumn] {
+        &self.columns[..self.key_columns]
+    }
+}
