@@ -15,3 +15,4 @@ pub mod rejection;
 pub mod row;
 pub mod stream;
 pub mod table;
+pub mod value;
