@@ -5,6 +5,7 @@
 pub mod event;
 pub mod hash;
 pub mod ident;
+pub mod json;
 pub mod key;
 pub mod mapping;
 pub mod offset;
@@ -14,3 +15,4 @@ pub mod rejection;
 pub mod row;
 pub mod stream;
 pub mod table;
+pub mod value;
