@@ -1,0 +1,5 @@
+//! Sources that are files: read under a confined root, watched by hints, trusted only by content.
+
+pub mod pattern;
+pub mod root;
+pub mod watch;
