@@ -22,7 +22,7 @@ mod string;
 mod token;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use decimal::Decimal;
 pub use field::field;

@@ -14,7 +14,17 @@ impl<'a> RawString<'a> {
         Self { raw, escaped }
     }
 
-    /// From a whole raw value, quotes included. `None` if it is not a string.
+    /// From a whole raw value, quotes included, checked: `Malformed` if it is not exactly one JSON string.
+    pub fn parse(value: &'a [u8]) -> Result<Self, RejectCode> {
+        match super::token::string_end(value, 1) {
+            Ok((end, escaped)) if value.first() == Some(&b'"') && end + 1 == value.len() => {
+                Ok(Self { raw: &value[1..end], escaped })
+            }
+            _ => Err(RejectCode::Malformed),
+        }
+    }
+
+    /// From a whole raw value that was checked before, quotes included. `None` if it is not a string.
     pub fn of_value(value: &'a [u8]) -> Option<Self> {
         let raw = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
         Some(Self { raw, escaped: memchr::memchr(b'\\', raw).is_some() })
