@@ -6,6 +6,7 @@
 pub mod checkpoints;
 pub mod deadletter;
 pub mod failure;
+pub mod files;
 pub mod sink;
 pub mod source;
 pub mod wake;
