@@ -2,4 +2,5 @@
 
 pub mod pattern;
 pub mod root;
+pub mod split;
 pub mod watch;

@@ -24,6 +24,8 @@ enum Expect {
 enum Doing {
     /// Between pieces.
     Grammar,
+    /// Before a number or literal outside of records.
+    Bare,
     /// Inside a string outside of records; what comes behind it.
     String(Expect),
     /// Inside a record that starts at `pos`; this many of its bytes are followed.
@@ -32,13 +34,18 @@ enum Doing {
     TooLarge(Box<TooLarge>),
 }
 
-#[derive(Debug)]
 struct TooLarge {
     follower: Follower,
     at: u64,
     len: u64,
     head: Vec<u8>,
     hash: Xxh3,
+}
+
+impl std::fmt::Debug for TooLarge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TooLarge").field("at", &self.at).field("len", &self.len).finish_non_exhaustive()
+    }
 }
 
 /// A level on the way to a selected container, or that container itself.
@@ -162,6 +169,7 @@ impl Splitter {
         loop {
             let flow = match self.doing {
                 Doing::Grammar => self.grammar(sink)?,
+                Doing::Bare => self.bare()?,
                 Doing::String(then) => self.string(then)?,
                 Doing::Record(..) => self.record(sink)?,
                 Doing::TooLarge(_) => self.too_large(sink)?,
@@ -278,35 +286,38 @@ impl Splitter {
             };
             sink.container(stream, shape);
         }
-        self.plain_value(byte, node)
-    }
-
-    fn plain_value(&mut self, byte: u8, node: Option<usize>) -> Result<Flow, NotJson> {
-        let rest = &self.buffer[self.pos..self.filled];
-        let scan = match byte {
+        match byte {
             b'{' | b'[' => {
                 if let Some(node) = node {
                     self.path.push(Step { node, index: 0, stream: self.selection.stream(node) });
                 }
                 self.levels.push(u64::from(byte == b'{'));
                 self.step_to(if byte == b'{' { Expect::NameOrEnd } else { Expect::ValueOrEnd });
-                return Ok(Flow::Go);
             }
             b'"' => {
                 self.pos += 1;
                 self.doing = Doing::String(self.after_value());
-                return Ok(Flow::Go);
             }
-            b'-' | b'0'..=b'9' => pieces::number(rest, self.at_end),
-            b't' => pieces::literal(rest, b"true"),
-            b'f' => pieces::literal(rest, b"false"),
-            b'n' => pieces::literal(rest, b"null"),
-            _ => Scan::Bad(0, "not a value"),
+            _ => self.doing = Doing::Bare,
+        }
+        Ok(Flow::Go)
+    }
+
+    fn bare(&mut self) -> Result<Flow, NotJson> {
+        let rest = &self.buffer[self.pos..self.filled];
+        let scan = match rest.first() {
+            None => Scan::More(0),
+            Some(b'-' | b'0'..=b'9') => pieces::number(rest, self.at_end),
+            Some(b't') => pieces::literal(rest, b"true"),
+            Some(b'f') => pieces::literal(rest, b"false"),
+            Some(b'n') => pieces::literal(rest, b"null"),
+            Some(_) => Scan::Bad(0, "not a value"),
         };
         match scan {
             Scan::Done(len) => {
                 self.pos += len;
                 self.expect = self.after_value();
+                self.doing = Doing::Grammar;
                 Ok(Flow::Go)
             }
             Scan::More(_) => self.more_of_piece(),
