@@ -1,5 +1,7 @@
 //! Sources that are files: read under a confined root, watched by hints, trusted only by content.
 
+pub mod guard;
+pub mod index;
 pub mod pattern;
 pub mod root;
 pub mod split;
