@@ -1,5 +1,6 @@
 //! Sources that are files: read under a confined root, watched by hints, trusted only by content.
 
+pub mod document;
 pub mod guard;
 pub mod index;
 pub mod pattern;

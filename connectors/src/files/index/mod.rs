@@ -11,7 +11,7 @@ pub mod diff;
 pub mod ledger;
 pub mod store;
 #[cfg(test)]
-pub mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
