@@ -6,6 +6,8 @@
 pub mod checkpoints;
 pub mod deadletter;
 pub mod failure;
+pub mod postgres;
+pub mod retry;
 pub mod sink;
 pub mod source;
 pub mod wake;
