@@ -8,6 +8,7 @@ pub mod deadletter;
 pub mod failure;
 pub mod postgres;
 pub mod retry;
+pub mod files;
 pub mod sink;
 pub mod source;
 pub mod wake;

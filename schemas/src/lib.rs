@@ -6,6 +6,7 @@ pub mod ddl;
 pub mod event;
 pub mod hash;
 pub mod ident;
+pub mod json;
 pub mod key;
 pub mod mapping;
 pub mod offset;
