@@ -28,4 +28,4 @@ pub use pipeline::{Envelope, FilePattern, Pipeline, Reference, SourceKind, Sourc
 pub use secret::Secret;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
