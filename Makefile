@@ -54,7 +54,7 @@ bench: setup
 	$(WITH_MOLD) $(CARGO) bench --locked -p landfall-benches
 
 soak: setup
-	LANDFALL_SOAK=$(TIME) $(WITH_MOLD) $(CARGO) test --locked -p landfall-tests --test recovery -- --nocapture --test-threads=1 --ignored soak
+	LANDFALL_SOAK=$(TIME) $(WITH_MOLD) $(CARGO) test --locked -p landfall-tests --test recovery -- --nocapture --test-threads=1 soak
 
 clean:
 	rm -rf .run
