@@ -15,7 +15,6 @@ use crate::supervise::Supervisor;
 use crate::worker::{self, StreamProgress, StreamWorker, WriterPool};
 use landfall_connectors::checkpoints::OwnerNonce;
 use landfall_connectors::failure::{Failure, FailureClass};
-use landfall_connectors::files::directory::{DirectoryConfig, DirectorySource};
 use landfall_connectors::files::document::{DocumentConfig, DocumentSource};
 use landfall_connectors::files::lines::{LinesConfig, LinesFormat, LinesSource};
 use landfall_connectors::files::pattern::Pattern;
@@ -126,7 +125,7 @@ fn queue_dir(state: &Path, source: &SourceName) -> PathBuf {
 
 /// Opens the queue of a source: for running, or (under the state lock) for `status`.
 pub fn open_queue(pipeline: &Pipeline, source: &SourceName) -> Result<Arc<dyn Queue>, Failure> {
-    let options = QueueOptions { retention: pipeline.retention, ..QueueOptions::default() };
+    let options = QueueOptions::new(pipeline.retention);
     let queue = EmbeddedQueue::open(&queue_dir(&pipeline.state_dir, source), options, Arc::new(SystemClock))?;
     Ok(Arc::new(queue))
 }
@@ -176,11 +175,12 @@ fn open_source(spec: &SourceSpec, start: SourceStart) -> Result<Box<dyn Source>,
         Failure::new(FailureClass::Halt, "source_invalid", format!("source {}: {error}", spec.name))
     };
     Ok(match &spec.kind {
-        SourceKind::Document { path } => Box::new(DocumentSource::open(DocumentConfig { path: path.clone(), symlinks, cadence }, start)?),
-        SourceKind::Directory { path, glob } => {
-            let pattern = Pattern::new(glob).map_err(|error| invalid(&error))?;
-            Box::new(DirectorySource::open(DirectoryConfig { dir: path.clone(), pattern, symlinks, cadence }, start)?)
+        SourceKind::Document { path } => {
+            let root = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+            let file = PathBuf::from(path.file_name().ok_or_else(|| invalid(&"its path names no file"))?);
+            Box::new(DocumentSource::open(DocumentConfig { root, file, cadence, symlinks }, start)?)
         }
+        SourceKind::Directory { .. } => return Err(invalid(&"directories are not there yet")),
         SourceKind::Lines { files, envelope } => {
             let (dir, pattern) = Pattern::split(&files.pattern).map_err(|error| invalid(&error))?;
             let config = LinesConfig { dir: files.base.join(dir), pattern, symlinks, format: lines_format(envelope), cadence };

@@ -258,8 +258,8 @@ fn show(header: &FrameHeader, body: &[u8], from: Sequence, visit: &mut dyn FnMut
         let sequence = header.base.plus(number);
         if sequence >= from {
             let key = body.get(event.key.start as usize..event.key.end as usize)?;
-            let BodyEvent { op, snapshot, row_hash, .. } = event;
-            visit(Recorded { sequence, stream: header.stream, op, snapshot, key, row_hash });
+            let BodyEvent { op, snapshot, reject, row_hash, .. } = event;
+            visit(Recorded { sequence, stream: header.stream, op, snapshot, key, row_hash, reject });
         }
     }
     Some(())
