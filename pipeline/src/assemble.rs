@@ -176,7 +176,7 @@ fn open_source(spec: &SourceSpec, start: SourceStart) -> Result<Box<dyn Source>,
     };
     Ok(match &spec.kind {
         SourceKind::Document { path } => {
-            let root = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+            let root = path.parent().filter(|dir| !dir.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
             let file = PathBuf::from(path.file_name().ok_or_else(|| invalid(&"its path names no file"))?);
             Box::new(DocumentSource::open(DocumentConfig { root, file, cadence, symlinks }, start)?)
         }
