@@ -16,9 +16,11 @@ const SOON: Duration = Duration::from_secs(45);
 
 fn document_site(name: &str) -> (Site, DocumentStore) {
     let source = json!({ "kind": "json_document", "path": "store.json", "rescan": "1s" });
-    let site = Site::new(
-        Config::new(name).source("store", source).stream("users", "store", json!({ "select": "/users", "key": "id" })),
-    );
+    let site = Site::new(Config::new(name).source("store", source).stream(
+        "users",
+        "store",
+        json!({ "select": "/users", "key": "id" }),
+    ));
     let document = DocumentStore::create(&site.path("store.json"), &["users"], 50, Seed::new(1));
     site.apply_schema_with_audit();
     (site, document)

@@ -60,9 +60,11 @@ fn inserts_changes_and_deletes_of_all_three_kinds_arrive() {
 
 #[test]
 fn a_change_undone_between_a_crash_and_the_next_scan_does_not_stay() {
-    let site = Site::new(
-        Config::new("undone").document("store", "store.json").stream("users", "store", json!({ "select": "/users", "key": "id" })),
-    );
+    let site = Site::new(Config::new("undone").document("store", "store.json").stream(
+        "users",
+        "store",
+        json!({ "select": "/users", "key": "id" }),
+    ));
     let mut document = DocumentStore::create(&site.path("store.json"), &["users"], 50, Seed::new(5));
     site.apply_schema_with_audit();
     site.catch_up();
@@ -81,7 +83,8 @@ fn a_change_undone_between_a_crash_and_the_next_scan_does_not_stay() {
 
 #[test]
 fn a_small_change_is_visible_within_moments() {
-    let site = Site::new(Config::new("prompt").lines("log", "log.ndjson").stream("events", "log", json!({ "key": "id" })));
+    let site =
+        Site::new(Config::new("prompt").lines("log", "log.ndjson").stream("events", "log", json!({ "key": "id" })));
     std::fs::write(site.path("log.ndjson"), "{\"id\":0}\n").unwrap();
     site.apply_schema();
     let service = site.run();

@@ -84,7 +84,11 @@ const FINE_LINES: &[&str] = &[
 
 #[test]
 fn every_kind_of_broken_line_is_parked_and_the_rest_goes_on() {
-    let site = Site::new(Config::new("broken_lines").lines("log", "log.ndjson").stream("items", "log", json!({ "key": "id" })));
+    let site = Site::new(Config::new("broken_lines").lines("log", "log.ndjson").stream(
+        "items",
+        "log",
+        json!({ "key": "id" }),
+    ));
     let mut bytes = Vec::new();
     let broken = broken_lines();
     for (number, line) in broken.iter().enumerate() {
@@ -101,7 +105,11 @@ fn every_kind_of_broken_line_is_parked_and_the_rest_goes_on() {
     site.expect_witness("broken lines");
     let mut database = site.database();
     assert_eq!(database.count("select count(*) from landfall.dead_letters"), broken.len() as i64);
-    assert_eq!(database.count("select count(*) from items where key in ('n:5', 's:5')"), 2, "5 and \"5\" are two records");
+    assert_eq!(
+        database.count("select count(*) from items where key in ('n:5', 's:5')"),
+        2,
+        "5 and \"5\" are two records"
+    );
     let peak = service.peak_kib();
     assert!(peak.is_some_and(|peak| peak < MEMORY_KIB), "peak memory {peak:?} KiB");
     assert!(service.is_running());
@@ -111,7 +119,8 @@ fn every_kind_of_broken_line_is_parked_and_the_rest_goes_on() {
 
 #[test]
 fn a_line_of_a_gibibyte_is_parked_in_bounded_memory() {
-    let site = Site::new(Config::new("huge_line").lines("log", "log.ndjson").stream("items", "log", json!({ "key": "id" })));
+    let site =
+        Site::new(Config::new("huge_line").lines("log", "log.ndjson").stream("items", "log", json!({ "key": "id" })));
     let path = site.path("log.ndjson");
     let mut file = OpenOptions::new().create(true).append(false).write(true).truncate(true).open(&path).unwrap();
     file.write_all(b"{\"id\":1}\n{\"id\":2,\"a\":\"").unwrap();
@@ -124,8 +133,14 @@ fn a_line_of_a_gibibyte_is_parked_in_bounded_memory() {
     site.expect_soon_equal("the huge line is parked");
     let mut database = site.database();
     assert_eq!(database.value("select string_agg(key, ',' order by key) from items").as_deref(), Some("n:1,n:3"));
-    assert_eq!(database.value("select code || '@' || place_at from landfall.dead_letters").as_deref(), Some("too_large@9"));
-    assert!(database.count("select max(length(payload)) from landfall.dead_letters") < 1 << 20, "its head, not all of it");
+    assert_eq!(
+        database.value("select code || '@' || place_at from landfall.dead_letters").as_deref(),
+        Some("too_large@9")
+    );
+    assert!(
+        database.count("select max(length(payload)) from landfall.dead_letters") < 1 << 20,
+        "its head, not all of it"
+    );
     let peak = service.peak_kib();
     assert!(peak.is_some_and(|peak| peak < MEMORY_KIB), "peak memory {peak:?} KiB");
     service.terminate();
@@ -134,7 +149,8 @@ fn a_line_of_a_gibibyte_is_parked_in_bounded_memory() {
 
 #[test]
 fn a_gibibyte_without_any_newline_is_not_a_line_and_takes_no_memory() {
-    let site = Site::new(Config::new("no_newline").lines("log", "log.ndjson").stream("items", "log", json!({ "key": "id" })));
+    let site =
+        Site::new(Config::new("no_newline").lines("log", "log.ndjson").stream("items", "log", json!({ "key": "id" })));
     let mut file = std::fs::File::create(site.path("log.ndjson")).unwrap();
     file.write_all(b"{\"id\":1}\n{\"id\":2").unwrap();
     file.set_len(1 << 30).unwrap();
@@ -153,7 +169,11 @@ fn a_gibibyte_without_any_newline_is_not_a_line_and_takes_no_memory() {
 
 #[test]
 fn damaged_records_of_a_document_are_parked_one_by_one() {
-    let site = Site::new(Config::new("broken_records").document("store", "store.json").stream("items", "store", json!({ "key": "id" })));
+    let site = Site::new(Config::new("broken_records").document("store", "store.json").stream(
+        "items",
+        "store",
+        json!({ "key": "id" }),
+    ));
     let records = [
         r#"{"id":1,"a":1}"#,
         r#"{"id":2,"a":1,"a":2}"#,
@@ -176,7 +196,8 @@ fn damaged_records_of_a_document_are_parked_one_by_one() {
 #[test]
 fn a_document_of_brackets_a_million_deep_waits_without_a_crash() {
     let source = json!({ "kind": "json_document", "path": "store.json", "rescan": "1s" });
-    let site = Site::new(Config::new("brackets").source("store", source).stream("items", "store", json!({ "key": "id" })));
+    let site =
+        Site::new(Config::new("brackets").source("store", source).stream("items", "store", json!({ "key": "id" })));
     let deep = format!("[{{\"id\":1,\"a\":{}{}}}]", "[".repeat(1_000_000), "]".repeat(1_000_000));
     std::fs::write(site.path("store.json"), deep).unwrap();
     site.apply_schema();
@@ -185,7 +206,10 @@ fn a_document_of_brackets_a_million_deep_waits_without_a_crash() {
     let mut database = site.database();
     landfall_tests::wait::wait_until(Duration::from_secs(60), "the depth is told", || {
         database.count("select count(*) from landfall.dead_letters where code = 'too_deep'") == 1
-            || site.status().and_then(|status| status.stream("items")).is_some_and(|stream| stream.state().contains("wait"))
+            || site
+                .status()
+                .and_then(|status| status.stream("items"))
+                .is_some_and(|stream| stream.state().contains("wait"))
     });
     assert!(service.is_running(), "{}", service.stderr());
     std::fs::write(site.path("store.json"), r#"[{"id":1,"a":2},{"id":2}]"#).unwrap();

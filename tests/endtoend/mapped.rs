@@ -75,7 +75,8 @@ fn values_that_do_not_fit_are_parked_and_the_rest_lands() {
     site.apply_schema();
     site.catch_up();
     let mut database = site.database();
-    let kept = database.rows("select price::text, extract(epoch from at)::text, small::text, extra::text from items order by price");
+    let kept = database
+        .rows("select price::text, extract(epoch from at)::text, small::text, extra::text from items order by price");
     assert_eq!(kept.len(), 2);
     assert_eq!(kept[1][0].as_deref(), Some("12345678901234567890.000100"), "every digit");
     assert_eq!(kept[1][1].as_deref(), Some("1709243999.123456"));

@@ -11,7 +11,11 @@ use std::path::Path;
 use std::time::Duration;
 
 fn site(name: &str) -> (Site, DocumentStore) {
-    let site = Site::new(Config::new(name).document("store", "store.json").stream("users", "store", json!({ "select": "/users", "key": "id" })));
+    let site = Site::new(Config::new(name).document("store", "store.json").stream(
+        "users",
+        "store",
+        json!({ "select": "/users", "key": "id" }),
+    ));
     let document = DocumentStore::create(&site.path("store.json"), &["users"], 50, Seed::new(1));
     site.apply_schema_with_audit();
     (site, document)

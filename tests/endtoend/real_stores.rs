@@ -30,16 +30,20 @@ fn six_arrays_of_one_document_land_in_six_tables() {
     });
     let site = land(config);
     let mut database = site.database();
-    for (name, records) in [("posts", 100), ("comments", 500), ("albums", 100), ("photos", 5_000), ("users", 10), ("todos", 200)] {
+    for (name, records) in
+        [("posts", 100), ("comments", 500), ("albums", 100), ("photos", 5_000), ("users", 10), ("todos", 200)]
+    {
         assert_eq!(database.count(&format!("select count(*) from {name}")), records, "{name}");
     }
 }
 
 #[test]
 fn a_map_of_objects_lands_under_its_property_names() {
-    let config = Config::new("mime_db")
-        .document("store", &data("stores/mime-db/revisions/0020.json"))
-        .stream("mime", "store", json!({}));
+    let config = Config::new("mime_db").document("store", &data("stores/mime-db/revisions/0020.json")).stream(
+        "mime",
+        "store",
+        json!({}),
+    );
     let site = land(config);
     let kind = site.database().value("select doc->>'source' from mime where key = 's:application/json'");
     assert_eq!(kind.as_deref(), Some("iana"));
@@ -47,9 +51,11 @@ fn a_map_of_objects_lands_under_its_property_names() {
 
 #[test]
 fn an_array_of_objects_lands_under_its_natural_key() {
-    let config = Config::new("countries")
-        .document("store", &data("stores/countries/revisions/0016.json"))
-        .stream("countries", "store", json!({ "key": "cca3" }));
+    let config = Config::new("countries").document("store", &data("stores/countries/revisions/0016.json")).stream(
+        "countries",
+        "store",
+        json!({ "key": "cca3" }),
+    );
     let site = land(config);
     assert_eq!(site.database().count("select count(*) from countries"), 250);
 }
@@ -92,7 +98,11 @@ fn a_folder_and_every_commit_that_changed_it_end_equal() {
     let site = Site::new(
         Config::new("caniuse")
             .directory("features", "features-json", "*.json")
-            .entry("sources", "features", json!({ "kind": "json_directory", "path": "features-json", "glob": "*.json", "rescan": "2s" }))
+            .entry(
+                "sources",
+                "features",
+                json!({ "kind": "json_directory", "path": "features-json", "glob": "*.json", "rescan": "2s" }),
+            )
             .stream("features", "features", json!({})),
     );
     let folder = site.path("features-json");

@@ -82,7 +82,11 @@ fn mime_types_written_in_pieces_end_equal() {
 #[test]
 fn every_whole_revision_of_the_countries_is_reached_in_turn() {
     let source = json!({ "kind": "json_document", "path": "store.json", "rescan": "1s" });
-    let site = Site::new(Config::new("countries_in_turn").source("store", source).stream("records", "store", json!({ "key": "cca2" })));
+    let site = Site::new(Config::new("countries_in_turn").source("store", source).stream(
+        "records",
+        "store",
+        json!({ "key": "cca2" }),
+    ));
     site.apply_schema_with_audit();
     let service = site.run();
     let mut seed = Seed::new(1);

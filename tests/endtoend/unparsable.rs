@@ -12,9 +12,11 @@ use std::time::Duration;
 #[test]
 fn a_half_written_document_waits_with_its_byte_offset_and_heals() {
     let source = json!({ "kind": "json_document", "path": "store.json", "rescan": "1s" });
-    let site = Site::new(
-        Config::new("half").source("store", source).stream("users", "store", json!({ "select": "/users", "key": "id" })),
-    );
+    let site = Site::new(Config::new("half").source("store", source).stream(
+        "users",
+        "store",
+        json!({ "select": "/users", "key": "id" }),
+    ));
     let mut document = DocumentStore::create(&site.path("store.json"), &["users"], 50, Seed::new(1));
     site.apply_schema_with_audit();
     let service = site.run();
@@ -29,7 +31,11 @@ fn a_half_written_document_waits_with_its_byte_offset_and_heals() {
     assert!(waiting.text().contains(&cut.to_string()), "the byte offset {cut} is shown: {waiting:?}");
     let mut database = site.database();
     assert_eq!(database.count("select count(*) from users"), 50);
-    assert_eq!(database.count("select count(*) from landfall.dead_letters"), 0, "an unparsable document is never parked");
+    assert_eq!(
+        database.count("select count(*) from landfall.dead_letters"),
+        0,
+        "an unparsable document is never parked"
+    );
     std::fs::write(site.path("store.json"), whole).unwrap();
     site.expect_soon_equal("the document is whole");
     site.expect_witness("the document is whole");
@@ -40,7 +46,8 @@ fn a_half_written_document_waits_with_its_byte_offset_and_heals() {
 #[test]
 fn a_document_broken_from_the_start_is_waited_for() {
     let source = json!({ "kind": "json_document", "path": "store.json", "rescan": "1s" });
-    let site = Site::new(Config::new("broken_start").source("store", source).stream("all", "store", json!({ "key": "id" })));
+    let site =
+        Site::new(Config::new("broken_start").source("store", source).stream("all", "store", json!({ "key": "id" })));
     std::fs::write(site.path("store.json"), b"[{\"id\":1},{\"id\":2,\"name\":\"caf\xe9\"}]").unwrap();
     site.apply_schema();
     let service = site.run();

@@ -80,10 +80,11 @@ impl Database {
 
     /// Runs statements and returns the rows of them all; an SQL error is returned.
     pub fn try_rows(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>, tokio_postgres::Error> {
-        let answer = self.runtime.block_on(async {
-            tokio::time::timeout(STATEMENT_PATIENCE, self.client.simple_query(sql)).await
-        });
-        let messages = answer.unwrap_or_else(|_| panic!("a statement took longer than {STATEMENT_PATIENCE:?}: {sql}"))?;
+        let answer = self
+            .runtime
+            .block_on(async { tokio::time::timeout(STATEMENT_PATIENCE, self.client.simple_query(sql)).await });
+        let messages =
+            answer.unwrap_or_else(|_| panic!("a statement took longer than {STATEMENT_PATIENCE:?}: {sql}"))?;
         Ok(messages
             .into_iter()
             .filter_map(|message| match message {

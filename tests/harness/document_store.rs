@@ -18,8 +18,7 @@ pub struct DocumentStore {
 impl DocumentStore {
     /// A store at `path` with these collections, `records` in each; written at once.
     pub fn create(path: &Path, collections: &[&str], records: u64, seed: Seed) -> Self {
-        let mut store =
-            Self { path: path.to_path_buf(), collections: BTreeMap::new(), next_key: 0, seed };
+        let mut store = Self { path: path.to_path_buf(), collections: BTreeMap::new(), next_key: 0, seed };
         for name in collections {
             store.collections.insert((*name).to_owned(), BTreeMap::new());
             for _ in 0..records {

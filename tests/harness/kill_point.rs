@@ -43,7 +43,8 @@ pub const ON_THE_WAY: &[&str] = &[
 ];
 
 /// Points of the queue's recovery: reached at start when the log's tail was torn.
-pub const IN_RECOVERY: &[&str] = &["queue::recovery_before_cut", "queue::recovery_after_cut", "queue::recovery_rewrite"];
+pub const IN_RECOVERY: &[&str] =
+    &["queue::recovery_before_cut", "queue::recovery_after_cut", "queue::recovery_rewrite"];
 
 /// Points of a segment's life: reached when a segment is full and when an applied one is dropped.
 pub const OF_SEGMENTS: &[&str] = &[

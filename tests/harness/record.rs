@@ -34,7 +34,12 @@ pub fn record(key: &str, seed: &mut Seed) -> String {
     let extra = if seed.one_in(3) { format!(r#","extra":{}"#, seed.pick(ODD_VALUES)) } else { String::new() };
     let tags = seed.below(4);
     let list: Vec<String> = (0..tags).map(|tag| format!(r#""tag {tag}""#)).collect();
-    format!(r#"{{"id":{key},"stamp":{stamp},"amount":{}.{:02},"odd":{odd},"tags":[{}]{extra}}}"#, stamp % 10_000, stamp % 100, list.join(","))
+    format!(
+        r#"{{"id":{key},"stamp":{stamp},"amount":{}.{:02},"odd":{odd},"tags":[{}]{extra}}}"#,
+        stamp % 10_000,
+        stamp % 100,
+        list.join(",")
+    )
 }
 
 #[cfg(test)]

@@ -16,17 +16,17 @@ use std::path::{Path, PathBuf};
 
 /// The arena.
 #[derive(Debug)]
-pub struct Arena {
+pub(crate) struct Arena {
     /// The site.
-    pub site: Site,
+    pub(crate) site: Site,
     /// How the oracle reaches the target, whatever way the product goes.
-    pub direct: Login,
+    pub(crate) direct: Login,
     seed: Seed,
 }
 
 impl Arena {
     /// A new site with its stores, on a database of its own. Retention is so small that segments come and go.
-    pub fn new(name: &str, login: Login, seed: u64) -> Self {
+    pub(crate) fn new(name: &str, login: Login, seed: u64) -> Self {
         let config = Config::new(name)
             .source("store", json!({ "kind": "json_document", "path": "store.json", "rescan": "1s" }))
             .source("log", json!({ "kind": "json_lines", "path": "log/events.ndjson", "rescan": "1s" }))
@@ -46,35 +46,39 @@ impl Arena {
     }
 
     /// Fills the stores, creates tables and audit.
-    pub fn fill(&mut self) -> (DocumentStore, LinesStore, DirectoryStore) {
+    pub(crate) fn fill(&mut self) -> (DocumentStore, LinesStore, DirectoryStore) {
         let site = &self.site;
         let document = DocumentStore::create(&site.path("store.json"), &["users", "orders"], 60, self.seed.fork());
-        let lines =
-            LinesStore::create(&site.path("log/events.ndjson"), &site.path("events.ledger"), (300, 80), self.seed.fork());
+        let lines = LinesStore::create(
+            &site.path("log/events.ndjson"),
+            &site.path("events.ledger"),
+            (300, 80),
+            self.seed.fork(),
+        );
         let files = DirectoryStore::create(&site.path("files"), 60, self.seed.fork());
         site.apply_schema_with_audit();
         (document, lines, files)
     }
 
     /// Fills the stores and starts writing to them.
-    pub fn start(&mut self) -> Writers {
+    pub(crate) fn start(&mut self) -> Writers {
         let (document, lines, files) = self.fill();
         Writers::start(document, lines, files, self.seed.fork())
     }
 
     /// A generator of the arena's own.
-    pub fn seed(&mut self) -> Seed {
+    pub(crate) fn seed(&mut self) -> Seed {
         self.seed.fork()
     }
 
     /// The service, with segments so small that they roll within a round.
-    pub fn service(&self) -> Launch {
+    pub(crate) fn service(&self) -> Launch {
         self.site.command(&["run"]).env("LANDFALL_SEGMENT_BYTES", "65536")
     }
 
     /// Catches up while the writers hold still, then asks the oracle everything.
     #[track_caller]
-    pub fn check(&self, writers: &Writers, moment: &str) {
+    pub(crate) fn check(&self, writers: &Writers, moment: &str) {
         let still = writers.hold_still();
         self.check_still(moment);
         drop(still);
@@ -82,21 +86,21 @@ impl Arena {
 
     /// Catches up and asks the oracle everything.
     #[track_caller]
-    pub fn check_still(&self, moment: &str) {
+    pub(crate) fn check_still(&self, moment: &str) {
         self.site.catch_up();
         self.judge(moment);
     }
 
     /// Asks the oracle everything.
     #[track_caller]
-    pub fn judge(&self, moment: &str) {
+    pub(crate) fn judge(&self, moment: &str) {
         let oracle = self.site.oracle(&self.direct);
         oracle.equal().expect(moment);
         oracle.witness().expect(moment);
     }
 
     /// Writes a torn frame behind the end of each queue's newest segment, as a power cut in a write would leave it.
-    pub fn tear_tails(&mut self) {
+    pub(crate) fn tear_tails(&mut self) {
         for segment in newest_segments(&self.site.path("state")) {
             let mut garbage = vec![0; self.seed.range(1, 300) as usize];
             for byte in &mut garbage {

@@ -45,7 +45,11 @@ fn a_full_disk_under_the_queue_presses_back_and_loses_nothing() {
     let before = service.stderr().len();
     wait_until(Duration::from_secs(90), "the disk is full and said so", || {
         lines.append_records(2_000);
-        let said = format!("{}{}", arena.site.status().map(|status| status.json().to_string()).unwrap_or_default(), &service.stderr()[before..]);
+        let said = format!(
+            "{}{}",
+            arena.site.status().map(|status| status.json().to_string()).unwrap_or_default(),
+            &service.stderr()[before..]
+        );
         assert!(service.is_running(), "{}", service.stderr());
         ["full", "no room", "no space"].iter().any(|word| said.to_lowercase().contains(word))
     });
@@ -83,7 +87,11 @@ fn a_queue_at_its_cap_presses_back_and_goes_on() {
     let before = service.stderr().len();
     wait_until(Duration::from_secs(90), "the cap is reached and said so", || {
         lines.append_records(2_000);
-        let said = format!("{}{}", arena.site.status().map(|status| status.json().to_string()).unwrap_or_default(), &service.stderr()[before..]);
+        let said = format!(
+            "{}{}",
+            arena.site.status().map(|status| status.json().to_string()).unwrap_or_default(),
+            &service.stderr()[before..]
+        );
         ["full", "cap", "max_bytes"].iter().any(|word| said.to_lowercase().contains(word))
     });
     let size = size_of(&arena.site.path("state"));
@@ -98,5 +106,15 @@ fn a_queue_at_its_cap_presses_back_and_goes_on() {
 
 fn size_of(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| if entry.path().is_dir() { size_of(&entry.path()) } else { entry.metadata().map_or(0, |meta| meta.len()) }).sum()
+    entries
+        .map(
+            |entry| {
+                if entry.path().is_dir() {
+                    size_of(&entry.path())
+                } else {
+                    entry.metadata().map_or(0, |meta| meta.len())
+                }
+            },
+        )
+        .sum()
 }

@@ -17,18 +17,18 @@ const POINT_PATIENCE: Duration = Duration::from_secs(8);
 
 /// What the rounds did.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub(crate) struct Tally {
     /// Rounds ended by a kill from outside.
-    pub random: u64,
+    pub(crate) random: u64,
     /// How often each point killed.
-    pub fired: BTreeMap<&'static str, u64>,
+    pub(crate) fired: BTreeMap<&'static str, u64>,
     /// How often each point was waited for in vain.
-    pub missed: BTreeMap<&'static str, u64>,
+    pub(crate) missed: BTreeMap<&'static str, u64>,
 }
 
 impl Tally {
     /// Rounds that died at a named point.
-    pub fn named(&self) -> u64 {
+    pub(crate) fn named(&self) -> u64 {
         self.fired.values().sum()
     }
 }
@@ -61,7 +61,7 @@ fn all_points() -> Vec<&'static str> {
 }
 
 /// Runs rounds; `after` each one looks on.
-pub fn run(arena: &mut Arena, rounds: u64, mut after: impl FnMut(&mut Arena, u64)) -> Tally {
+pub(crate) fn run(arena: &mut Arena, rounds: u64, mut after: impl FnMut(&mut Arena, u64)) -> Tally {
     let mut seed = arena.seed();
     let mut tally = Tally::default();
     let points = all_points();
@@ -120,6 +120,6 @@ fn expect_alive(service: &mut Landfall) {
 }
 
 /// Progress for whoever runs this with `--nocapture`.
-pub fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }

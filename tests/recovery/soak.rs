@@ -28,7 +28,12 @@ fn soak_for_as_long_as_asked() {
         arena.site.reach(arena.direct.through(proxy.port()));
         let mut choice = arena.seed();
         let tally = run(&mut arena, 60, |arena, round| {
-            proxy.once(*choice.pick(&[Fault::CutAfterCommit, Fault::CutBeforeCommit, Fault::CutInCommit, Fault::CutInCopy]));
+            proxy.once(*choice.pick(&[
+                Fault::CutAfterCommit,
+                Fault::CutBeforeCommit,
+                Fault::CutInCommit,
+                Fault::CutInCopy,
+            ]));
             if choice.one_in(15) {
                 server.stop_immediate();
                 let away = if choice.one_in(6) { 60_000 } else { choice.range(10, 3_000) };
@@ -42,7 +47,12 @@ fn soak_for_as_long_as_asked() {
         });
         proxy.heal();
         arena.check(&writers, &format!("soak with seed {seed}"));
-        say(&format!("seed {seed} holds: {} named kills, {} others, {:?} in all", tally.named(), tally.random, started.elapsed()));
+        say(&format!(
+            "seed {seed} holds: {} named kills, {} others, {:?} in all",
+            tally.named(),
+            tally.random,
+            started.elapsed()
+        ));
     }
 }
 

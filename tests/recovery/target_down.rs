@@ -45,7 +45,10 @@ fn down(outage: Duration) {
     wait_until(Duration::from_secs(30), "it commits again by itself", || {
         database.count("select sum(next_offset)::bigint from landfall.checkpoints") > before
     });
-    crate::kill_rounds::say(&format!("{appended} lines while down for {outage:?}; resumed after {:?}", resumed.elapsed()));
+    crate::kill_rounds::say(&format!(
+        "{appended} lines while down for {outage:?}; resumed after {:?}",
+        resumed.elapsed()
+    ));
     let verdict = arena.site.soon_equal(Duration::from_secs(120));
     verdict.expect("after the outage");
     arena.judge("after the outage");

@@ -37,7 +37,11 @@ fn postgres_restarted_again_and_again() {
     wait_until(RESUMES, "the first rows are there", || applied(&arena) > 100);
     let mut seed = arena.seed();
     for round in 0..4 {
-        if round % 2 == 0 { server.stop_immediate() } else { server.stop_fast() }
+        if round % 2 == 0 {
+            server.stop_immediate()
+        } else {
+            server.stop_fast()
+        }
         std::thread::sleep(Duration::from_millis(seed.range(50, 800)));
         server.resume();
         resumes(&arena, &mut service, "a restart of PostgreSQL");
@@ -75,13 +79,15 @@ fn connections_cut_around_commit_and_inside_copy() {
     arena.site.reach(arena.direct.through(proxy.port()));
     let mut service = arena.service().start();
     wait_until(RESUMES, "the first rows are there", || applied(&arena) > 100);
-    let faults = [Fault::CutAfterCommit, Fault::CutBeforeCommit, Fault::CutInCommit, Fault::CutAfterCommit, Fault::CutInCopy];
+    let faults =
+        [Fault::CutAfterCommit, Fault::CutBeforeCommit, Fault::CutInCommit, Fault::CutAfterCommit, Fault::CutInCopy];
     for round in 0..15 {
         let fault = faults[round % faults.len()];
         let fired = proxy.fired().len();
         proxy.once(fault);
         // Small batches may go without COPY: a fault that has no occasion is taken back, and counted below.
-        let occasion = landfall_tests::wait::wait_for(Duration::from_secs(10), || (proxy.fired().len() > fired).then_some(()));
+        let occasion =
+            landfall_tests::wait::wait_for(Duration::from_secs(10), || (proxy.fired().len() > fired).then_some(()));
         if occasion.is_none() {
             proxy.heal();
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// The writers. They stop when dropped.
 #[derive(Debug)]
-pub struct Writers {
+pub(crate) struct Writers {
     gate: Arc<RwLock<()>>,
     stop: Arc<AtomicBool>,
     edits: Arc<AtomicU64>,
@@ -20,7 +20,7 @@ pub struct Writers {
 
 impl Writers {
     /// Starts a thread per store.
-    pub fn start(
+    pub(crate) fn start(
         mut document: DocumentStore,
         mut lines: LinesStore,
         mut files: DirectoryStore,
@@ -52,12 +52,12 @@ impl Writers {
     }
 
     /// All stores are whole and stay as they are while the guard lives.
-    pub fn hold_still(&self) -> RwLockWriteGuard<'_, ()> {
+    pub(crate) fn hold_still(&self) -> RwLockWriteGuard<'_, ()> {
         self.gate.write().expect("no writer panics")
     }
 
     /// Edits made so far.
-    pub fn edits(&self) -> u64 {
+    pub(crate) fn edits(&self) -> u64 {
         self.edits.load(Ordering::SeqCst)
     }
 }

@@ -1,1 +1,6 @@
-//! placeholder
+//! Rules that run: what the house asks of every file, so that nobody has to remember it.
+
+mod files;
+mod layers;
+mod sources;
+mod words;

@@ -35,8 +35,7 @@ impl FaultProxy {
     pub fn start(upstream: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
         let port = listener.local_addr().expect("a bound listener has an address").port();
-        let shared =
-            Arc::new(Shared { upstream, plan: Mutex::new(Plan::default()), open: Mutex::new(Vec::new()) });
+        let shared = Arc::new(Shared { upstream, plan: Mutex::new(Plan::default()), open: Mutex::new(Vec::new()) });
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {

@@ -72,3 +72,6 @@ impl Verdict {
         assert!(self.holds, "{moment}: {}", serde_json::to_string_pretty(&self.report).unwrap_or_default());
     }
 }
+
+#[cfg(test)]
+mod tests;
