@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// A service and what must outlive it.
+#[expect(missing_debug_implementations, reason = "parts hold connections and threads, not values")]
 pub struct Assembled {
     /// The service.
     pub service: Arc<Service>,

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 const RATE_SPAN: Duration = Duration::from_secs(1);
 
 /// Looks at a service.
+#[expect(missing_debug_implementations, reason = "parts hold connections and threads, not values")]
 pub struct Overview {
     service: Arc<Service>,
     pipeline: String,
