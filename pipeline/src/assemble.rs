@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// A service and what must outlive it.
+#[expect(missing_debug_implementations, reason = "parts hold connections and threads, not values")]
 pub struct Assembled {
     /// The service.
     pub service: Arc<Service>,
@@ -176,7 +177,7 @@ fn open_source(spec: &SourceSpec, start: SourceStart) -> Result<Box<dyn Source>,
     };
     Ok(match &spec.kind {
         SourceKind::Document { path } => {
-            let root = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+            let root = path.parent().filter(|dir| !dir.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
             let file = PathBuf::from(path.file_name().ok_or_else(|| invalid(&"its path names no file"))?);
             Box::new(DocumentSource::open(DocumentConfig { root, file, cadence, symlinks }, start)?)
         }

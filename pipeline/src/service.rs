@@ -27,6 +27,7 @@ const BLOCKED_GRACE: Duration = Duration::from_secs(5);
 const TRIM_EVERY: Duration = Duration::from_secs(2);
 
 /// One source, running.
+#[expect(missing_debug_implementations, reason = "parts hold connections and threads, not values")]
 pub struct RunningSource {
     /// Its name.
     pub name: SourceName,
@@ -39,6 +40,7 @@ pub struct RunningSource {
 }
 
 /// One stream, running.
+#[expect(missing_debug_implementations, reason = "parts hold connections and threads, not values")]
 pub struct RunningStream {
     /// Its mapping.
     pub mapping: Arc<StreamMapping>,
@@ -51,6 +53,7 @@ pub struct RunningStream {
 }
 
 /// Everything that runs.
+#[expect(missing_debug_implementations, reason = "parts hold connections and threads, not values")]
 pub struct Service {
     /// Sources.
     pub sources: Vec<RunningSource>,

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// All that a stream's worker needs.
+#[expect(missing_debug_implementations, reason = "parts hold connections and threads, not values")]
 pub struct StreamWorker<T: Sink> {
     /// Sink and checkpoints.
     pub target: Arc<T>,
