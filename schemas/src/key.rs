@@ -50,6 +50,12 @@ impl RecordKey {
         KeyHash::of(&self.0)
     }
 
+    /// Takes an encoding made before, as an index or a queue kept it.
+    pub fn set_encoded(&mut self, encoded: &[u8]) {
+        self.0.clear();
+        self.0.extend_from_slice(encoded);
+    }
+
     /// Makes the key of a place: for `key: position` and for what has no readable key.
     pub fn place(&mut self, generation: &str, at: u64) {
         self.0.clear();

@@ -105,13 +105,13 @@ impl<'a> Decimal<'a> {
             && self.digits().eq(other.digits())
     }
 
-    /// Its value, if it is an integer of at most 18 digits.
-    pub fn small_integer(&self) -> Option<i64> {
-        if self.low < 0 || self.magnitude() > 18 {
+    /// Its value, if it is an integer of at most 38 digits.
+    pub fn integer(&self) -> Option<i128> {
+        if self.low < 0 || self.magnitude() > 38 {
             return None;
         }
-        let mut value = self.digits().fold(0_i64, |sum, digit| sum * 10 + i64::from(digit - b'0'));
-        value *= 10_i64.pow(self.low as u32);
+        let digits = self.digits().fold(0_i128, |sum, digit| sum * 10 + i128::from(digit - b'0'));
+        let value = digits * 10_i128.pow(self.low as u32);
         Some(if self.negative { -value } else { value })
     }
 

@@ -20,6 +20,8 @@ pub fn pointer_at(bytes: &[u8], at: usize) -> String {
     let mut pointer = String::new();
     for place in finder.places.iter().take(MAX_TOKENS) {
         match place {
+            // An array whose first element has not begun.
+            Place::Element(usize::MAX) => {}
             Place::Element(n) => pointer.push_str(&format!("/{n}")),
             Place::Member(name) => {
                 pointer.push('/');

@@ -1,0 +1,113 @@
+//! Capture: from a source into its queue, never waiting for the target.
+//!
+//! Two threads per source: the *reader* asks the source for changes, the *appender* makes them durable, so that reading
+//! and syncing overlap. Three batches circulate between them, which bounds memory. Keeps promise 1: the source hears of a
+//! position only after the append that covers it returned. A full queue stops the reader; nothing is dropped (promise 5).
+
+mod appender;
+mod reader;
+
+use crate::queue::{FullReason, Queue};
+use crate::supervise::Supervisor;
+use landfall_connectors::failure::Failure;
+use landfall_connectors::source::{Condition, Decision, Source};
+use landfall_connectors::wake::Wake;
+use landfall_schemas::event::ChangeBatch;
+use landfall_schemas::offset::Sequence;
+use landfall_schemas::stream::StreamId;
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Batches in circulation: one being filled, one waiting, one being synced.
+const BATCHES: usize = 3;
+
+/// What capture says about itself.
+#[derive(Clone, Debug, Default)]
+pub struct CaptureReport {
+    /// What each stream is doing.
+    pub conditions: Vec<(StreamId, Condition)>,
+    /// The queue takes nothing, and why.
+    pub full: Option<FullReason>,
+    /// Passes in which everything was handed out and made durable.
+    pub caught_up_passes: u64,
+    /// The last pass ended with something waiting, held or halted.
+    pub blocked: bool,
+    /// Everything handed out so far is durable up to here.
+    pub durable: Sequence,
+}
+
+/// A running capture as the rest of the service sees it.
+#[derive(Clone, Debug)]
+pub struct CaptureHandle {
+    report: Arc<Mutex<CaptureReport>>,
+    decisions: Sender<Decision>,
+    wake: Wake,
+}
+
+impl CaptureHandle {
+    /// What it says now.
+    pub fn report(&self) -> CaptureReport {
+        self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Hands over an operator's decision; the source takes it before its next read.
+    pub fn decide(&self, decision: Decision) {
+        // A closed channel means capture has ended; decisions are kept in PostgreSQL and sent again at start.
+        let _ = self.decisions.send(decision);
+        self.wake.ring();
+    }
+
+    /// Ends it: reading stops, what was read is made durable.
+    pub fn stop(&self) {
+        self.wake.stop();
+    }
+}
+
+/// What both threads share.
+pub(crate) struct Shared {
+    queue: Arc<dyn Queue>,
+    report: Arc<Mutex<CaptureReport>>,
+    wake: Wake,
+}
+
+impl Shared {
+    fn update(&self, change: impl FnOnce(&mut CaptureReport)) {
+        change(&mut self.report.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Starts capture of one source.
+pub fn start(supervisor: &Supervisor, source: Box<dyn Source>, queue: Arc<dyn Queue>, wake: Wake) -> CaptureHandle {
+    let report = Arc::new(Mutex::new(CaptureReport::default()));
+    let (decisions, decided) = channel();
+    let (full, filled) = sync_channel::<ChangeBatch>(BATCHES);
+    let (empty, emptied) = sync_channel::<ChangeBatch>(BATCHES);
+    for _ in 0..BATCHES {
+        // The channel holds as many as circulate.
+        let _ = empty.send(ChangeBatch::default());
+    }
+    let shared = |report: &Arc<Mutex<CaptureReport>>| Shared { queue: Arc::clone(&queue), report: Arc::clone(report), wake: wake.clone() };
+    let reader = reader::Reader { shared: shared(&report), source, full, emptied, decided };
+    let appender = appender::Appender { shared: shared(&report) };
+    supervisor.thread("capture reader", move || reader.run());
+    supervisor.thread("capture appender", move || appender.run(&filled, &empty));
+    CaptureHandle { report, decisions, wake }
+}
+
+/// A failure of a channel between the two threads: the other one has ended and said why itself.
+fn partner_gone<T, E>(result: Result<T, E>) -> Option<T> {
+    result.ok()
+}
+
+/// What a thread returns when its partner is gone.
+fn ended() -> Result<(), Failure> {
+    Ok(())
+}
+
+/// Drains decisions into the source.
+fn take_decisions(decided: &Receiver<Decision>, source: &mut dyn Source) {
+    while let Ok(decision) = decided.try_recv() {
+        let known = source.decide(&decision);
+        tracing::info!(accept = decision.accept, known, "decision taken");
+    }
+}

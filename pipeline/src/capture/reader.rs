@@ -1,0 +1,124 @@
+//! The reader thread: asks the source for changes and waits when there are none.
+
+use super::{BATCHES, Shared, ended, partner_gone, take_decisions};
+use landfall_connectors::failure::{Failure, FailureClass};
+use landfall_connectors::source::{Decision, Source, Step};
+use landfall_connectors::wake::Woken;
+use landfall_schemas::event::ChangeBatch;
+use landfall_schemas::offset::Sequence;
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Duration;
+
+/// Pause after a read that failed for a passing reason.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// The pin under which a source's file indexes hold back trimming.
+const INDEX_PIN: &str = "file-index";
+
+pub(super) struct Reader {
+    pub(super) shared: Shared,
+    pub(super) source: Box<dyn Source>,
+    pub(super) full: SyncSender<ChangeBatch>,
+    pub(super) emptied: Receiver<ChangeBatch>,
+    pub(super) decided: Receiver<Decision>,
+}
+
+impl Reader {
+    pub(super) fn run(mut self) -> Result<(), Failure> {
+        let mut known = self.shared.queue.sequences().end;
+        self.acknowledge(known)?;
+        loop {
+            if self.shared.wake.is_stopping() {
+                return self.finish(known);
+            }
+            take_decisions(&self.decided, &mut *self.source);
+            let Some(mut batch) = partner_gone(self.emptied.recv()) else { return ended() };
+            let step = match self.source.next(&mut batch) {
+                Ok(step) => step,
+                Err(failure) if failure.class == FailureClass::Transient => {
+                    tracing::warn!(code = failure.code, "{}", failure.detail);
+                    batch.clear();
+                    self.give_back(batch);
+                    self.publish(Step::Blocked);
+                    if self.shared.wake.wait(RETRY) == Woken::Stopping {
+                        return self.finish(known);
+                    }
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            };
+            if batch.is_empty() {
+                self.give_back(batch);
+            } else if partner_gone(self.full.send(batch)).is_none() {
+                return ended();
+            }
+            if step == Step::More {
+                known = self.heard(known)?;
+                continue;
+            }
+            let Some(durable) = self.drained() else { return ended() };
+            self.acknowledge(durable)?;
+            known = durable;
+            self.publish(step);
+            if self.source.wait() == Woken::Stopping {
+                return self.finish(known);
+            }
+        }
+    }
+
+    /// Tells the source what has become durable meanwhile.
+    fn heard(&mut self, known: Sequence) -> Result<Sequence, Failure> {
+        let durable = self.shared.report.lock().unwrap_or_else(std::sync::PoisonError::into_inner).durable;
+        if durable <= known {
+            return Ok(known);
+        }
+        self.acknowledge(durable)?;
+        let conditions = self.source.conditions();
+        self.shared.update(|report| report.conditions = conditions);
+        Ok(durable)
+    }
+
+    fn acknowledge(&mut self, durable: Sequence) -> Result<(), Failure> {
+        self.source.durable(durable)?;
+        self.shared.queue.pin(INDEX_PIN, self.source.needs_from());
+        Ok(())
+    }
+
+    fn publish(&self, step: Step) {
+        let conditions = self.source.conditions();
+        self.shared.update(|report| {
+            report.conditions = conditions;
+            report.blocked = step == Step::Blocked;
+            if step == Step::CaughtUp {
+                report.caught_up_passes += 1;
+            }
+        });
+    }
+
+    /// Puts an unused batch back into circulation: collecting all of them is how `drained` knows that nothing is in flight.
+    fn give_back(&mut self, batch: ChangeBatch) {
+        // An empty batch is appended as nothing; sending it round keeps one path.
+        let _ = self.full.send(batch);
+    }
+
+    /// Waits until every batch has come back empty, then lends them out again. `None`: the appender has ended.
+    fn drained(&mut self) -> Option<Sequence> {
+        let mut home = Vec::with_capacity(BATCHES);
+        while home.len() < BATCHES {
+            home.push(self.emptied.recv().ok()?);
+        }
+        let durable = self.shared.queue.sequences().end;
+        for batch in home {
+            self.full.send(batch).ok()?;
+        }
+        Some(durable)
+    }
+
+    /// Stopping: what was handed out becomes durable and the source hears of it, so that it can write its index.
+    fn finish(mut self, known: Sequence) -> Result<(), Failure> {
+        match self.drained() {
+            Some(durable) if durable >= known => self.acknowledge(durable),
+            _ => ended(),
+        }
+    }
+}

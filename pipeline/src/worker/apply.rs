@@ -1,0 +1,152 @@
+//! Committing one prepared batch, whatever it takes: retry, settle, shrink, park, or give the lane back.
+//!
+//! Keeps promise 9: after a commit whose answer was lost nothing is repeated before the checkpoint has been read on a new
+//! connection. The reaction to each class of failure is `supervise::reaction`'s.
+
+use super::prepare::Prepared;
+use super::progress::{StreamProgress, StreamState};
+use super::writers::WriterPool;
+use crate::queue::Queue;
+use crate::supervise::reaction::{Reaction, reaction};
+use landfall_connectors::checkpoints::{Checkpoints, Counts, OwnerNonce, Phase};
+use landfall_connectors::failure::Failure;
+use landfall_connectors::retry::Pace;
+use landfall_connectors::sink::{Applied, ApplyFailure, Sink, Writer};
+use landfall_schemas::mapping::StreamMapping;
+use landfall_schemas::offset::{Generation, OffsetRange};
+use landfall_schemas::stream::{PartitionId, StreamId};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio_util::sync::CancellationToken;
+
+/// What became of a batch.
+pub(super) enum Outcome {
+    /// Committed; rows were parked that had not been expected to be.
+    Committed { parked_more: bool },
+    /// Prepare it again, smaller.
+    Shrink,
+    /// The checkpoint is not where it was: be admitted anew.
+    Readmit,
+    /// The stream halts.
+    Halt(Failure),
+    /// The service stops before the target came back.
+    Stopped,
+}
+
+/// What all lanes of a stream share for committing.
+pub(super) struct Applier<T: Sink> {
+    pub(super) target: Arc<T>,
+    pub(super) writers: Arc<WriterPool<T::Writer>>,
+    pub(super) mapping: Arc<StreamMapping>,
+    pub(super) stream: StreamId,
+    pub(super) queue: Arc<dyn Queue>,
+    pub(super) owner: OwnerNonce,
+    pub(super) generation: Generation,
+    pub(super) progress: Arc<StreamProgress>,
+    pub(super) stop: CancellationToken,
+}
+
+impl<T: Sink + Checkpoints + 'static> Applier<T> {
+    pub(super) async fn apply(&self, prepared: &mut Prepared, phase: Phase) -> Outcome {
+        let mut backoff = Pace::new();
+        let mut parked_more = false;
+        loop {
+            let attempt = {
+                let mut writer = self.writers.borrow().await;
+                writer.get().apply(&self.mapping, (self.owner, phase), &prepared.batch).await
+            };
+            let failure = match attempt {
+                Ok(applied) => {
+                    self.committed(prepared, phase, &applied);
+                    return Outcome::Committed { parked_more };
+                }
+                Err(ApplyFailure::Refused(rows)) => {
+                    tracing::warn!(stream = %self.mapping.name, rows = rows.len(), "rows refused by the target are parked");
+                    prepared.park_refused(&rows, self.generation);
+                    parked_more = true;
+                    continue;
+                }
+                Err(ApplyFailure::Failed(failure)) => failure,
+            };
+            tracing::warn!(stream = %self.mapping.name, code = failure.code, "{}", failure.detail);
+            self.progress.state(StreamState::Waiting(phase, failure.clone()));
+            match reaction(failure.class) {
+                Reaction::Retry => {
+                    if self.pause(&mut backoff).await {
+                        return Outcome::Stopped;
+                    }
+                }
+                Reaction::Settle => match self.settle(prepared).await {
+                    Some(Settled::Applied(applied)) => {
+                        self.committed(prepared, phase, &applied);
+                        return Outcome::Committed { parked_more };
+                    }
+                    Some(Settled::NotApplied) => {}
+                    Some(Settled::Elsewhere) => return Outcome::Readmit,
+                    None => return Outcome::Stopped,
+                },
+                Reaction::Shrink => return Outcome::Shrink,
+                Reaction::Readmit => return Outcome::Readmit,
+                Reaction::HaltStream | Reaction::StopProcess => return Outcome::Halt(failure),
+            }
+        }
+    }
+
+    /// Waits before the next try; `true` when the service stops meanwhile.
+    async fn pause(&self, backoff: &mut Pace) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(backoff.next_wait()) => false,
+            () = self.stop.cancelled() => true,
+        }
+    }
+
+    /// Reads the checkpoints until they can be read, and compares. `None`: the service stops.
+    async fn settle(&self, prepared: &Prepared) -> Option<Settled> {
+        let mut backoff = Pace::new();
+        loop {
+            match self.target.read(&self.mapping.name, true).await {
+                Ok(checkpoints) => {
+                    let stands = |at: fn(OffsetRange) -> landfall_schemas::offset::Offset| {
+                        prepared.batch.advances.iter().all(|advance| {
+                            checkpoints.iter().any(|known| known.partition == advance.partition && known.next == at(advance.range))
+                        })
+                    };
+                    return Some(if stands(|range| range.until) {
+                        let advances = prepared.batch.advances.iter().map(|advance| (advance.partition, advance.range)).collect();
+                        Settled::Applied(Applied { advances })
+                    } else if stands(|range| range.from) {
+                        Settled::NotApplied
+                    } else {
+                        Settled::Elsewhere
+                    });
+                }
+                Err(failure) => {
+                    tracing::warn!(stream = %self.mapping.name, code = failure.code, "settling: {}", failure.detail);
+                    if self.pause(&mut backoff).await {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    fn committed(&self, prepared: &Prepared, phase: Phase, applied: &Applied) {
+        self.queue.applied(self.stream, applied);
+        let steps: Vec<(PartitionId, OffsetRange, Counts)> =
+            prepared.batch.advances.iter().map(|advance| (advance.partition, advance.range, advance.counts)).collect();
+        let lag = prepared.newest_ms.map(|appended| unix_ms().saturating_sub(appended));
+        self.progress.committed(phase, &steps, lag);
+    }
+}
+
+/// What the checkpoints say about a commit whose answer was lost.
+enum Settled {
+    Applied(Applied),
+    NotApplied,
+    Elsewhere,
+}
+
+/// For labels only (promise 19).
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

@@ -1,0 +1,16 @@
+//! Applying: from the queue into the target, one stream at a time, several partitions side by side.
+//!
+//! A *stream worker* is admitted as owner, then runs *lanes*: each owns some partitions, reads exactly `[from, until)` of
+//! each, prepares a batch (parse, map, encode, last write wins) and commits it with its checkpoints. The next batch is
+//! prepared while PostgreSQL works on the present one. Keeps promises 2–4, 8, 9, 13 together with the sink.
+
+mod apply;
+mod lane;
+mod prepare;
+mod progress;
+mod stream;
+mod writers;
+
+pub use progress::{StreamProgress, StreamProgressView, StreamState};
+pub use stream::{StreamWorker, run};
+pub use writers::WriterPool;

@@ -1,0 +1,296 @@
+//! From events to a batch the sink can commit: exactly `[from, until)` of each partition, each key at most once.
+//!
+//! Last write wins inside a batch; what it overtakes counts as superseded. Every record is mapped, overtaken or not, so
+//! that what is parked depends on the events alone and never on how they fell into batches (promise 19). A key that is
+//! parked takes its later changes with it (promise 13).
+
+use crate::queue::{Cursor, ReadBatch, StoredEvent};
+use crate::transform::RowPlan;
+use hashbrown::HashTable;
+use landfall_connectors::checkpoints::Phase;
+use landfall_connectors::deadletter::{DeadLetter, ParkedOp};
+use landfall_connectors::failure::{Failure, FailureClass};
+use landfall_connectors::sink::{Advance, SinkBatch};
+use landfall_schemas::event::Op;
+use landfall_schemas::hash::KeyHash;
+use landfall_schemas::mapping::{OnError, StreamMapping};
+use landfall_schemas::offset::{Generation, OffsetRange};
+use landfall_schemas::rejection::{RejectCode, Rejection};
+use landfall_schemas::row::{Row, RowOp};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// Turns events into batches for one lane.
+pub(super) struct Preparer {
+    mapping: Arc<StreamMapping>,
+    plan: RowPlan,
+    generation: Generation,
+    parked: HashSet<KeyHash>,
+}
+
+/// A batch and what is needed to repeat or mend it.
+pub(super) struct Prepared {
+    pub(super) batch: SinkBatch,
+    /// The events it was made from: dead letters for refused rows take their payload here.
+    pub(super) events: ReadBatch,
+    /// Keys this batch parks.
+    pub(super) tainted: Vec<KeyHash>,
+    /// Where the next read begins.
+    pub(super) after: Cursor,
+    /// The read was cut by its limit: there is more.
+    pub(super) more: bool,
+    /// In bulk: the next event is not for the bare heap.
+    pub(super) ends_bulk: bool,
+    /// Append time of the newest event, Unix ms.
+    pub(super) newest_ms: Option<u64>,
+}
+
+impl Prepared {
+    pub(super) fn is_empty(&self) -> bool {
+        self.batch.advances.is_empty()
+    }
+
+    /// The event a row came from.
+    fn event(&self, row: &Row) -> Option<&StoredEvent> {
+        self.events.events.iter().find(|event| event.partition == row.partition && event.offset == row.offset)
+    }
+
+    /// Takes refused rows out of the batch and parks them in their place.
+    pub(super) fn park_refused(&mut self, refused: &[(usize, String)], generation: Generation) {
+        let mut letters = Vec::with_capacity(refused.len());
+        for (index, sqlstate) in refused {
+            let row = &self.batch.rows.rows[*index];
+            let Some(event) = self.event(row) else { continue };
+            let reason = Rejection::new(RejectCode::Refused, "", "a row that PostgreSQL accepts", sqlstate);
+            let mut letter = dead_letter(&self.events, event, generation, reason);
+            letter.sqlstate = Some(sqlstate.clone());
+            self.tainted.push(KeyHash::of(&letter.key));
+            letters.push(letter);
+        }
+        let gone: HashSet<usize> = refused.iter().map(|(index, _)| *index).collect();
+        let mut index = 0;
+        self.batch.rows.rows.retain(|_| {
+            index += 1;
+            !gone.contains(&(index - 1))
+        });
+        for letter in &letters {
+            if let Some(advance) = self.batch.advances.iter_mut().find(|advance| advance.partition == letter.partition) {
+                advance.counts.applied -= 1;
+                advance.counts.dead_lettered += 1;
+            }
+        }
+        self.batch.dead.extend(letters);
+    }
+}
+
+impl Preparer {
+    pub(super) fn new(mapping: Arc<StreamMapping>, generation: Generation, parked: HashSet<KeyHash>) -> Self {
+        let plan = RowPlan::new(&mapping);
+        Self { mapping, plan, generation, parked }
+    }
+
+    /// Forgets the keys that a batch parked which is not going to be committed as it is.
+    pub(super) fn forget(&mut self, tainted: &[KeyHash]) {
+        for key in tainted {
+            self.parked.remove(key);
+        }
+    }
+
+    /// Remembers keys parked since the batch was prepared.
+    pub(super) fn remember(&mut self, tainted: &[KeyHash]) {
+        self.parked.extend(tainted);
+    }
+
+    /// Prepares what was read at `cursor`. In bulk it stops before the first event that is not for the bare heap.
+    pub(super) fn prepare(&mut self, cursor: &Cursor, events: ReadBatch, phase: Phase) -> Result<Prepared, Failure> {
+        let mut prepared = Prepared {
+            batch: SinkBatch::default(),
+            events,
+            tainted: Vec::new(),
+            after: cursor.clone(),
+            more: false,
+            ends_bulk: false,
+            newest_ms: None,
+        };
+        let events = std::mem::take(&mut prepared.events);
+        let mut latest = Latest::default();
+        let taken = match phase {
+            Phase::Live => events.events.len(),
+            Phase::Bulk => events.events.iter().position(|event| !for_bare_heap(event)).unwrap_or(events.events.len()),
+        };
+        prepared.ends_bulk = taken < events.events.len();
+        for event in &events.events[..taken] {
+            self.one(&events, event, &mut prepared, &mut latest)?;
+        }
+        prepared.newest_ms = events.events[..taken].last().map(|event| event.appended_ms);
+        prepared.events = events;
+        prepared.events.events.truncate(taken);
+        prepared.after.advance(&prepared.events);
+        latest.finish(&mut prepared.batch);
+        Ok(prepared)
+    }
+
+    fn one(
+        &mut self,
+        events: &ReadBatch,
+        event: &StoredEvent,
+        prepared: &mut Prepared,
+        latest: &mut Latest,
+    ) -> Result<(), Failure> {
+        let key = events.bytes(event, &event.key);
+        let step = step_of(&mut prepared.batch.advances, event);
+        let hash = match event.op {
+            Op::SnapshotEnd => None,
+            _ => Some(KeyHash::of(key)),
+        };
+        if let Some(hash) = hash
+            && event.op != Op::Retract
+            && self.parked.contains(&hash)
+        {
+            prepared.batch.advances[step].counts.dead_lettered += 1;
+            let reason = Rejection::new(RejectCode::Behind, "", "its turn", "an earlier dead letter of the key");
+            prepared.batch.dead.push(dead_letter(events, event, self.generation, reason));
+            return Ok(());
+        }
+        let written = match event.op {
+            Op::SnapshotEnd => None,
+            Op::Retract => {
+                prepared.batch.retracted.push(key.to_vec());
+                None
+            }
+            Op::Reject => {
+                let code = event.reject.unwrap_or(RejectCode::Malformed);
+                Some(Err(Rejection::new(code, "", "a record", code.name())))
+            }
+            Op::Upsert | Op::Delete => Some(self.row(events, event, &mut prepared.batch)),
+        };
+        match (written, hash) {
+            (Some(Ok(row)), Some(hash)) => {
+                let overtaken = latest.put(&mut prepared.batch.rows.rows, hash, row);
+                let counts = &mut prepared.batch.advances[step].counts;
+                counts.applied += u64::from(!overtaken);
+                counts.superseded += u64::from(overtaken);
+            }
+            (Some(Err(reason)), Some(hash)) => self.park(events, event, (hash, reason), prepared)?,
+            _ => prepared.batch.advances[step].counts.superseded += 1,
+        }
+        Ok(())
+    }
+
+    fn row(&mut self, events: &ReadBatch, event: &StoredEvent, batch: &mut SinkBatch) -> Result<Row, Rejection> {
+        let key = events.bytes(event, &event.key);
+        let version = self.generation.version(event.sequence);
+        let start = batch.rows.buffer.len();
+        let op = if event.op == Op::Delete {
+            self.plan.delete(key, version, &mut batch.rows.buffer)?;
+            RowOp::Delete
+        } else {
+            self.plan.upsert(key, events.bytes(event, &event.payload), version, &mut batch.rows.buffer)?;
+            RowOp::Upsert
+        };
+        let fields = start..batch.rows.buffer.len();
+        Ok(Row { op, fields, version, partition: event.partition, offset: event.offset })
+    }
+
+    fn park(
+        &mut self,
+        events: &ReadBatch,
+        event: &StoredEvent,
+        why: (KeyHash, Rejection),
+        prepared: &mut Prepared,
+    ) -> Result<(), Failure> {
+        let (hash, reason) = why;
+        let place = String::from_utf8_lossy(events.bytes(event, &event.place));
+        if self.mapping.on_error == OnError::Halt {
+            let detail = format!(
+                "a record at byte {} of {place} cannot be mapped ({reason}) and the stream says on_error: halt; mend the record or \
+                 the mapping, or set on_error: park",
+                event.at
+            );
+            return Err(Failure::new(FailureClass::Halt, "record_refused", detail));
+        }
+        let step = step_of(&mut prepared.batch.advances, event);
+        prepared.batch.advances[step].counts.dead_lettered += 1;
+        if reason.code.blocks_key() && self.parked.insert(hash) {
+            prepared.tainted.push(hash);
+        }
+        prepared.batch.dead.push(dead_letter(events, event, self.generation, reason));
+        Ok(())
+    }
+}
+
+/// Whether an event may be copied into a heap without key: a first sight of its key, or nothing to write at all.
+fn for_bare_heap(event: &StoredEvent) -> bool {
+    match event.op {
+        Op::Upsert => event.snapshot,
+        Op::Reject | Op::Retract => true,
+        Op::Delete | Op::SnapshotEnd => false,
+    }
+}
+
+/// The step of the event's partition, grown to cover the event.
+fn step_of(advances: &mut Vec<Advance>, event: &StoredEvent) -> usize {
+    let until = event.offset.plus(1);
+    if let Some(at) = advances.iter().position(|advance| advance.partition == event.partition) {
+        advances[at].range.until = until;
+        return at;
+    }
+    let range = OffsetRange { from: event.offset, until };
+    advances.push(Advance { partition: event.partition, range, counts: Default::default() });
+    advances.len() - 1
+}
+
+fn dead_letter(events: &ReadBatch, event: &StoredEvent, generation: Generation, reason: Rejection) -> DeadLetter {
+    DeadLetter {
+        partition: event.partition,
+        offset: event.offset,
+        version: generation.version(event.sequence),
+        key: events.bytes(event, &event.key).to_vec(),
+        op: match event.op {
+            Op::Upsert => ParkedOp::Upsert,
+            Op::Delete => ParkedOp::Delete,
+            Op::Reject | Op::Retract | Op::SnapshotEnd => ParkedOp::Reject,
+        },
+        reason,
+        sqlstate: None,
+        place: String::from_utf8_lossy(events.bytes(event, &event.place)).into_owned(),
+        at: event.at,
+        payload: events.bytes(event, &event.payload).to_vec(),
+    }
+}
+
+/// The latest row of each key inside one batch.
+#[derive(Default)]
+struct Latest(HashTable<(KeyHash, u32)>);
+
+impl Latest {
+    /// Puts a row in; says whether it overtook an earlier one.
+    fn put(&mut self, rows: &mut Vec<Row>, hash: KeyHash, row: Row) -> bool {
+        let at = rows.len() as u32;
+        let found = self.0.entry(hash.0 as u64, |(known, _)| *known == hash, |(known, _)| known.0 as u64);
+        match found {
+            hashbrown::hash_table::Entry::Occupied(earlier) => {
+                rows[earlier.get().1 as usize] = row;
+                true
+            }
+            hashbrown::hash_table::Entry::Vacant(free) => {
+                free.insert((hash, at));
+                rows.push(row);
+                false
+            }
+        }
+    }
+
+    /// Sorts the rows by key: the same order on every connection, so that two never wait for each other.
+    fn finish(self, batch: &mut SinkBatch) {
+        let buffer = &batch.rows.buffer;
+        batch.rows.rows.sort_unstable_by(|a, b| key_field(buffer, a).cmp(key_field(buffer, b)));
+    }
+}
+
+/// The first field of a row without its length.
+fn key_field<'a>(buffer: &'a [u8], row: &Row) -> &'a [u8] {
+    let fields = &buffer[row.fields.clone()];
+    let length = fields.first_chunk::<4>().map_or(0, |length| i32::from_be_bytes(*length).max(0) as usize);
+    fields.get(4..4 + length).unwrap_or_default()
+}

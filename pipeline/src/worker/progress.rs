@@ -1,0 +1,88 @@
+//! What a stream's worker says about itself, for `status`, readiness and "caught up".
+
+use landfall_connectors::checkpoints::{Checkpoint, Counts, Phase};
+use landfall_connectors::failure::Failure;
+use landfall_schemas::offset::{Offset, OffsetRange};
+use landfall_schemas::stream::PartitionId;
+use std::sync::{Mutex, PoisonError};
+
+/// Where a stream's worker stands.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StreamState {
+    /// Not admitted yet; what it waits for, if anything is known.
+    Starting(Option<Failure>),
+    /// Applying.
+    Applying(Phase),
+    /// Applying, but the last try failed and is being repeated: what it waits for.
+    Waiting(Phase, Failure),
+    /// Needs an operator.
+    Halted(Failure),
+}
+
+/// A snapshot of a stream's progress.
+#[derive(Clone, Debug)]
+pub struct StreamProgressView {
+    /// Where the worker stands.
+    pub state: StreamState,
+    /// Checkpoints as last committed or read; empty before admission.
+    pub checkpoints: Vec<Checkpoint>,
+    /// Sum of what became of all events.
+    pub counts: Counts,
+    /// Time between append and commit of the newest event of the last batch, milliseconds.
+    pub lag_ms: Option<u64>,
+}
+
+/// Shared between a worker and whoever reports.
+#[derive(Debug)]
+pub struct StreamProgress(Mutex<StreamProgressView>);
+
+impl Default for StreamProgress {
+    fn default() -> Self {
+        Self(Mutex::new(StreamProgressView {
+            state: StreamState::Starting(None),
+            checkpoints: Vec::new(),
+            counts: Counts::default(),
+            lag_ms: None,
+        }))
+    }
+}
+
+impl StreamProgress {
+    /// What it says now.
+    pub fn view(&self) -> StreamProgressView {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn admitted(&self, phase: Phase, checkpoints: &[Checkpoint]) {
+        let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        view.state = StreamState::Applying(phase);
+        view.checkpoints = checkpoints.to_vec();
+        view.counts = checkpoints.iter().fold(Counts::default(), |mut sum, checkpoint| {
+            sum.add(checkpoint.counts);
+            sum
+        });
+    }
+
+    pub(crate) fn state(&self, state: StreamState) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).state = state;
+    }
+
+    pub(crate) fn committed(&self, phase: Phase, steps: &[(PartitionId, OffsetRange, Counts)], lag_ms: Option<u64>) {
+        let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (partition, range, counts) in steps {
+            view.counts.add(*counts);
+            if let Some(checkpoint) = view.checkpoints.iter_mut().find(|known| known.partition == *partition) {
+                checkpoint.next = range.until;
+                checkpoint.counts.add(*counts);
+            }
+        }
+        view.lag_ms = lag_ms.or(view.lag_ms);
+        view.state = StreamState::Applying(phase);
+    }
+
+    /// The next offset of a partition, as last committed.
+    pub fn next(&self, partition: PartitionId) -> Option<Offset> {
+        let view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        view.checkpoints.iter().find(|known| known.partition == partition).map(|known| known.next)
+    }
+}

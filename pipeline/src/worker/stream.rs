@@ -1,0 +1,194 @@
+//! A stream's worker: admission, the bulk phase, then lanes until the service stops or the stream halts.
+
+use super::apply::Applier;
+use super::lane::{Lane, LaneEnd};
+use super::prepare::Preparer;
+use super::progress::{StreamProgress, StreamState};
+use super::writers::WriterPool;
+use crate::queue::{Cursor, Queue};
+use crate::supervise::reaction::{Reaction, reaction};
+use futures_util::future::join_all;
+use landfall_connectors::checkpoints::{Admission, Checkpoint, Checkpoints, OwnerNonce, Phase};
+use landfall_connectors::failure::{Failure, FailureClass};
+use landfall_connectors::retry::Pace;
+use landfall_connectors::sink::{Applied, Sink, Writer};
+use landfall_schemas::mapping::StreamMapping;
+use landfall_schemas::offset::{Offset, OffsetRange};
+use landfall_schemas::stream::StreamId;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// All that a stream's worker needs.
+#[expect(missing_debug_implementations, reason = "parts hold connections and threads, not values")]
+pub struct StreamWorker<T: Sink> {
+    /// Sink and checkpoints.
+    pub target: Arc<T>,
+    /// The writers it shares with the other streams.
+    pub writers: Arc<WriterPool<T::Writer>>,
+    /// The mapping.
+    pub mapping: Arc<StreamMapping>,
+    /// Its number in the queue.
+    pub stream: StreamId,
+    /// The queue of its source.
+    pub queue: Arc<dyn Queue>,
+    /// This process.
+    pub owner: OwnerNonce,
+    /// What it says about itself.
+    pub progress: Arc<StreamProgress>,
+    /// Finish what is queued, then end.
+    pub stop: CancellationToken,
+    /// End now, between two batches.
+    pub deadline: CancellationToken,
+}
+
+/// What a failed try means for the stream.
+enum Next {
+    Again,
+    End,
+}
+
+/// Runs the stream until the service stops. A halted stream stays halted and says so; only what must end the whole process is
+/// an error.
+pub async fn run<T: Sink + Checkpoints + 'static>(worker: StreamWorker<T>) -> Result<(), Failure> {
+    let mut backoff = Pace::new();
+    loop {
+        if worker.stop.is_cancelled() {
+            return Ok(());
+        }
+        let tried = match worker.target.admit(&worker.mapping, worker.queue.id(), worker.owner).await {
+            Ok(admission) => {
+                backoff = Pace::new();
+                match worker.check(&admission) {
+                    Ok(()) => worker.follow(admission).await,
+                    Err(failure) => Err(failure),
+                }
+            }
+            Err(failure) => Err(failure),
+        };
+        match tried {
+            Ok(Next::End) => return Ok(()),
+            Ok(Next::Again) => {}
+            Err(failure) => {
+                if let Next::End = worker.failed(failure, &mut backoff).await? {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+impl<T: Sink + Checkpoints + 'static> StreamWorker<T> {
+    /// Promise 5 and Q9: a checkpoint outside what the queue holds stops the stream before anything is written.
+    fn check(&self, admission: &Admission) -> Result<(), Failure> {
+        for checkpoint in &admission.checkpoints {
+            let held = self.queue.offsets(self.stream, checkpoint.partition);
+            if checkpoint.next < held.start {
+                let detail = format!(
+                    "the target's checkpoint of partition {} is older than the oldest event the queue still holds; restore a queue or a \
+                     target that fit together, or resynchronise the stream",
+                    checkpoint.partition.0
+                );
+                return Err(Failure::new(FailureClass::Halt, "history_trimmed", detail));
+            }
+            if checkpoint.next > held.end {
+                let detail = format!(
+                    "the target has applied more of partition {} than the queue in the state directory holds: the state directory is older \
+                     than the target; put the newer one back, or resynchronise the stream",
+                    checkpoint.partition.0
+                );
+                return Err(Failure::new(FailureClass::Halt, "queue_behind_target", detail));
+            }
+        }
+        Ok(())
+    }
+
+    async fn follow(&self, admission: Admission) -> Result<Next, Failure> {
+        self.progress.admitted(admission.phase, &admission.checkpoints);
+        self.note_applied(&admission.checkpoints);
+        let phase = admission.phase;
+        let mut again = Next::Again;
+        let mut bulk_over = phase == Phase::Bulk;
+        for end in self.lanes(admission).await {
+            match end {
+                LaneEnd::Halted(failure) => return Err(failure),
+                LaneEnd::Stopped => {
+                    bulk_over = false;
+                    again = Next::End;
+                }
+                LaneEnd::Readmit => bulk_over = false,
+                LaneEnd::BulkOver => {}
+            }
+        }
+        if bulk_over {
+            let mut writer = self.writers.borrow().await;
+            tracing::info!(stream = %self.mapping.name, "first load done: building key and indexes");
+            writer.get().finish_bulk(&self.mapping, self.owner).await?;
+        }
+        Ok(if self.stop.is_cancelled() { again } else { Next::Again })
+    }
+
+    /// Runs as many lanes as there are writers, until all have ended.
+    async fn lanes(&self, admission: Admission) -> Vec<LaneEnd> {
+        let applier = Arc::new(Applier {
+            target: Arc::clone(&self.target),
+            writers: Arc::clone(&self.writers),
+            mapping: Arc::clone(&self.mapping),
+            stream: self.stream,
+            queue: Arc::clone(&self.queue),
+            owner: self.owner,
+            generation: admission.generation,
+            progress: Arc::clone(&self.progress),
+            stop: self.stop.clone(),
+        });
+        let together = CancellationToken::new();
+        let count = self.writers.size().min(admission.checkpoints.len()).max(1);
+        let lanes = (0..count).map(|lane| {
+            let mine = admission.checkpoints.iter().filter(|known| usize::from(known.partition.0) % count == lane);
+            let next = mine.map(|known| (known.partition, known.next)).collect();
+            let preparer = Preparer::new(Arc::clone(&self.mapping), admission.generation, admission.parked.clone());
+            Lane {
+                applier: Arc::clone(&applier),
+                queue: Arc::clone(&self.queue),
+                preparer: Some(preparer),
+                cursor: Cursor { stream: self.stream, next },
+                phase: admission.phase,
+                together: together.clone(),
+                deadline: self.deadline.clone(),
+            }
+            .run()
+        });
+        join_all(lanes).await
+    }
+
+    /// What was applied before this start is trimmable too.
+    fn note_applied(&self, checkpoints: &[Checkpoint]) {
+        let advances = checkpoints
+            .iter()
+            .map(|known| (known.partition, OffsetRange { from: Offset(0), until: known.next }))
+            .collect();
+        self.queue.applied(self.stream, &Applied { advances });
+    }
+
+    async fn failed(&self, failure: Failure, backoff: &mut Pace) -> Result<Next, Failure> {
+        match reaction(failure.class) {
+            Reaction::StopProcess => Err(failure),
+            // Another live owner is not something that waiting mends (promise 17).
+            Reaction::Readmit if failure.code == "other_owner" => Err(failure),
+            Reaction::HaltStream => {
+                tracing::error!(stream = %self.mapping.name, code = failure.code, "{}", failure.detail);
+                self.progress.state(StreamState::Halted(failure));
+                self.stop.cancelled().await;
+                Ok(Next::End)
+            }
+            Reaction::Retry | Reaction::Shrink | Reaction::Settle | Reaction::Readmit => {
+                tracing::warn!(stream = %self.mapping.name, code = failure.code, "{}", failure.detail);
+                self.progress.state(StreamState::Starting(Some(failure)));
+                tokio::select! {
+                    () = tokio::time::sleep(backoff.next_wait()) => {}
+                    () = self.stop.cancelled() => return Ok(Next::End),
+                }
+                Ok(Next::Again)
+            }
+        }
+    }
+}
