@@ -91,20 +91,17 @@ fn only_what_changed_becomes_an_event() {
     let mut source = bench.open();
     assert_eq!(settle(&mut source, &bench.log), Step::CaughtUp);
     let first = bench.log.events();
-    assert_eq!(first.iter().map(|event| (event.op, event.snapshot)).collect::<Vec<_>>(), [
-        (Op::Upsert, true),
-        (Op::Upsert, true),
-        (Op::Upsert, true),
-        (Op::SnapshotEnd, false)
-    ]);
+    assert_eq!(
+        first.iter().map(|event| (event.op, event.snapshot)).collect::<Vec<_>>(),
+        [(Op::Upsert, true), (Op::Upsert, true), (Op::Upsert, true), (Op::SnapshotEnd, false)]
+    );
     bench.put(r#"[{"id":4},{"id":1,"a":2},{"id":3}]"#);
     assert_eq!(settle(&mut source, &bench.log), Step::CaughtUp);
     let later: Vec<_> = bench.log.events()[4..].iter().map(|event| (event.op, event.key.clone(), event.at)).collect();
-    assert_eq!(later, [
-        (Op::Upsert, "n:4".to_owned(), 1),
-        (Op::Upsert, "n:1".to_owned(), 10),
-        (Op::Delete, "n:2".to_owned(), 0)
-    ]);
+    assert_eq!(
+        later,
+        [(Op::Upsert, "n:4".to_owned(), 1), (Op::Upsert, "n:1".to_owned(), 10), (Op::Delete, "n:2".to_owned(), 0)]
+    );
     assert_eq!(bench.rows(), rows(&[("n:1", r#"{"id":1,"a":2}"#), ("n:3", r#"{"id":3}"#), ("n:4", r#"{"id":4}"#)]));
 }
 
@@ -134,7 +131,8 @@ fn a_rewrite_with_equal_size_and_times_is_found() {
     // As if the rewrite fell into the same tick: the numbers of the last look are those of the file now.
     let (mut look, file) = (source.look.unwrap(), bench.file());
     std::fs::write(&file, r#"[{"id":1,"a":2}]"#).unwrap();
-    look.stat = Root::open(&bench.dir.join("store"), Symlinks::Refuse).unwrap().stat_file(Path::new("db.json")).unwrap();
+    look.stat =
+        Root::open(&bench.dir.join("store"), Symlinks::Refuse).unwrap().stat_file(Path::new("db.json")).unwrap();
     source.look = Some(look);
     assert_eq!(settle(&mut source, &bench.log), Step::CaughtUp);
     assert_eq!(bench.rows(), rows(&[("n:1", r#"{"id":1,"a":1}"#)]));
@@ -266,7 +264,10 @@ fn a_pointer_that_leads_nowhere_waits_alone_and_keeps_its_records() {
         bench.put(document);
         assert_eq!(settle(&mut source, &bench.log), Step::Blocked);
         assert_eq!(waiting(&source).0, "not_a_container");
-        assert_eq!(source.conditions()[1].1, if document.contains("id\":7") { Condition::Following } else { source.conditions()[1].1.clone() });
+        assert_eq!(
+            source.conditions()[1].1,
+            if document.contains("id\":7") { Condition::Following } else { source.conditions()[1].1.clone() }
+        );
     }
     assert_eq!(bench.rows(), rows(&[("n:1", r#"{"id":1}"#)]));
 }
@@ -469,7 +470,8 @@ fn replay(name: &str, part: &str, key: &str) {
     for manner in [Manner::Replaced, Manner::Truncated, Manner::Torn] {
         let bench = Bench::new(&format!("{name}-{manner:?}"), vec![stream(0, "", from.clone())]);
         let mut source = bench.open();
-        let mut files: Vec<_> = std::fs::read_dir(data.join("revisions")).unwrap().map(|file| file.unwrap().path()).collect();
+        let mut files: Vec<_> =
+            std::fs::read_dir(data.join("revisions")).unwrap().map(|file| file.unwrap().path()).collect();
         files.sort();
         let mut expected = BTreeMap::new();
         for (at, path) in files.iter().enumerate() {
