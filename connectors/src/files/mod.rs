@@ -1,8 +1,10 @@
 //! Sources that are files: read under a confined root, watched by hints, trusted only by content.
 
+pub mod directory;
 pub mod document;
 pub mod guard;
 pub mod index;
+pub mod look;
 pub mod pattern;
 pub mod root;
 pub mod split;
