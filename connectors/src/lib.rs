@@ -6,9 +6,9 @@
 pub mod checkpoints;
 pub mod deadletter;
 pub mod failure;
+pub mod files;
 pub mod postgres;
 pub mod retry;
-pub mod files;
 pub mod sink;
 pub mod source;
 pub mod wake;
