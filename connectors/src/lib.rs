@@ -4,8 +4,13 @@
 //! pass, fakes included.
 
 pub mod checkpoints;
+pub mod conformance;
 pub mod deadletter;
 pub mod failure;
+pub mod files;
+pub mod memory;
+pub mod postgres;
+pub mod retry;
 pub mod sink;
 pub mod source;
 pub mod wake;

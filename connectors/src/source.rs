@@ -12,7 +12,8 @@ use landfall_schemas::hash::RowHash;
 use landfall_schemas::mapping::{KeySpec, Select};
 use landfall_schemas::offset::Sequence;
 use landfall_schemas::position::PositionTable;
-use landfall_schemas::stream::{StreamId, StreamName};
+use landfall_schemas::rejection::RejectCode;
+use landfall_schemas::stream::{PartitionCount, StreamId, StreamName};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub struct SourceStream {
     pub select: Select,
     /// How its keys are found.
     pub key: KeySpec,
+    /// How many partitions it has: the end of its first revision takes that many sequences.
+    pub partitions: PartitionCount,
 }
 
 /// What a source is opened with.
@@ -69,6 +72,8 @@ pub struct Recorded<'a> {
     pub key: &'a [u8],
     /// Row hash, where one was given.
     pub row_hash: Option<RowHash>,
+    /// For `Reject`: why. Tells a duplicate from a reject in the place of its key's record.
+    pub reject: Option<RejectCode>,
 }
 
 /// What the queue remembers of a source's events.

@@ -1,7 +1,14 @@
 //! The verbs of Landfall.
 
+pub mod assemble;
 pub mod capture;
+pub mod config;
+pub mod control;
+pub mod overview;
 pub mod queue;
+pub mod run;
+pub mod service;
+pub mod status;
 pub mod supervise;
 pub mod transform;
 pub mod worker;

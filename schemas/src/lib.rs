@@ -2,9 +2,11 @@
 //!
 //! What a change, a key, an offset, a mapping, a table and a row *are*; nothing here opens a file or a socket.
 
+pub mod ddl;
 pub mod event;
 pub mod hash;
 pub mod ident;
+pub mod json;
 pub mod key;
 pub mod mapping;
 pub mod offset;
@@ -14,3 +16,4 @@ pub mod rejection;
 pub mod row;
 pub mod stream;
 pub mod table;
+pub mod value;

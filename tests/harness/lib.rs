@@ -1,1 +1,26 @@
-//! placeholder
+//! The harness: private PostgreSQL servers, the process under test, stores being written to, faults, and the oracle.
+//!
+//! Shares no code with the product except in `landfall-under-test`. Everything it makes lives in one directory per test
+//! process (see [`run_dir`]) and dies with it (see [`leash`]). Randomness comes from a seed, never from the machine.
+
+pub mod audit;
+pub mod config;
+pub mod database;
+pub mod directory_store;
+pub mod document_store;
+pub mod kill_point;
+pub mod landfall;
+pub mod leash;
+pub mod lines_store;
+pub mod manner;
+pub mod oracle;
+pub mod postgres_server;
+pub mod proxy;
+pub mod record;
+pub mod repository;
+pub mod run_dir;
+pub mod seed;
+pub mod site;
+pub mod status;
+pub mod unprivileged;
+pub mod wait;

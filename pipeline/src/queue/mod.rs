@@ -4,6 +4,11 @@
 //! Append makes events and source positions durable together (promise 1). Blocking calls throughout: they run on capture
 //! threads and on the blocking pool.
 
+pub mod clock;
+pub mod embedded;
+pub mod history;
+pub mod lock;
+
 use landfall_connectors::checkpoints::QueueId;
 use landfall_connectors::failure::Failure;
 use landfall_connectors::sink::Applied;

@@ -10,7 +10,7 @@ use crate::queue::Queue;
 use crate::supervise::reaction::{Reaction, reaction};
 use landfall_connectors::checkpoints::{Checkpoints, Counts, OwnerNonce, Phase};
 use landfall_connectors::failure::Failure;
-use landfall_connectors::retry::Backoff;
+use landfall_connectors::retry::Pace;
 use landfall_connectors::sink::{Applied, ApplyFailure, Sink, Writer};
 use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::offset::{Generation, OffsetRange};
@@ -48,7 +48,7 @@ pub(super) struct Applier<T: Sink> {
 
 impl<T: Sink + Checkpoints + 'static> Applier<T> {
     pub(super) async fn apply(&self, prepared: &mut Prepared, phase: Phase) -> Outcome {
-        let mut backoff = Backoff::default();
+        let mut backoff = Pace::new();
         let mut parked_more = false;
         loop {
             let attempt = {
@@ -93,16 +93,16 @@ impl<T: Sink + Checkpoints + 'static> Applier<T> {
     }
 
     /// Waits before the next try; `true` when the service stops meanwhile.
-    async fn pause(&self, backoff: &mut Backoff) -> bool {
+    async fn pause(&self, backoff: &mut Pace) -> bool {
         tokio::select! {
-            () = tokio::time::sleep(backoff.next_delay()) => false,
+            () = tokio::time::sleep(backoff.next_wait()) => false,
             () = self.stop.cancelled() => true,
         }
     }
 
     /// Reads the checkpoints until they can be read, and compares. `None`: the service stops.
     async fn settle(&self, prepared: &Prepared) -> Option<Settled> {
-        let mut backoff = Backoff::default();
+        let mut backoff = Pace::new();
         loop {
             match self.target.read(&self.mapping.name, true).await {
                 Ok(checkpoints) => {

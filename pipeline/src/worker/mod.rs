@@ -11,6 +11,6 @@ mod progress;
 mod stream;
 mod writers;
 
-pub use progress::{StreamProgress, StreamState};
+pub use progress::{StreamProgress, StreamProgressView, StreamState};
 pub use stream::{StreamWorker, run};
 pub use writers::WriterPool;

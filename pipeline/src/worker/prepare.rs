@@ -89,10 +89,6 @@ impl Preparer {
         Self { mapping, plan, generation, parked }
     }
 
-    pub(super) fn generation(&self) -> Generation {
-        self.generation
-    }
-
     /// Forgets the keys that a batch parked which is not going to be committed as it is.
     pub(super) fn forget(&mut self, tainted: &[KeyHash]) {
         for key in tainted {

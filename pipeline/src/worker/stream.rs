@@ -10,7 +10,7 @@ use crate::supervise::reaction::{Reaction, reaction};
 use futures_util::future::join_all;
 use landfall_connectors::checkpoints::{Admission, Checkpoint, Checkpoints, OwnerNonce, Phase};
 use landfall_connectors::failure::{Failure, FailureClass};
-use landfall_connectors::retry::Backoff;
+use landfall_connectors::retry::Pace;
 use landfall_connectors::sink::{Applied, Sink, Writer};
 use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::offset::{Offset, OffsetRange};
@@ -19,6 +19,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// All that a stream's worker needs.
+#[expect(missing_debug_implementations, reason = "parts hold connections and threads, not values")]
 pub struct StreamWorker<T: Sink> {
     /// Sink and checkpoints.
     pub target: Arc<T>,
@@ -49,14 +50,14 @@ enum Next {
 /// Runs the stream until the service stops. A halted stream stays halted and says so; only what must end the whole process is
 /// an error.
 pub async fn run<T: Sink + Checkpoints + 'static>(worker: StreamWorker<T>) -> Result<(), Failure> {
-    let mut backoff = Backoff::default();
+    let mut backoff = Pace::new();
     loop {
         if worker.stop.is_cancelled() {
             return Ok(());
         }
         let tried = match worker.target.admit(&worker.mapping, worker.queue.id(), worker.owner).await {
             Ok(admission) => {
-                backoff = Backoff::default();
+                backoff = Pace::new();
                 match worker.check(&admission) {
                     Ok(()) => worker.follow(admission).await,
                     Err(failure) => Err(failure),
@@ -168,7 +169,7 @@ impl<T: Sink + Checkpoints + 'static> StreamWorker<T> {
         self.queue.applied(self.stream, &Applied { advances });
     }
 
-    async fn failed(&self, failure: Failure, backoff: &mut Backoff) -> Result<Next, Failure> {
+    async fn failed(&self, failure: Failure, backoff: &mut Pace) -> Result<Next, Failure> {
         match reaction(failure.class) {
             Reaction::StopProcess => Err(failure),
             // Another live owner is not something that waiting mends (promise 17).
@@ -183,7 +184,7 @@ impl<T: Sink + Checkpoints + 'static> StreamWorker<T> {
                 tracing::warn!(stream = %self.mapping.name, code = failure.code, "{}", failure.detail);
                 self.progress.state(StreamState::Starting(Some(failure)));
                 tokio::select! {
-                    () = tokio::time::sleep(backoff.next_delay()) => {}
+                    () = tokio::time::sleep(backoff.next_wait()) => {}
                     () = self.stop.cancelled() => return Ok(Next::End),
                 }
                 Ok(Next::Again)

@@ -1,0 +1,60 @@
+# Landfall's verbs. Each target does everything it needs on a fresh machine and assumes nothing of earlier runs.
+# What they leave behind lives in target/ and .run/, both ignored.
+
+SHELL := /bin/sh
+CARGO ?= cargo
+# One profile for everything that is tested: dependencies and the process under test are optimised in it (see Cargo.toml).
+ROUNDS ?= 200
+SEED ?= 1
+TIME ?= 10m
+# mold makes links quicker where it is there; nothing needs it.
+MOLD := $(shell command -v mold 2>/dev/null)
+ifneq ($(MOLD),)
+  WITH_MOLD := $(MOLD) -run
+endif
+
+.PHONY: help setup build demo test lint deny kill-test bench soak clean
+
+help:
+	@echo "make setup      install what is missing (PostgreSQL and python3 from Debian)"
+	@echo "make build      the product: target/release/landfall"
+	@echo "make demo       a whole pipeline on a sample store, in under two minutes after the build"
+	@echo "make test       lint and every proof"
+	@echo "make lint       formatting and clippy"
+	@echo "make kill-test  ROUNDS=$(ROUNDS) SEED=$(SEED): seeded SIGKILL rounds only"
+	@echo "make bench      the numbers"
+	@echo "make soak       TIME=$(TIME): kills, cuts and restarts with new seeds until the time is over"
+
+setup:
+	@deploy/setup/postgres.sh
+
+build:
+	$(WITH_MOLD) $(CARGO) build --release --locked -p landfall-pipeline --bin landfall
+
+demo: setup build
+	LANDFALL_BIN=$(CURDIR)/target/release/landfall deploy/demo/demo.sh
+
+lint:
+	$(CARGO) fmt --all --check
+	$(WITH_MOLD) $(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+# Advisories, licences, bans and sources; needs cargo-deny, which we do not install for you.
+deny:
+	$(CARGO) deny check
+
+# Proofs share two cores with the servers they start: few at a time, or deadlines measure the machine.
+test: setup lint
+	$(WITH_MOLD) $(CARGO) build --locked -p landfall-tests --bins
+	$(WITH_MOLD) $(CARGO) test --locked --workspace --no-fail-fast -- --test-threads=2
+
+kill-test: setup
+	ROUNDS=$(ROUNDS) SEED=$(SEED) $(WITH_MOLD) $(CARGO) test --locked -p landfall-tests --test recovery -- --nocapture --test-threads=1 kill_rounds
+
+bench: setup
+	$(WITH_MOLD) $(CARGO) bench --locked -p landfall-benches
+
+soak: setup
+	LANDFALL_SOAK=$(TIME) $(WITH_MOLD) $(CARGO) test --locked -p landfall-tests --test recovery -- --nocapture --test-threads=1 soak
+
+clean:
+	rm -rf .run

@@ -1,0 +1,54 @@
+//! What every sink promises, checked through its contract and an oracle of its own.
+//!
+//! [`suite`] runs all checks against a [`Rig`]; each check prepares a stream of its own, so one server can carry them all.
+//! A check panics with the sentence that turned out false.
+
+mod checks;
+mod fixture;
+mod memory_rig;
+
+pub use fixture::{Batch, Stored, mapping};
+pub use memory_rig::MemoryRig;
+
+use crate::checkpoints::Checkpoints;
+use crate::sink::Sink;
+use landfall_schemas::ddl::BulkLoad;
+use landfall_schemas::mapping::StreamMapping;
+
+/// A target under test, and an oracle that reads it without the sink's own code.
+pub trait Rig: Send + Sync {
+    /// What is tested.
+    type Target: Sink + Checkpoints;
+
+    /// A handle as another process would hold it.
+    fn process(&self) -> impl Future<Output = Self::Target> + Send;
+
+    /// Makes the stream's table ready, dropping what stood there from an earlier run.
+    fn prepare(&self, stream: &StreamMapping, bulk: BulkLoad) -> impl Future<Output = ()> + Send;
+
+    /// All rows of the stream's table, by key.
+    fn rows(&self, stream: &StreamMapping) -> impl Future<Output = Vec<Stored>> + Send;
+
+    /// Waiting dead letters: key and code.
+    fn waiting(&self, stream: &StreamMapping) -> impl Future<Output = Vec<(Vec<u8>, String)>> + Send;
+
+    /// The next commit takes effect, but its answer is lost.
+    fn lose_next_answer(&self) -> impl Future<Output = ()> + Send;
+}
+
+/// Runs every check.
+pub async fn suite<R: Rig>(rig: &R) {
+    checks::rows_dead_letters_and_checkpoint_commit_together(rig).await;
+    checks::a_wrong_offset_in_one_partition_writes_nothing(rig).await;
+    checks::an_owner_that_was_replaced_writes_nothing(rig).await;
+    checks::an_older_version_neither_overwrites_nor_deletes(rig).await;
+    checks::an_equal_row_is_not_written_again(rig).await;
+    checks::a_replay_changes_no_row(rig).await;
+    checks::refused_rows_are_named_and_nothing_is_written(rig).await;
+    checks::a_retraction_settles_only_what_does_not_block(rig).await;
+    checks::an_unknown_commit_is_settled_by_reading(rig).await;
+    checks::a_bulk_load_ends_live_and_ends_once(rig).await;
+    checks::a_generation_is_bound_to_its_queue(rig).await;
+    checks::another_queue_or_mapping_halts(rig).await;
+    checks::a_second_process_is_told_of_the_first(rig).await;
+}

@@ -1,0 +1,157 @@
+//! Streams, batches and stored rows for the suite of sinks. Encodes fields by hand, so that it shares no code with the
+//! sinks it judges.
+
+use crate::checkpoints::Counts;
+use crate::deadletter::{DeadLetter, ParkedOp};
+use crate::sink::{Advance, SinkBatch};
+use landfall_schemas::ident::Ident;
+use landfall_schemas::mapping::{ColumnMapping, FieldPath, KeyFrom, KeySpec, OnError, Select, StreamMapping};
+use landfall_schemas::offset::{Generation, Offset, OffsetRange, Sequence, Version};
+use landfall_schemas::pgtype::PgType;
+use landfall_schemas::rejection::{RejectCode, Rejection};
+use landfall_schemas::row::{Row, RowOp};
+use landfall_schemas::stream::{PartitionCount, PartitionId, SourceName, StreamName};
+use landfall_schemas::table::{ColumnRole, TableColumn, TableShape};
+
+/// A row as the oracle reads it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Stored {
+    /// `id text`
+    pub id: String,
+    /// `name text`
+    pub name: Option<String>,
+    /// `amount int8`
+    pub amount: Option<i64>,
+    /// `_lf_version int8`
+    pub version: i64,
+}
+
+/// The schema the suite's tables stand in.
+pub const SCHEMA: &str = "landfall_conformance";
+
+/// How many partitions the suite's streams have.
+pub const PARTITIONS: u16 = 3;
+
+/// A stream whose table is `id text | name text | amount int8 | _lf_version int8`.
+pub fn mapping(name: &str) -> StreamMapping {
+    let ident = |name: &str| Ident::new(name).expect("the suite's names are short");
+    let column = |name: &str, ty, role| TableColumn { name: ident(name), ty, not_null: false, role };
+    let mapped = |name: &str, ty| ColumnMapping {
+        name: ident(name),
+        from: FieldPath::parse(name).expect("a plain name is a path"),
+        ty,
+        required: false,
+        default: None,
+    };
+    let mut columns = vec![
+        column("id", PgType::Text, ColumnRole::Key),
+        column("name", PgType::Text, ColumnRole::Mapped(0)),
+        column("amount", PgType::Int8, ColumnRole::Mapped(1)),
+        column(TableShape::VERSION, PgType::Int8, ColumnRole::Version),
+    ];
+    columns[0].not_null = true;
+    columns[3].not_null = true;
+    StreamMapping {
+        name: StreamName::new(name).expect("the suite's names are stream names"),
+        source: SourceName::new(&format!("source_of_{name}")).expect("and source names"),
+        select: Select::Whole,
+        key: KeySpec { from: KeyFrom::Name, column: ident("id"), ty: None },
+        partitions: PartitionCount::new(PARTITIONS).expect("a small count"),
+        table: TableShape { schema: ident(SCHEMA), name: ident(name), columns, key_columns: 1, indexes: vec![vec![2]] },
+        columns: vec![mapped("name", PgType::Text), mapped("amount", PgType::Int8)],
+        on_error: OnError::Park,
+    }
+}
+
+/// Builds a batch.
+#[derive(Debug)]
+pub struct Batch {
+    batch: SinkBatch,
+    generation: Generation,
+}
+
+impl Batch {
+    /// An empty one.
+    pub fn new(generation: Generation) -> Self {
+        Self { batch: SinkBatch::default(), generation }
+    }
+
+    /// The version of a sequence in this batch's generation.
+    pub fn version(&self, sequence: u64) -> Version {
+        self.generation.version(Sequence(sequence))
+    }
+
+    /// An upsert.
+    #[must_use]
+    pub fn upsert(self, id: &str, name: &[u8], amount: i64, sequence: u64) -> Self {
+        let amount = amount.to_be_bytes();
+        self.row(RowOp::Upsert, [Some(id.as_bytes()), Some(name), Some(&amount)], sequence)
+    }
+
+    /// A delete.
+    #[must_use]
+    pub fn delete(self, id: &str, sequence: u64) -> Self {
+        self.row(RowOp::Delete, [Some(id.as_bytes()), None, None], sequence)
+    }
+
+    fn row(mut self, op: RowOp, fields: [Option<&[u8]>; 3], sequence: u64) -> Self {
+        let version = self.version(sequence);
+        let buffer = &mut self.batch.rows.buffer;
+        let start = buffer.len();
+        for field in fields.into_iter().chain([Some(version.0.to_be_bytes().as_slice())]) {
+            match field {
+                Some(bytes) => {
+                    buffer.extend_from_slice(&i32::try_from(bytes.len()).expect("small fields").to_be_bytes());
+                    buffer.extend_from_slice(bytes);
+                }
+                None => buffer.extend_from_slice(&(-1_i32).to_be_bytes()),
+            }
+        }
+        let fields = start..buffer.len();
+        let row = Row { op, fields, version, partition: PartitionId(0), offset: Offset(sequence) };
+        self.batch.rows.rows.push(row);
+        self
+    }
+
+    /// A dead letter.
+    #[must_use]
+    pub fn dead(mut self, key: &str, code: RejectCode, sequence: u64) -> Self {
+        let version = self.version(sequence);
+        self.batch.dead.push(DeadLetter {
+            partition: PartitionId(0),
+            offset: Offset(sequence),
+            version,
+            key: key.as_bytes().to_vec(),
+            op: ParkedOp::Upsert,
+            reason: Rejection::new(code, "/a\0b", "text", "number").at(3),
+            sqlstate: None,
+            place: "store.json".to_owned(),
+            at: 7,
+            payload: b"{\"a\":\0}".to_vec(),
+        });
+        self
+    }
+
+    /// A retraction.
+    #[must_use]
+    pub fn retract(mut self, key: &str) -> Self {
+        self.batch.retracted.push(key.as_bytes().to_vec());
+        self
+    }
+
+    /// A step of one partition; all its events count as applied but for `dead` of them.
+    #[must_use]
+    pub fn step(mut self, partition: u16, from: u64, until: u64, dead: u64) -> Self {
+        self.batch.advances.push(Advance {
+            partition: PartitionId(partition),
+            range: OffsetRange { from: Offset(from), until: Offset(until) },
+            counts: Counts { applied: until - from - dead, dead_lettered: dead, ..Counts::default() },
+        });
+        self
+    }
+
+    /// The batch.
+    pub fn done(self) -> SinkBatch {
+        self.batch
+    }
+}

@@ -1,0 +1,48 @@
+//! The rig of the target in memory.
+
+use super::{Rig, Stored};
+use crate::memory::{Fault, MemoryTarget};
+use landfall_schemas::ddl::BulkLoad;
+use landfall_schemas::mapping::StreamMapping;
+
+/// A fresh target in memory.
+#[derive(Debug, Default)]
+pub struct MemoryRig(MemoryTarget);
+
+impl Rig for MemoryRig {
+    type Target = MemoryTarget;
+
+    async fn process(&self) -> MemoryTarget {
+        self.0.another_process()
+    }
+
+    async fn prepare(&self, stream: &StreamMapping, bulk: BulkLoad) {
+        self.0.prepare(stream, bulk);
+    }
+
+    async fn rows(&self, stream: &StreamMapping) -> Vec<Stored> {
+        let text = |field: &Option<Vec<u8>>| {
+            field.as_ref().map(|bytes| String::from_utf8(bytes.clone()).expect("what is stored is UTF-8"))
+        };
+        let number = |field: &Option<Vec<u8>>| {
+            field.as_ref().map(|b| i64::from_be_bytes(b.as_slice().try_into().expect("int8 has eight bytes")))
+        };
+        let rows = self.0.rows(&stream.name);
+        let stored = rows.iter().map(|row| Stored {
+            id: text(&row.fields[0]).expect("a key is never NULL"),
+            name: text(&row.fields[1]),
+            amount: number(&row.fields[2]),
+            version: row.version.0,
+        });
+        stored.collect()
+    }
+
+    async fn waiting(&self, stream: &StreamMapping) -> Vec<(Vec<u8>, String)> {
+        let dead = self.0.dead_letters(&stream.name);
+        dead.into_iter().filter(|d| d.waiting).map(|d| (d.key, d.code.name().to_owned())).collect()
+    }
+
+    async fn lose_next_answer(&self) {
+        self.0.script([Fault::AnswerLost]);
+    }
+}

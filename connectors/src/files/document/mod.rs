@@ -1,0 +1,490 @@
+//! `json_document`: a whole JSON file, rewritten in place or replaced, as a source of changes.
+//!
+//! A revision is taken in two passes ([`reading`], [`handing_out`]): nothing of it is handed out before all of it parsed,
+//! the file stood still, and the deletion guard had no question. Keeps promises 6, 10, 11 and 12: what is missing, empty,
+//! unreadable, half-written or not a container waits in a named state and deletes nothing. Does not make anything durable
+//! and does not parse beyond finding keys.
+//!
+//! Fails at open when two streams select overlapping parts or the log cannot be read; afterwards everything is a
+//! [`Condition`].
+
+mod fingerprint;
+mod handing_out;
+mod reading;
+#[cfg(test)]
+mod tests;
+
+use crate::failure::{Failure, FailureClass};
+use crate::files::guard::{Guard, Held, Judgement, Loss};
+use crate::files::index::FirstRevision;
+use crate::files::index::diff::Outcome;
+use crate::files::index::ledger::{Ledger, Which};
+use crate::files::root::{FileStat, OpenError, Root, Symlinks};
+use crate::files::split::{Progress, Selection, Shape, SplitError, Splitter};
+use crate::files::watch::{Watch, WatchScope};
+use crate::source::{Cadence, Condition, Decision, Source, SourceStart, Step};
+use crate::wake::{Wake, Woken};
+use fingerprint::{Fingerprint, Look, Stored};
+use handing_out::{Filled, HandingOut};
+use landfall_schemas::event::ChangeBatch;
+use landfall_schemas::mapping::{KeyFrom, Select};
+use landfall_schemas::offset::Sequence;
+use landfall_schemas::stream::StreamId;
+use reading::{Found, Reading};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+/// After a look that found the file half-written or moving, the next one waits this long: a writer is given room, and
+/// nobody notices.
+const PACE: Duration = Duration::from_millis(10);
+/// How long saving an index is not tried again after it failed.
+const SAVE_RETRY: Duration = Duration::from_secs(10);
+
+/// Where the document is.
+#[derive(Clone, Debug)]
+pub struct DocumentConfig {
+    /// The directory it stands in.
+    pub root: PathBuf,
+    /// Its path relative to that.
+    pub file: PathBuf,
+    /// How often it is looked at without a hint.
+    pub cadence: Cadence,
+    /// Whether it may be a symbolic link.
+    pub symlinks: Symlinks,
+}
+
+#[derive(Debug)]
+enum State {
+    Idle,
+    Reading(Box<Reading>),
+    HandingOut(Box<HandingOut>),
+}
+
+/// Which fingerprint the queue holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Noted {
+    /// The one of an earlier run.
+    Stored,
+    /// This one.
+    Sent(Fingerprint),
+}
+
+/// A JSON file as a source.
+#[derive(Debug)]
+pub struct DocumentSource {
+    config: DocumentConfig,
+    root: Option<Root>,
+    watch: Watch,
+    wake: Wake,
+    ledger: Ledger,
+    guards: Vec<Guard>,
+    splitter: Option<Splitter>,
+    selection: Selection,
+    streams: u64,
+    stored: Option<Stored>,
+    /// The fingerprint that stands in the queue: to be forgotten before a new revision is handed out.
+    noted: Option<Noted>,
+    look: Option<Look>,
+    unripe: bool,
+    conditions: Vec<Condition>,
+    state: State,
+    save_not_before: Option<Instant>,
+}
+
+impl DocumentSource {
+    /// Opens the source; the file need not be there.
+    pub fn open(config: DocumentConfig, start: SourceStart) -> Result<Self, Failure> {
+        let pointers: Vec<&[String]> = start
+            .streams
+            .iter()
+            .map(|stream| match &stream.select {
+                Select::Whole => &[][..],
+                Select::Pointer(tokens) => tokens,
+            })
+            .collect();
+        let selection = Selection::new(&pointers)
+            .map_err(|overlap| Failure::new(FailureClass::Halt, "select_overlap", overlap.to_string()))?;
+        let ledger = Ledger::open(&start)?;
+        let directory = config.file.parent().map_or(config.root.clone(), |below| config.root.join(below));
+        let watch = Watch::new(&directory, WatchScope::Directory, start.wake.clone(), config.cadence);
+        let streams = xxh3_64(format!("{:?}", start.streams).as_bytes());
+        let conditions = ledger.streams.iter().map(|stream| halted_or_following(stream.lost.as_ref())).collect();
+        Ok(Self {
+            config,
+            root: None,
+            watch,
+            wake: start.wake,
+            guards: ledger.streams.iter().map(|_| Guard::default()).collect(),
+            ledger,
+            splitter: None,
+            selection,
+            streams,
+            stored: Fingerprint::stored(&start.positions),
+            noted: None,
+            look: None,
+            unripe: false,
+            conditions,
+            state: State::Idle,
+            save_not_before: None,
+        })
+    }
+
+    fn path(&self) -> String {
+        self.config.root.join(&self.config.file).display().to_string()
+    }
+
+    /// Nothing to do for now.
+    fn quiet(&self) -> Step {
+        let calm = self.conditions.iter().all(|condition| *condition == Condition::Following);
+        if calm { Step::CaughtUp } else { Step::Blocked }
+    }
+
+    fn set_all(&mut self, condition: &Condition) {
+        for (at, stream) in self.ledger.streams.iter().enumerate() {
+            if stream.lost.is_none() {
+                self.conditions[at] = condition.clone();
+            }
+        }
+    }
+
+    fn wait_all(&mut self, code: &'static str, detail: String) -> Step {
+        self.set_all(&Condition::Waiting { code, detail });
+        self.quiet()
+    }
+
+    /// Looks at the file, and begins to read it if it may have changed.
+    fn look(&mut self) -> Step {
+        if self.root.as_ref().is_none_or(|root| !root.is_current()) {
+            self.root = match Root::open(&self.config.root, self.config.symlinks) {
+                Ok(root) => Some(root),
+                Err(error) => {
+                    self.look = None;
+                    return self.wait_all(error.code(), format!("{error}; nothing is deleted while it is away"));
+                }
+            };
+        }
+        let opened = self.root.as_ref().map(|root| root.open_file(&self.config.file));
+        let path = self.path();
+        let (file, stat) = match opened {
+            Some(Ok((_, stat))) if stat.size == 0 => {
+                self.look = None;
+                return self.wait_all("empty", format!("{path} is empty (0 bytes): write a JSON document; nothing is deleted"));
+            }
+            Some(Ok(opened)) => opened,
+            Some(Err(error)) => {
+                self.look = None;
+                let (code, what) = unopened(&error);
+                return self.wait_all(code, format!("{path} {what}; nothing is deleted while it is away"));
+            }
+            None => return self.quiet(),
+        };
+        if self.stands_still(&stat) {
+            return self.quiet();
+        }
+        let splitter = self.splitter.take().unwrap_or_else(|| Splitter::new(self.selection.clone()));
+        self.state = State::Reading(Box::new(Reading::new(file, stat, &self.ledger, splitter)));
+        Step::More
+    }
+
+    /// The file is as it was when it was read last.
+    fn stands_still(&mut self, stat: &FileStat) -> bool {
+        if let Some(look) = &self.look {
+            return look.stat == *stat && look.due_in().is_none_or(|due| !due.is_zero());
+        }
+        let Some(stored) = self.stored.take() else { return false };
+        let complete = self.ledger.streams.iter().all(|stream| {
+            stream.lost.is_none() && stream.standing.first == FirstRevision::Complete
+        });
+        // It stands in the queue: what is handed out next makes it untrue.
+        self.noted = Some(Noted::Stored);
+        let still = complete && stored.covers(stat, self.streams);
+        if still {
+            self.look = Some(Look { stat: *stat, began: Instant::now(), settled: true });
+            self.set_all(&Condition::Following);
+        }
+        still
+    }
+
+    fn read_on(&mut self, mut reading: Box<Reading>, batch: &mut ChangeBatch) -> Step {
+        match reading.advance(&mut self.ledger) {
+            Ok(Progress::More) => {
+                self.state = State::Reading(reading);
+                return Step::More;
+            }
+            Ok(Progress::End) => {}
+            Err(error) => return self.unparsed(*reading, error),
+        }
+        fail::fail_point!("document::after_pass1");
+        let Reading { file, stat, began, found, splitter, .. } = *reading;
+        self.splitter = Some(splitter);
+        if !self.stood_still(&file, &stat) {
+            return self.moved(found);
+        }
+        self.look = Some(Look::new(stat, began, self.look.as_ref()));
+        self.unripe = false;
+        self.judge(HandingOut::new((file, stat), found, &self.ledger), batch)
+    }
+
+    fn stood_still(&self, file: &std::fs::File, stat: &FileStat) -> bool {
+        let named = self.root.as_ref().and_then(|root| root.stat_file(&self.config.file).ok());
+        FileStat::of(file).is_ok_and(|now| now == *stat) && named.is_some_and(|now| now == *stat)
+    }
+
+    /// The file changed while it was read: soon again.
+    fn moved(&mut self, found: Found) -> Step {
+        found.end(&mut self.ledger, Outcome::Abandoned);
+        self.look = None;
+        self.unripe = true;
+        if !self.wake.is_stopping() {
+            std::thread::sleep(PACE);
+        }
+        Step::More
+    }
+
+    fn unparsed(&mut self, reading: Reading, error: SplitError) -> Step {
+        let Reading { file, stat, began, found, splitter, .. } = reading;
+        self.splitter = Some(splitter);
+        if !self.stood_still(&file, &stat) {
+            return self.moved(found);
+        }
+        found.end(&mut self.ledger, Outcome::Abandoned);
+        self.unripe = true;
+        let path = self.path();
+        match error {
+            SplitError::NotJson(error) => {
+                self.look = Some(Look::new(stat, began, self.look.as_ref()));
+                let advice = "the last complete revision stands; it goes on when the file is whole, valid JSON in UTF-8";
+                self.wait_all("unparsable", format!("{path}, {error}; {advice}"))
+            }
+            SplitError::Read(error) => {
+                self.look = None;
+                self.wait_all("unreadable", format!("{path} cannot be read: {error}; nothing is deleted while it is away"))
+            }
+        }
+    }
+
+    /// Asks the guards, before anything is handed out.
+    fn judge(&mut self, out: HandingOut, batch: &mut ChangeBatch) -> Step {
+        let mut accepted = vec![false; self.guards.len()];
+        let mut held: Vec<Option<Held>> = vec![None; self.guards.len()];
+        for (at, pass) in out.found.streams.iter().enumerate() {
+            self.conditions[at] = self.condition_of(at, &out.found);
+            if !pass.taken || pass.unproven_at.is_some() {
+                continue;
+            }
+            let stream = &self.ledger.streams[at];
+            let loss = Loss { deletes: pass.diff.vanished(&stream.index), of: stream.index.records() };
+            match self.guards[at].judge(pass.diff.digest(), stream.standing.accepted, loss) {
+                Judgement::Pass => {}
+                Judgement::Accepted => accepted[at] = true,
+                Judgement::Hold(hold) => held[at] = Some(hold),
+            }
+        }
+        if held.iter().any(Option::is_some) {
+            return self.hold(out, held);
+        }
+        let place = self.config.file.display().to_string();
+        let out = out.named(&place, accepted);
+        if out.is_empty(&self.ledger) {
+            return self.finish(out, batch);
+        }
+        self.state = State::HandingOut(Box::new(out));
+        Step::More
+    }
+
+    fn hold(&mut self, out: HandingOut, held: Vec<Option<Held>>) -> Step {
+        for (at, held) in held.into_iter().enumerate() {
+            match held {
+                Some(held) => self.conditions[at] = held.condition(),
+                None if self.conditions[at] == Condition::Following => {
+                    let detail = format!(
+                        "the revision of {} is held, whole, because another of its streams lost much of its records: \
+                         accept or refuse it there",
+                        self.path()
+                    );
+                    self.conditions[at] = Condition::Waiting { code: "revision_held", detail };
+                }
+                None => {}
+            }
+        }
+        out.end(&mut self.ledger, Outcome::Abandoned);
+        Step::Blocked
+    }
+
+    /// What a stream does in a revision that parsed.
+    fn condition_of(&self, at: usize, found: &Found) -> Condition {
+        let (ledger, pass) = (&self.ledger.streams[at], &found.streams[at]);
+        let (name, path) = (&ledger.stream.name, self.path());
+        if ledger.lost.is_some() {
+            return halted_or_following(ledger.lost.as_ref());
+        }
+        if let (true, Some(unproven)) = (pass.taken, pass.unproven_at) {
+            let detail = format!(
+                "{path}, byte {unproven}: a record over 16 MiB whose key stands too far behind; what may be gone is not \
+                 deleted while it is there"
+            );
+            return Condition::Waiting { code: "too_large", detail };
+        }
+        if pass.taken {
+            return Condition::Following;
+        }
+        let pointer = match &ledger.stream.select {
+            Select::Whole => "the whole document".to_owned(),
+            Select::Pointer(tokens) => format!("/{}", tokens.join("/")),
+        };
+        let what = match pass.shape {
+            None => "is not there",
+            Some(Shape::Scalar) => "is neither an array nor an object",
+            Some(Shape::Array | Shape::Map) => {
+                let detail = format!(
+                    "{path}: stream {name} selects {pointer}, whose records need a key of their own: write which field \
+                     tells them apart, for example `key: id`"
+                );
+                return Condition::Halted(Failure::new(FailureClass::Halt, "key_missing", detail));
+            }
+        };
+        let detail = format!(
+            "{path}: {pointer}, selected by stream {name}, {what}; its records are kept until it is an array or object again"
+        );
+        Condition::Waiting { code: "not_a_container", detail }
+    }
+
+    fn hand_out(&mut self, mut out: Box<HandingOut>, batch: &mut ChangeBatch) -> Step {
+        if self.noted.take().is_some() {
+            batch.reached(Fingerprint::forget());
+        }
+        match out.fill(&mut self.ledger, batch) {
+            Filled::Batch => {
+                self.state = State::HandingOut(out);
+                Step::More
+            }
+            Filled::All => self.finish(*out, batch),
+            Filled::Torn => {
+                out.end(&mut self.ledger, Outcome::Abandoned);
+                self.look = None;
+                self.unripe = true;
+                Step::More
+            }
+        }
+    }
+
+    /// The revision is through: what it was is noted, if every stream took it.
+    fn finish(&mut self, out: HandingOut, batch: &mut ChangeBatch) -> Step {
+        let mut digests = Vec::new();
+        for pass in &out.found.streams {
+            digests.extend_from_slice(&pass.diff.digest().to_le_bytes());
+        }
+        let look = self.look;
+        out.end(&mut self.ledger, Outcome::HandedOut);
+        if let Some(look) = look.filter(|_| self.conditions.iter().all(|condition| *condition == Condition::Following)) {
+            let print = Fingerprint {
+                stat: look.stat,
+                settled: look.settled,
+                streams: self.streams,
+                digest: xxh3_128(&digests),
+            };
+            if self.noted != Some(Noted::Sent(print)) {
+                batch.reached(print.update());
+                self.noted = Some(Noted::Sent(print));
+            }
+        }
+        if batch.is_empty() { self.quiet() } else { Step::More }
+    }
+
+    fn save(&mut self) {
+        let idle = matches!(self.state, State::Idle);
+        if !idle || self.save_not_before.is_some_and(|at| Instant::now() < at) || !self.ledger.is_due() {
+            return;
+        }
+        self.save_not_before = self.ledger.save(Which::Due).err().map(|failure| {
+            tracing::warn!(code = failure.code, "{}", failure.detail);
+            Instant::now() + SAVE_RETRY
+        });
+    }
+}
+
+fn halted_or_following(lost: Option<&Failure>) -> Condition {
+    lost.map_or(Condition::Following, |failure| Condition::Halted(failure.clone()))
+}
+
+fn unopened(error: &OpenError) -> (&'static str, String) {
+    match error {
+        OpenError::Missing => ("missing", "is not there".to_owned()),
+        OpenError::Skipped(reason) => (reason.name(), format!("is not read ({})", reason.name())),
+        OpenError::Unreadable(errno) => ("unreadable", format!("cannot be read: {errno}")),
+    }
+}
+
+impl Source for DocumentSource {
+    fn next(&mut self, batch: &mut ChangeBatch) -> Result<Step, Failure> {
+        Ok(match std::mem::replace(&mut self.state, State::Idle) {
+            State::Idle => self.look(),
+            State::Reading(reading) => self.read_on(reading, batch),
+            State::HandingOut(out) => self.hand_out(out, batch),
+        })
+    }
+
+    fn wait(&mut self) -> Woken {
+        self.save();
+        if self.unripe && !self.wake.is_stopping() {
+            std::thread::sleep(PACE);
+        }
+        match self.look.as_ref().and_then(Look::due_in) {
+            Some(due) => self.watch.wait_at_most(due),
+            None => self.watch.wait(),
+        }
+    }
+
+    fn durable(&mut self, until: Sequence) -> Result<(), Failure> {
+        self.ledger.durable(until);
+        self.save();
+        Ok(())
+    }
+
+    fn needs_from(&self) -> Option<Sequence> {
+        self.ledger.needs_from()
+    }
+
+    fn conditions(&self) -> Vec<(StreamId, Condition)> {
+        let progress = match &self.state {
+            State::Idle => None,
+            State::Reading(reading) => Some((reading.splitter.position() / 2, 0, reading.stat.size)),
+            State::HandingOut(out) => {
+                let (bytes, records) = out.position();
+                Some(((out.stat.size + bytes) / 2, records as u64, out.stat.size))
+            }
+        };
+        let overlaid = self.ledger.streams.iter().zip(&self.conditions).map(|(stream, condition)| {
+            let copying = stream.standing.first == FirstRevision::Open && *condition == Condition::Following;
+            let condition = match progress {
+                Some((bytes, records, total)) if copying => Condition::Copying { records, bytes, total },
+                _ => condition.clone(),
+            };
+            (stream.stream.id, condition)
+        });
+        overlaid.collect()
+    }
+
+    fn decide(&mut self, decision: &Decision) -> bool {
+        let Some(at) = self.ledger.streams.iter().position(|stream| stream.stream.id == decision.stream) else {
+            return false;
+        };
+        self.guards[at].decide(&decision.subject, decision.accept);
+        let held = matches!(&self.conditions[at], Condition::Held { revision, .. } if *revision == decision.subject);
+        if held {
+            self.look = None;
+            self.wake.ring();
+        }
+        held
+    }
+}
+
+impl Drop for DocumentSource {
+    /// Saves what changed, so that the next start has less to roll forward; if it fails, only that is lost.
+    fn drop(&mut self) {
+        if let Err(failure) = self.ledger.save(Which::Changed) {
+            tracing::warn!(code = failure.code, "{}", failure.detail);
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! A survey: finds each generation in the present listing, and sees new ones.
+//!
+//! A generation is where its inode is *and* its content agrees. Where that fails, a rotated copy with the same content is
+//! looked for; where that fails too, its rest is lost, and nothing of its lineage is read until an operator accepts that
+//! (promise 6). Files that appeared behind a known generation in the chain are read in their order, oldest first. What could
+//! not be listed or opened proves nothing (promise 12).
+
+use crate::failure::{Failure, FailureClass};
+use crate::files::identity::{Fingerprint, HEAD_BYTES, Inode, TAIL_BYTES};
+use crate::files::lines::body::{Body, OpenBodies};
+use crate::files::lines::generation::{Generation, Standing};
+use crate::files::lines::ledger::{Ledger, Lineage, Trouble};
+use crate::files::lines::listing::{Member, View};
+use crate::files::lines::rotation::{self, Age};
+use crate::files::pattern::Pattern;
+use crate::files::root::{FileStat, OpenError, Root};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Passes that look for a lost rest before it is called lost: a copy may be on its way to another name meanwhile.
+const SEARCHES: u8 = 3;
+/// Passes over a deleted file, or an unfinished last line, without a change before it counts as final.
+pub(super) const QUIET_PASSES: u8 = 3;
+/// Code of the halted state.
+pub const FILE_SHRANK: &str = "file_shrank";
+
+/// Files beside the chain that are known to hold nothing new, and the state in which that was seen.
+pub(super) type Copies = HashMap<PathBuf, FileStat>;
+
+/// A survey under way.
+pub(super) struct Survey<'a> {
+    pub root: &'a Root,
+    pub pattern: &'a Pattern,
+    pub view: View,
+    pub ledger: &'a mut Ledger,
+    pub bodies: &'a mut OpenBodies,
+    pub copies: &'a mut Copies,
+    /// A wait has passed since the last survey: only then does "nothing changed" mean anything.
+    pub later: bool,
+}
+
+/// Whether a file holds the rest of a generation.
+enum Holds {
+    /// From the offset on.
+    Rest,
+    /// Its beginning, and ends before the offset: everything that was copied has been handed out.
+    LessThanRead(u64),
+    /// Something else.
+    No,
+}
+
+type Outcome<T> = Result<T, Trouble>;
+
+impl Survey<'_> {
+    /// Brings all lineages up to date with the listing.
+    pub(super) fn run(&mut self) {
+        let mut bases: Vec<PathBuf> = self.ledger.lineages.keys().cloned().collect();
+        bases.extend(self.view.bases().filter(|base| !self.ledger.lineages.contains_key(*base)).cloned());
+        let mut lineages: Vec<(PathBuf, Lineage)> = Vec::with_capacity(bases.len());
+        for base in bases {
+            let mut lineage = std::mem::take(self.ledger.lineages.entry(base.clone()).or_default());
+            let located = self.locate_all(&mut lineage);
+            let halted = lineage.trouble.take().filter(|trouble| matches!(trouble, Trouble::Lost(_)));
+            lineage.trouble = located.err().or(halted);
+            lineages.push((base, lineage));
+        }
+        // Every inode is claimed now: what is left over is new, or a copy.
+        for (base, mut lineage) in lineages {
+            if !matches!(lineage.trouble, Some(Trouble::Waiting(..)))
+                && let Err(trouble) = self.settle(&base, &mut lineage)
+            {
+                lineage.trouble = Some(trouble);
+            }
+            self.ledger.lineages.insert(base.clone(), lineage);
+            self.forget(&base);
+        }
+        self.ledger.lineages.retain(|_, lineage| !lineage.generations.is_empty() || lineage.trouble.is_some());
+        let files = &self.view.files;
+        self.copies.retain(|path, _| files.binary_search_by(|file| file.path.cmp(path)).is_ok());
+    }
+
+    fn locate_all(&mut self, lineage: &mut Lineage) -> Outcome<()> {
+        let mut outcome = Ok(());
+        // Newest first: of two that claim one inode, the newer is right.
+        for generation in lineage.generations.iter_mut().rev() {
+            if let Err(trouble) = self.locate(generation) {
+                generation.standing = Standing::Unknown;
+                outcome = Err(trouble);
+            }
+        }
+        outcome
+    }
+
+    /// Finds a generation by its inode.
+    fn locate(&mut self, generation: &mut Generation) -> Outcome<()> {
+        let mut overwritten = false;
+        for index in self.view.with_inode(&generation.inode, &generation.path) {
+            let listed = self.view.files[index].clone();
+            let unchanged = generation.verified == Some(listed.stat) && generation.path == listed.path;
+            if !unchanged && !self.confirm(generation, &listed.path, listed.stat)? {
+                overwritten |= listed.path == generation.path || listed.path == generation.base;
+                continue;
+            }
+            self.view.claimed[index] = true;
+            generation.standing = Standing::Listed(listed.stat);
+            return Ok(());
+        }
+        if overwritten {
+            self.bodies.release(&generation.slot);
+            generation.standing = Standing::Overwritten;
+            return Ok(());
+        }
+        let held = self.bodies.peek(&generation.slot).and_then(|body| body.stat().ok());
+        generation.standing = match held.filter(|stat| generation.inode.may_be(&Inode::of(stat))) {
+            Some(stat) => Standing::Held(stat),
+            None => Standing::Absent,
+        };
+        Ok(())
+    }
+
+    /// Checks the evidence of a generation against a listed file and notes its new name.
+    fn confirm(&mut self, generation: &mut Generation, path: &Path, stat: FileStat) -> Outcome<bool> {
+        let held = self.bodies.peek(&generation.slot).and_then(|body| body.stat().ok());
+        if !held.is_some_and(|held| held.same_inode(&stat)) {
+            let Some(body) = self.open(path, &stat)? else { return Ok(false) };
+            self.bodies.hold(&generation.slot, body);
+        }
+        let Some(body) = self.bodies.get(&generation.slot) else { return Ok(false) };
+        let checked = generation.agrees(body, &stat).and_then(|agrees| {
+            if agrees {
+                generation.lengthen_head(body, &stat)?;
+            }
+            Ok(agrees)
+        });
+        let agrees = checked.map_err(|error| unreadable(path, &error))?;
+        if agrees {
+            let inode = Inode::of(&stat);
+            let moved = generation.path != path || generation.inode != inode;
+            generation.touched |= moved;
+            (generation.path, generation.inode) = (path.to_owned(), inode);
+            generation.verified = Some(stat);
+            self.ledger.unsaved |= generation.touched;
+        }
+        Ok(agrees)
+    }
+
+    /// Opens a listed file; `None` if another one stands there by now (the next pass sees it).
+    fn open(&self, path: &Path, stat: &FileStat) -> Outcome<Option<Body>> {
+        match self.root.open_file(path) {
+            Ok((file, now)) if now.same_inode(stat) => Ok(Some(Body::new(file, rotation::is_compressed(path)))),
+            Ok(_) | Err(OpenError::Missing) => {
+                Err(Trouble::Waiting("changing", format!("{} was replaced while it was looked at", path.display())))
+            }
+            Err(OpenError::Skipped(reason)) => {
+                Err(Trouble::Waiting("unreadable", format!("{}: {}", path.display(), reason.name())))
+            }
+            Err(OpenError::Unreadable(errno)) => Err(unreadable(path, &errno.into())),
+        }
+    }
+
+    /// Looks for what was not found by inode, then for what is new.
+    fn settle(&mut self, base: &Path, lineage: &mut Lineage) -> Outcome<()> {
+        if let Some(first) = self.view.unreadable.first() {
+            return Err(Trouble::Waiting(first.code(), format!("{first}: nothing is concluded from what is not seen")));
+        }
+        let chain = self.view.members(base).to_vec();
+        for generation in lineage.generations.iter_mut().rev() {
+            if matches!(generation.standing, Standing::Overwritten | Standing::Absent) {
+                self.search(generation, &chain)?;
+            }
+        }
+        let occupied = chain.iter().any(|member| member.age == Age::Live);
+        let lost = lineage.generations.iter().find(|generation| is_lost(generation, occupied));
+        if let Some(lost) = lost {
+            let trouble = loss(lost, lineage.searches);
+            lineage.searches = lineage.searches.saturating_add(u8::from(self.later));
+            return Err(trouble);
+        }
+        lineage.searches = 0;
+        lineage.trouble = None;
+        self.see_new(base, lineage, &chain)
+    }
+
+    /// Looks for the rest of a generation in the rotated files, newest first.
+    fn search(&mut self, generation: &mut Generation, chain: &[Member]) -> Outcome<()> {
+        for member in chain.iter().rev().filter(|member| member.age != Age::Live) {
+            if self.view.claimed[member.file] {
+                continue;
+            }
+            let listed = self.view.files[member.file].clone();
+            let Some(mut body) = self.open(&listed.path, &listed.stat)? else { continue };
+            let holds = holds(generation, &mut body).map_err(|error| unreadable(&listed.path, &error))?;
+            match holds {
+                Holds::No => continue,
+                Holds::Rest => {}
+                Holds::LessThanRead(end) => {
+                    let len = end.min(TAIL_BYTES as u64);
+                    let tail =
+                        body.stretch(end - len, len as usize).map_err(|error| unreadable(&listed.path, &error))?;
+                    generation.offset = end;
+                    generation.tail = Fingerprint::of(&tail);
+                }
+            }
+            self.view.claimed[member.file] = true;
+            generation.compressed = rotation::is_compressed(&listed.path);
+            generation.inode = Inode::of(&listed.stat);
+            generation.path = listed.path;
+            generation.standing = Standing::Listed(listed.stat);
+            generation.verified = Some(listed.stat);
+            (generation.drained, generation.searched, generation.touched) = (None, 0, true);
+            self.ledger.unsaved = true;
+            self.bodies.hold(&generation.slot, body);
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    /// Takes in the files of a chain that no generation stands in.
+    fn see_new(&mut self, base: &Path, lineage: &mut Lineage, chain: &[Member]) -> Outcome<()> {
+        let newest = lineage.generations.last().map(|newest| {
+            let listed = matches!(newest.standing, Standing::Listed(_));
+            let at = chain.iter().find(|member| listed && self.view.files[member.file].path == newest.path);
+            at.map_or(Age::Live, |member| member.age.clone())
+        });
+        for member in chain {
+            if self.view.claimed[member.file] {
+                continue;
+            }
+            let listed = self.view.files[member.file].clone();
+            let live = member.age == Age::Live;
+            let meant = live || self.pattern.matches(&listed.path);
+            let behind = newest.as_ref().is_some_and(|newest| member.age > *newest);
+            let empty = listed.stat.size == 0 && !live;
+            if empty || !(meant || behind) || self.copies.get(&listed.path) == Some(&listed.stat) {
+                continue;
+            }
+            let Some(mut body) = self.open(&listed.path, &listed.stat)? else { continue };
+            if !live && self.is_copy(lineage, &mut body, &listed.path)? {
+                self.copies.insert(listed.path, listed.stat);
+                continue;
+            }
+            let head = body.stretch(0, HEAD_BYTES).map_err(|error| unreadable(&listed.path, &error))?;
+            let of_its_own = newest.is_some() && !behind && !live;
+            let base = if of_its_own { &listed.path } else { base };
+            let seen = (&listed.stat, Fingerprint::of(&head));
+            let generation = Generation::first_seen(base, &listed.path, self.ledger.next_serial, seen);
+            self.ledger.next_serial += 1;
+            self.ledger.unsaved = true;
+            self.view.claimed[member.file] = true;
+            self.bodies.hold(&generation.slot, body);
+            if of_its_own {
+                self.ledger.lineages.entry(listed.path).or_default().generations.push(generation);
+            } else {
+                lineage.generations.push(generation);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a rotated file only repeats a generation that is known: it, or a part of it, under another name.
+    fn is_copy(&mut self, lineage: &Lineage, body: &mut Body, path: &Path) -> Outcome<bool> {
+        for generation in &lineage.generations {
+            let held = match self.bodies.get(&generation.slot) {
+                Some(held) => Some(held),
+                None => match generation.standing {
+                    Standing::Listed(stat) => {
+                        if let Some(opened) = self.open(&generation.path, &stat)? {
+                            self.bodies.hold(&generation.slot, opened);
+                        }
+                        self.bodies.get(&generation.slot)
+                    }
+                    _ => None,
+                },
+            };
+            let copy = match held {
+                Some(original) if !generation.compressed => repeats(original, body),
+                _ => holds(generation, body).map(|holds| generation.offset > 0 && matches!(holds, Holds::Rest)),
+            };
+            if copy.map_err(|error| unreadable(path, &error))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Forgets what is finished and gone, while its lineage lives on.
+    fn forget(&mut self, base: &Path) {
+        let Some(lineage) = self.ledger.lineages.get_mut(base) else { return };
+        if !self.view.unreadable.is_empty() || matches!(lineage.trouble, Some(Trouble::Waiting(..))) {
+            return;
+        }
+        let alive = lineage.generations.iter().any(|generation| matches!(generation.standing, Standing::Listed(_)));
+        for generation in &mut lineage.generations {
+            if generation.closed && matches!(generation.standing, Standing::Held(stat) if stat.nlink == 0) {
+                let still = !generation.has_work();
+                generation.quiet = if still { generation.quiet.saturating_add(u8::from(self.later)) } else { 0 };
+            }
+        }
+        let bodies = &mut *self.bodies;
+        self.ledger.forget(base, |generation| {
+            let never_read = generation.offset == 0 && generation.head.len == 0;
+            let gone = match generation.standing {
+                Standing::Absent | Standing::Overwritten => alive && (generation.closed || never_read),
+                Standing::Held(stat) => stat.nlink == 0 && generation.closed && generation.quiet >= QUIET_PASSES,
+                _ => false,
+            };
+            if gone {
+                bodies.release(&generation.slot);
+            }
+            gone
+        });
+    }
+}
+
+/// The rest of it is gone, as far as can be seen. A file that only vanished may come back; one whose place is taken may not.
+fn is_lost(generation: &Generation, occupied: bool) -> bool {
+    let never_read = generation.offset == 0 && generation.head.len == 0;
+    let finished = generation.closed || never_read;
+    match generation.standing {
+        Standing::Overwritten => !finished,
+        Standing::Absent => !finished && occupied,
+        _ => false,
+    }
+}
+
+fn loss(generation: &Generation, searches: u8) -> Trouble {
+    let path = generation.path.display();
+    let offset = generation.offset;
+    if searches < SEARCHES {
+        return Trouble::Waiting("rest_missing", format!("{path}: looking for what followed byte {offset}"));
+    }
+    let detail = format!(
+        "{path} no longer holds what was read of it up to byte {offset}, and no rotated copy of it was found: what followed is \
+         not known. Put the rotated file back beside it, or accept {FILE_SHRANK} to go on from the start of the present file"
+    );
+    Trouble::Lost(Failure::new(FailureClass::Halt, FILE_SHRANK, detail))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Trouble {
+    let code = if error.kind() == std::io::ErrorKind::NotFound { "missing" } else { "unreadable" };
+    Trouble::Waiting(code, format!("{}: {error}", path.display()))
+}
+
+/// Whether `body` holds what follows the offset of a generation.
+fn holds(generation: &Generation, body: &mut Body) -> std::io::Result<Holds> {
+    if generation.head.len == 0 || !generation.head_agrees(body)? {
+        return Ok(Holds::No);
+    }
+    let len = usize::from(generation.tail.len);
+    let tail = body.stretch(generation.offset - len as u64, len)?;
+    if tail.len() == len && generation.tail.begins(&tail) {
+        return Ok(Holds::Rest);
+    }
+    let end = body.length()?;
+    // Only a copy made before a truncation can be shorter than what was read.
+    let copied_early = generation.standing == Standing::Overwritten && end < generation.offset;
+    Ok(if copied_early { Holds::LessThanRead(end) } else { Holds::No })
+}
+
+/// Whether `copy` repeats `original` from its beginning.
+fn repeats(original: &mut Body, copy: &mut Body) -> std::io::Result<bool> {
+    let head = copy.stretch(0, HEAD_BYTES)?;
+    if original.stretch(0, head.len())? != head {
+        return Ok(false);
+    }
+    let end = copy.length()?;
+    let len = end.min(TAIL_BYTES as u64);
+    Ok(copy.stretch(end - len, len as usize)? == original.stretch(end - len, len as usize)?)
+}

@@ -1,0 +1,222 @@
+//! The state behind a target in memory, and the rules it keeps: the same as PostgreSQL's, written down a second time.
+
+use super::fault::Fault;
+use crate::checkpoints::{Admission, Checkpoint, Counts, OwnerNonce, Phase, QueueId};
+use crate::failure::{Failure, FailureClass};
+use crate::sink::{Applied, ApplyFailure, SinkBatch};
+use landfall_schemas::ddl::BulkLoad;
+use landfall_schemas::hash::KeyHash;
+use landfall_schemas::mapping::StreamMapping;
+use landfall_schemas::offset::{Generation, Offset, Version};
+use landfall_schemas::pgtype::PgType;
+use landfall_schemas::rejection::RejectCode;
+use landfall_schemas::row::RowOp;
+use landfall_schemas::stream::{SourceName, StreamName};
+use landfall_schemas::table::TableShape;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Weak};
+
+/// A stored row: each field as encoded, `None` for NULL.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MemoryRow {
+    /// In the shape's order, the version left out.
+    pub fields: Vec<Option<Vec<u8>>>,
+    /// `_lf_version`.
+    pub version: Version,
+}
+
+/// A stored dead letter.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MemoryDeadLetter {
+    /// Encoded key.
+    pub key: Vec<u8>,
+    /// Why.
+    pub code: RejectCode,
+    /// Still waiting; not retracted.
+    pub waiting: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) script: VecDeque<Fault>,
+    owner: Weak<()>,
+    generations: HashMap<SourceName, Vec<QueueId>>,
+    streams: HashMap<StreamName, Stream>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    mapping: StreamMapping,
+    phase: Phase,
+    owned: Option<(QueueId, OwnerNonce)>,
+    checkpoints: Vec<Checkpoint>,
+    rows: BTreeMap<Vec<Vec<u8>>, MemoryRow>,
+    dead: Vec<MemoryDeadLetter>,
+}
+
+impl State {
+    pub(super) fn prepare(&mut self, stream: &StreamMapping, bulk: BulkLoad) {
+        let phase = if bulk == BulkLoad::Expected { Phase::Bulk } else { Phase::Live };
+        let start = |partition| Checkpoint { partition, next: Offset(0), counts: Counts::default() };
+        self.streams.entry(stream.name.clone()).or_insert_with(|| Stream {
+            mapping: stream.clone(),
+            phase,
+            owned: None,
+            checkpoints: stream.partitions.all().map(start).collect(),
+            rows: BTreeMap::new(),
+            dead: Vec::new(),
+        });
+    }
+
+    pub(super) fn rows(&self, stream: &StreamName) -> Vec<MemoryRow> {
+        self.streams.get(stream).map_or_else(Vec::new, |s| s.rows.values().cloned().collect())
+    }
+
+    pub(super) fn dead_letters(&self, stream: &StreamName) -> Vec<MemoryDeadLetter> {
+        self.streams.get(stream).map_or_else(Vec::new, |s| s.dead.clone())
+    }
+
+    pub(super) fn checkpoints(&self, stream: &StreamName) -> Vec<Checkpoint> {
+        self.streams.get(stream).map_or_else(Vec::new, |s| s.checkpoints.clone())
+    }
+
+    pub(super) fn admit(
+        &mut self,
+        process: &Arc<()>,
+        mapping: &StreamMapping,
+        (queue, nonce): (QueueId, OwnerNonce),
+    ) -> Result<Admission, Failure> {
+        if self.owner.upgrade().is_some_and(|owner| !Arc::ptr_eq(&owner, process)) {
+            return Err(Failure::new(FailureClass::Fenced, "other_owner", "another process runs this pipeline"));
+        }
+        self.owner = Arc::downgrade(process);
+        let halt = |code| Failure::new(FailureClass::Halt, code, "as PostgreSQL's sink would say");
+        let stream = self.streams.get_mut(&mapping.name).ok_or_else(|| halt("schema_missing"))?;
+        if stream.mapping != *mapping {
+            return Err(halt("mapping_changed"));
+        }
+        let started = stream.checkpoints.iter().any(|c| c.next > Offset(0));
+        if started && stream.owned.is_some_and(|(owned, _)| owned != queue) {
+            return Err(halt("queue_changed"));
+        }
+        let queues = self.generations.entry(mapping.source.clone()).or_default();
+        let place = queues.iter().position(|q| *q == queue).unwrap_or_else(|| {
+            queues.push(queue);
+            queues.len() - 1
+        });
+        let generation = u16::try_from(place + 1).ok().and_then(Generation::new);
+        stream.owned = Some((queue, nonce));
+        let parked = stream.dead.iter().filter(|d| d.waiting && d.code.blocks_key());
+        Ok(Admission {
+            generation: generation.ok_or_else(|| halt("generations_exhausted"))?,
+            phase: stream.phase,
+            checkpoints: stream.checkpoints.clone(),
+            parked: parked.map(|d| KeyHash::of(&d.key)).collect(),
+        })
+    }
+
+    pub(super) fn finish_bulk(&mut self, mapping: &StreamMapping, owner: OwnerNonce) -> Result<(), Failure> {
+        let stream = self.streams.get_mut(&mapping.name);
+        let owned = stream.filter(|s| s.owned.is_some_and(|(_, nonce)| nonce == owner));
+        let stream = owned.ok_or_else(|| Failure::new(FailureClass::Fenced, "other_owner", "another owner"))?;
+        stream.phase = Phase::Live;
+        Ok(())
+    }
+
+    pub(super) fn apply(
+        &mut self,
+        mapping: &StreamMapping,
+        (nonce, phase): (OwnerNonce, Phase),
+        batch: &SinkBatch,
+    ) -> Result<Applied, ApplyFailure> {
+        let stream = self
+            .streams
+            .get_mut(&mapping.name)
+            .ok_or_else(|| Failure::new(FailureClass::Halt, "schema_drift", "no such table"))?;
+        let refused = unstorable(&mapping.table, batch);
+        if !refused.is_empty() {
+            return Err(ApplyFailure::Refused(refused));
+        }
+        if !stream.stands(nonce, batch) {
+            return Err(Failure::new(FailureClass::Fenced, "checkpoint_moved", "not where this owner left it").into());
+        }
+        stream.write(&mapping.table, phase, batch);
+        Ok(Applied { advances: batch.advances.iter().map(|a| (a.partition, a.range)).collect() })
+    }
+}
+
+impl Stream {
+    /// The compare of the compare-and-set.
+    fn stands(&self, nonce: OwnerNonce, batch: &SinkBatch) -> bool {
+        let owned = self.owned.is_some_and(|(_, owner)| owner == nonce);
+        owned
+            && batch
+                .advances
+                .iter()
+                .all(|a| self.checkpoints.get(usize::from(a.partition.0)).is_some_and(|c| c.next == a.range.from))
+    }
+
+    fn write(&mut self, shape: &TableShape, phase: Phase, batch: &SinkBatch) {
+        for row in &batch.rows.rows {
+            let mut fields = split(batch.rows.fields(row));
+            fields.truncate(shape.columns.len() - 1);
+            let key: Vec<Vec<u8>> = fields[..shape.key_columns].iter().flatten().cloned().collect();
+            match (row.op, self.rows.get_mut(&key)) {
+                (_, Some(stands)) if stands.version >= row.version => {}
+                (RowOp::Delete, Some(_)) => drop(self.rows.remove(&key)),
+                (RowOp::Delete, None) => {}
+                (RowOp::Upsert, Some(stands)) if phase == Phase::Live && stands.fields == fields => {}
+                (RowOp::Upsert, _) => drop(self.rows.insert(key, MemoryRow { fields, version: row.version })),
+            }
+        }
+        for dead in &batch.dead {
+            self.dead.push(MemoryDeadLetter { key: dead.key.clone(), code: dead.code(), waiting: true });
+        }
+        for dead in self.dead.iter_mut().filter(|d| !d.code.blocks_key() && batch.retracted.contains(&d.key)) {
+            dead.waiting = false;
+        }
+        for advance in &batch.advances {
+            let checkpoint = &mut self.checkpoints[usize::from(advance.partition.0)];
+            checkpoint.next = advance.range.until;
+            checkpoint.counts.add(advance.counts);
+        }
+    }
+}
+
+/// Rows PostgreSQL would not store, with its SQLSTATE: text that is not UTF-8.
+fn unstorable(shape: &TableShape, batch: &SinkBatch) -> Vec<(usize, String)> {
+    let bad = |fields: Vec<Option<Vec<u8>>>| {
+        let mut columns = shape.columns.iter().zip(fields);
+        columns.any(|(c, f)| c.ty == PgType::Text && f.is_some_and(|text| std::str::from_utf8(&text).is_err()))
+    };
+    let rows = batch.rows.rows.iter().enumerate();
+    rows.filter(|(_, row)| bad(split(batch.rows.fields(row)))).map(|(n, _)| (n, "22021".to_owned())).collect()
+}
+
+/// `length i32 | bytes` …, −1 for NULL.
+fn split(mut encoded: &[u8]) -> Vec<Option<Vec<u8>>> {
+    let mut out = Vec::new();
+    while let Some((length, rest)) = encoded.split_first_chunk::<4>() {
+        match usize::try_from(i32::from_be_bytes(*length)) {
+            Ok(length) => {
+                out.push(Some(rest[..length].to_vec()));
+                encoded = &rest[length..];
+            }
+            Err(_) => {
+                out.push(None);
+                encoded = rest;
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::conformance::sink::{MemoryRig, suite};
+
+    #[tokio::test]
+    async fn the_target_in_memory_passes_the_suite_of_sinks() {
+        suite(&MemoryRig::default()).await;
+    }
+}

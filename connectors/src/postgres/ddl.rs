@@ -1,0 +1,252 @@
+//! DDL of the mapped tables: reading the catalogue, planning (in `schemas::ddl`), running the plan.
+//!
+//! A plan is run in one transaction with the registration of its streams, under Landfall's own numbering, with a lock
+//! timeout, so that it never queues behind a long reader while everybody queues behind it. With a refusal in the plan
+//! nothing is run. A stream that has begun keeps its mapping unless the operator accepts the change.
+
+use super::apply::{commit, roll_back};
+use super::classify::{classify, classify_commit};
+use super::connect::BEGIN;
+use super::target::PostgresTarget;
+use super::wire::Link;
+use super::{fingerprint, schema};
+use crate::failure::{Failure, FailureClass};
+use landfall_schemas::ddl::{
+    BulkLoad, Catalogue, Filled, LiveColumn, LiveTable, Owner, Plan, RelationKind, WantedTable, plan,
+};
+use landfall_schemas::mapping::StreamMapping;
+use tokio_postgres::{Client, Error};
+
+const SCHEMAS: &str = "SELECT nspname::text FROM pg_catalog.pg_namespace";
+const RELATION: &str = "SELECT c.oid, c.relkind::text FROM pg_catalog.pg_class c \
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2";
+const COLUMNS: &str = "SELECT a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull, a.atthasdef, \
+      a.attgenerated::text, a.attidentity::text, l.collname::text \
+    FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation AND l.collname <> 'default' \
+    WHERE a.attrelid = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+const KEY: &str = "SELECT a.attname::text FROM pg_catalog.pg_constraint c \
+    CROSS JOIN LATERAL pg_catalog.unnest(c.conkey) WITH ORDINALITY AS k (attnum, place) \
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum \
+    WHERE c.conrelid = $1 AND c.contype = 'p' ORDER BY k.place";
+const INDEXES: &str = "SELECT r.relname::text FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class r ON r.oid = i.indexrelid \
+    WHERE i.indrelid = $1 AND i.indisvalid";
+const REGISTERED: &str =
+    "SELECT pipeline, stream, phase FROM landfall.streams WHERE target_schema = $1 AND target_table = $2";
+const PRESENT: &str = "SELECT pg_catalog.to_regclass('landfall.streams') IS NOT NULL";
+const STANDING: &str = "SELECT mapping_hash, EXISTS (SELECT FROM landfall.checkpoints c \
+      WHERE c.pipeline = s.pipeline AND c.stream = s.stream AND c.next_offset > 0) \
+    FROM landfall.streams s WHERE s.pipeline = $1 AND s.stream = $2";
+const REGISTER: &str = "INSERT INTO landfall.streams AS s \
+      (pipeline, stream, source, target_schema, target_table, phase, mapping_hash, partitions) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (pipeline, stream) DO UPDATE \
+    SET source = excluded.source, target_schema = excluded.target_schema, target_table = excluded.target_table, \
+        mapping_hash = excluded.mapping_hash, partitions = excluded.partitions";
+const NUMBER: &str = "INSERT INTO landfall.target_migrations (pipeline, number, statements, actor) \
+    SELECT $1, COALESCE(pg_catalog.max(number), 0) + 1, $2, $3 FROM landfall.target_migrations WHERE pipeline = $1 \
+    RETURNING number";
+const LOCK: &str = "SELECT pg_catalog.pg_advisory_xact_lock($1)";
+
+/// A stream whose table is wanted.
+#[derive(Clone, Copy, Debug)]
+pub struct WantedStream<'a> {
+    /// Its mapping.
+    pub mapping: &'a StreamMapping,
+    /// Whether a first revision is loaded in bulk.
+    pub bulk: BulkLoad,
+}
+
+/// What to do when a stream has rows and its mapping is no longer the one they were written with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MappingChange {
+    /// Halt with `mapping_changed`.
+    Refuse,
+    /// The operator accepts that rows written so far keep the old mapping until they change.
+    Accept,
+}
+
+impl PostgresTarget {
+    /// What `schema apply` would do. Writes nothing.
+    pub async fn schema_plan(&self, streams: &[WantedStream<'_>]) -> Result<Plan, Failure> {
+        let target = &*self.inner;
+        let limit = target.connector.exchange_limit();
+        let mut link = target.connector.connect().await?;
+        schema::state(&mut link, limit).await?;
+        let wanted = wanted(streams);
+        let Link { client, driver, .. } = &mut link;
+        let live = driver.drive(limit, Box::pin(read(client, &wanted))).await;
+        Ok(plan(&target.pipeline, &wanted, &live.map_err(|error| classify(&error, "read the catalogue"))?))
+    }
+
+    /// Brings schema `landfall` and the mapped tables to what the streams want and registers the streams. Fails with
+    /// `Halt`/`schema_refused` when something stands in the way, `Halt`/`mapping_changed` as `change` says; nothing is
+    /// written then. Gives the plan that was run.
+    pub async fn schema_apply(
+        &self,
+        streams: &[WantedStream<'_>],
+        change: MappingChange,
+        actor: &str,
+    ) -> Result<Plan, Failure> {
+        let target = &*self.inner;
+        let limit = target.connector.exchange_limit();
+        let mut link = target.connector.connect().await?;
+        schema::migrate(&mut link, limit).await?;
+        let Link { client, driver, .. } = &mut link;
+        let run = Box::pin(run(client, &target.pipeline, streams, (change, actor)));
+        match driver.drive(limit, run).await.map_err(|error| classify(&error, "schema apply"))? {
+            Ok(plan) => {
+                commit(&mut link, limit).await.map_err(|error| classify_commit(&error))?;
+                Ok(plan)
+            }
+            Err(refused) => {
+                roll_back(&mut link, limit).await.map_err(|error| classify(&error, "schema apply"))?;
+                Err(refused)
+            }
+        }
+    }
+}
+
+fn wanted(streams: &[WantedStream<'_>]) -> Vec<WantedTable> {
+    let table = |s: &WantedStream<'_>| WantedTable {
+        stream: s.mapping.name.clone(),
+        shape: s.mapping.table.clone(),
+        bulk: s.bulk,
+    };
+    streams.iter().map(table).collect()
+}
+
+/// Everything inside the transaction; the caller commits an `Ok` and rolls an `Err` back.
+async fn run(
+    client: &Client,
+    pipeline: &str,
+    streams: &[WantedStream<'_>],
+    (change, actor): (MappingChange, &str),
+) -> Result<Result<Plan, Failure>, Error> {
+    client.batch_execute(BEGIN).await?;
+    let lock = xxhash_rust::xxh3::xxh3_64(format!("landfall ddl\0{pipeline}").as_bytes());
+    client.execute(LOCK, &[&lock.cast_signed()]).await?;
+    for stream in streams {
+        if let Some(refused) = mapping_refused(client, pipeline, stream.mapping, change).await? {
+            return Ok(Err(refused));
+        }
+    }
+    let wanted = wanted(streams);
+    let plan = plan(pipeline, &wanted, &read(client, &wanted).await?);
+    if !plan.refusals.is_empty() {
+        let list: Vec<String> = plan.refusals.iter().map(ToString::to_string).collect();
+        return Ok(Err(Failure::new(FailureClass::Halt, "schema_refused", list.join("; "))));
+    }
+    for step in &plan.steps {
+        client.batch_execute(&step.sql).await?;
+    }
+    for stream in streams {
+        register(client, pipeline, stream).await?;
+    }
+    if !plan.steps.is_empty() {
+        let statements: Vec<&str> = plan.steps.iter().map(|step| step.sql.as_str()).collect();
+        client.query_one(NUMBER, &[&pipeline, &statements, &actor]).await?;
+    }
+    Ok(Ok(plan))
+}
+
+async fn mapping_refused(
+    client: &Client,
+    pipeline: &str,
+    mapping: &StreamMapping,
+    change: MappingChange,
+) -> Result<Option<Failure>, Error> {
+    let Some(row) = client.query_opt(STANDING, &[&pipeline, &mapping.name.as_str()]).await? else { return Ok(None) };
+    let (hash, started): (&[u8], bool) = (row.try_get(0)?, row.try_get(1)?);
+    if hash == fingerprint::of(mapping) || !started || change == MappingChange::Accept {
+        return Ok(None);
+    }
+    let detail = format!(
+        "stream {} has rows written with another mapping: they would keep it until their records change. Accept that \
+         explicitly, or give the stream a new table",
+        mapping.name
+    );
+    Ok(Some(Failure::new(FailureClass::Halt, "mapping_changed", detail)))
+}
+
+async fn register(client: &Client, pipeline: &str, stream: &WantedStream<'_>) -> Result<(), Error> {
+    let mapping = stream.mapping;
+    let phase = match stream.bulk {
+        BulkLoad::Expected => "bulk",
+        BulkLoad::None => "live",
+    };
+    let hash = fingerprint::of(mapping);
+    client
+        .execute(
+            REGISTER,
+            &[
+                &pipeline,
+                &mapping.name.as_str(),
+                &mapping.source.as_str(),
+                &mapping.table.schema.as_str(),
+                &mapping.table.name.as_str(),
+                &phase,
+                &hash.as_slice(),
+                &i32::from(mapping.partitions.get()),
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// The catalogue, as far as these tables are concerned.
+async fn read(client: &Client, wanted: &[WantedTable]) -> Result<Catalogue, Error> {
+    let mut live = Catalogue::default();
+    for row in client.query(SCHEMAS, &[]).await? {
+        live.schemas.insert(row.try_get(0)?);
+    }
+    let registered: bool = client.query_one(PRESENT, &[]).await?.try_get(0)?;
+    for table in wanted {
+        let (schema, name) = (table.shape.schema.as_str(), table.shape.name.as_str());
+        let Some(row) = client.query_opt(RELATION, &[&schema, &name]).await? else { continue };
+        let kind = match row.try_get::<_, &str>(1)? {
+            "r" => RelationKind::Table,
+            "p" => RelationKind::Partitioned,
+            _ => RelationKind::Other,
+        };
+        let oid: u32 = row.try_get(0)?;
+        let owner = if registered { owner(client, schema, name).await? } else { None };
+        let is_empty = kind == RelationKind::Other || is_empty(client, &table.shape.qualified()).await?;
+        let indexes = client.query(INDEXES, &[&oid]).await?.iter().map(|r| r.try_get(0)).collect::<Result<_, _>>()?;
+        let key = client.query(KEY, &[&oid]).await?.iter().map(|r| r.try_get(0)).collect::<Result<_, _>>()?;
+        let columns = columns(client, oid).await?;
+        let standing = LiveTable { kind, columns, key, indexes, is_empty, owner };
+        live.tables.insert((schema.to_owned(), name.to_owned()), standing);
+    }
+    Ok(live)
+}
+
+async fn owner(client: &Client, schema: &str, name: &str) -> Result<Option<Owner>, Error> {
+    let Some(row) = client.query_opt(REGISTERED, &[&schema, &name]).await? else { return Ok(None) };
+    let in_bulk = row.try_get::<_, &str>(2)? == "bulk";
+    Ok(Some(Owner { pipeline: row.try_get(0)?, stream: row.try_get(1)?, in_bulk }))
+}
+
+async fn is_empty(client: &Client, qualified: &str) -> Result<bool, Error> {
+    client.query_one(&format!("SELECT NOT EXISTS (SELECT FROM {qualified})"), &[]).await?.try_get(0)
+}
+
+async fn columns(client: &Client, table: u32) -> Result<Vec<LiveColumn>, Error> {
+    let mut out = Vec::new();
+    for row in client.query(COLUMNS, &[&table]).await? {
+        let (has_default, generated, identity): (bool, &str, &str) =
+            (row.try_get(3)?, row.try_get(4)?, row.try_get(5)?);
+        let filled = match (generated, identity) {
+            ("", "") if has_default => Filled::Default,
+            ("", "") => Filled::Null,
+            ("", "d") => Filled::Default,
+            _ => Filled::Always,
+        };
+        out.push(LiveColumn {
+            name: row.try_get(0)?,
+            ty: row.try_get(1)?,
+            not_null: row.try_get(2)?,
+            filled,
+            collation: row.try_get(6)?,
+        });
+    }
+    Ok(out)
+}

@@ -1,0 +1,58 @@
+//! The fingerprint of a mapping: SHA-256 over everything that decides which bytes a record becomes.
+//!
+//! Stored with the stream; a mapping with another fingerprint is refused until an operator decides (invariant: a changed
+//! mapping never writes over rows of the old one unseen). Its input is spelled out here, part by part and with lengths, so
+//! that it does not move when a derive or a field's name does. `on_error` is not part of it: it changes no row.
+
+use landfall_schemas::mapping::{KeyFrom, Select, StreamMapping};
+use sha2::{Digest, Sha256};
+use std::fmt::Display;
+
+/// Version of this spelling.
+const SPELLING: &str = "landfall mapping 1";
+
+/// The fingerprint of `stream`.
+pub fn of(stream: &StreamMapping) -> [u8; 32] {
+    let mut hash = Spelled(Sha256::new());
+    hash.part(SPELLING);
+    hash.part(&stream.name).part(&stream.source).part(stream.partitions.get());
+    match &stream.select {
+        Select::Whole => hash.part("whole"),
+        Select::Pointer(tokens) => {
+            hash.part("pointer").part(tokens.len());
+            tokens.iter().fold(&mut hash, |hash, token| hash.part(token))
+        }
+    };
+    match &stream.key.from {
+        KeyFrom::Field(path) => hash.part("field").part(path),
+        KeyFrom::Name => hash.part("name"),
+        KeyFrom::Stem => hash.part("stem"),
+        KeyFrom::Position => hash.part("position"),
+    };
+    hash.part(&stream.key.column).part(stream.key.ty.map_or_else(|| "tagged".to_owned(), |ty| ty.to_string()));
+    hash.part(&stream.table.schema).part(&stream.table.name).part(stream.table.key_columns);
+    hash.part(stream.table.columns.len());
+    for column in &stream.table.columns {
+        hash.part(&column.name).part(column.ty).part(column.not_null).part(format_args!("{:?}", column.role));
+    }
+    hash.part(stream.columns.len());
+    for column in &stream.columns {
+        hash.part(&column.name).part(&column.from).part(column.ty).part(column.required);
+        match &column.default {
+            Some(default) => hash.part("default").part(default),
+            None => hash.part("none"),
+        };
+    }
+    hash.0.finalize().into()
+}
+
+struct Spelled(Sha256);
+
+impl Spelled {
+    fn part(&mut self, part: impl Display) -> &mut Self {
+        let text = part.to_string();
+        self.0.update((text.len() as u64).to_be_bytes());
+        self.0.update(text.as_bytes());
+        self
+    }
+}

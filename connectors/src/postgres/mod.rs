@@ -1,0 +1,42 @@
+//! PostgreSQL: the sink, its checkpoints, and its own schema.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `config`, `tls`, `connect`, `wire` | reaching the server: URL, `sslmode`, session settings, one connection with its driver |
+//! | `classify` | SQLSTATE → what to do |
+//! | `schema/`, `ddl` | Landfall's own tables; the mapped tables |
+//! | `statement`, `copy`, `advance` | SQL text, rows on the wire, what commits beside the rows |
+//! | `apply`, `refused`, `bulk` | the writer |
+//! | `checkpoint`, `fingerprint` | admission and reading; the mapping's hash |
+//! | `status`, `decisions` | what `status` shows; what operators decided |
+//!
+//! Keeps promises 2, 3, 8, 9, 13 and 17. Values never enter SQL text, and PostgreSQL's own messages, which may repeat
+//! values, never leave this room.
+
+mod advance;
+mod apply;
+mod bulk;
+mod checkpoint;
+mod classify;
+mod config;
+mod connect;
+mod copy;
+mod ddl;
+mod decisions;
+pub mod fingerprint;
+#[cfg(feature = "mutants")]
+mod mutant;
+mod refused;
+mod schema;
+mod statement;
+pub mod status;
+mod target;
+mod tls;
+mod wire;
+
+pub use apply::PostgresWriter;
+pub use config::{InvalidTarget, SecretUrl, SynchronousCommit, TargetConfig, Timeouts};
+pub use ddl::{MappingChange, WantedStream};
+pub use decisions::{Control, Decision};
+pub use target::PostgresTarget;
+pub use tls::TlsMode;

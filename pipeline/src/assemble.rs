@@ -1,0 +1,204 @@
+//! The one place that names concrete edges: from a validated configuration to a running [`Service`].
+//!
+//! Owns the order of construction: lock, queues, sources, captures, workers. Nothing is written anywhere before the state
+//! directory's lock is held (promise 17).
+
+use crate::capture;
+use crate::config::{Envelope, Pipeline, SourceKind, SourceSpec, SslMode};
+use crate::queue::clock::SystemClock;
+use crate::queue::embedded::{EmbeddedQueue, QueueOptions};
+use crate::queue::history::QueueHistory;
+use crate::queue::lock::{LockRefused, StateLock};
+use crate::queue::Queue;
+use crate::service::{RunningSource, RunningStream, Service};
+use crate::supervise::Supervisor;
+use crate::worker::{self, StreamProgress, StreamWorker, WriterPool};
+use landfall_connectors::checkpoints::OwnerNonce;
+use landfall_connectors::failure::{Failure, FailureClass};
+use landfall_connectors::files::document::{DocumentConfig, DocumentSource};
+use landfall_connectors::files::lines::{LinesConfig, LinesFormat, LinesSource};
+use landfall_connectors::files::pattern::Pattern;
+use landfall_connectors::files::root::Symlinks;
+use landfall_connectors::postgres::{PostgresTarget, SecretUrl, SynchronousCommit, TargetConfig};
+use landfall_connectors::sink::Sink;
+use landfall_connectors::source::{Source, SourceStart, SourceStream};
+use landfall_connectors::wake::Wake;
+use landfall_schemas::mapping::StreamMapping;
+use landfall_schemas::stream::SourceName;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// A service and what must outlive it.
+#[expect(missing_debug_implementations, reason = "parts hold connections and threads, not values")]
+pub struct Assembled {
+    /// The service.
+    pub service: Arc<Service>,
+    /// Its target.
+    pub target: Arc<PostgresTarget>,
+    lock: StateLock,
+}
+
+impl Assembled {
+    /// Gives the state directory back. Only after the service has ended.
+    pub fn release(self) {
+        drop(self.lock);
+    }
+}
+
+/// The target of a configuration; connects to nothing yet.
+pub fn target(pipeline: &Pipeline) -> Result<PostgresTarget, Failure> {
+    let written = &pipeline.target;
+    let mut url = written.url.reveal().to_owned();
+    let mut parameter = |name: &str, value: &str| {
+        let sign = if url.contains('?') { '&' } else { '?' };
+        url.push(sign);
+        url.push_str(name);
+        url.push('=');
+        url.push_str(value);
+    };
+    if let Some(mode) = written.sslmode {
+        let mode = match mode {
+            SslMode::Disable => "disable",
+            SslMode::Require => "require",
+            SslMode::VerifyCa => "verify-ca",
+            SslMode::VerifyFull => "verify-full",
+        };
+        parameter("sslmode", mode);
+    }
+    if let Some(root) = &written.root_cert {
+        parameter("sslrootcert", &root.to_string_lossy().replace('%', "%25").replace('&', "%26"));
+    }
+    let mut config = TargetConfig::new(SecretUrl::new(url), written.schema.clone());
+    config.max_connections = usize::from(written.max_connections.get());
+    config.timeouts.statement = written.statement_timeout;
+    config.timeouts.lock = written.lock_timeout;
+    if written.synchronous_commit_off_allowed {
+        config.synchronous_commit = SynchronousCommit::MayBeOff;
+    }
+    PostgresTarget::new(&config, &pipeline.name)
+        .map_err(|error| Failure::new(FailureClass::Halt, "target_invalid", format!("target: {error}")))
+}
+
+/// Builds and starts everything.
+pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
+    let lock = StateLock::acquire(&pipeline.state_dir)?;
+    let target = Arc::new(target(pipeline)?);
+    let writers = WriterPool::new((0..target.max_connections()).map(|_| target.writer()).collect());
+    let supervisor = Supervisor::default();
+    let (drain, deadline) = (CancellationToken::new(), CancellationToken::new());
+    let mut service = Service {
+        sources: Vec::new(),
+        streams: Vec::new(),
+        supervisor: supervisor.clone(),
+        drain: drain.clone(),
+        deadline: deadline.clone(),
+        started: Instant::now(),
+    };
+    for spec in &pipeline.sources {
+        start_source(pipeline, spec, &mut service)?;
+    }
+    let owner = OwnerNonce(Uuid::new_v4());
+    for stream in &service.streams {
+        let worker = StreamWorker {
+            target: Arc::clone(&target),
+            writers: Arc::clone(&writers),
+            mapping: Arc::clone(&stream.mapping),
+            stream: stream.id,
+            queue: Arc::clone(&service.sources[stream.source].queue),
+            owner,
+            progress: Arc::clone(&stream.progress),
+            stop: drain.clone(),
+            deadline: deadline.clone(),
+        };
+        supervisor.task("stream worker", worker::run(worker));
+    }
+    service.keep_house();
+    Ok(Assembled { service: Arc::new(service), target, lock })
+}
+
+/// The directory of a source's queue.
+fn queue_dir(state: &Path, source: &SourceName) -> PathBuf {
+    state.join("queue").join(source.as_str())
+}
+
+/// Opens the queue of a source: for running, or (under the state lock) for `status`.
+pub fn open_queue(pipeline: &Pipeline, source: &SourceName) -> Result<Arc<dyn Queue>, Failure> {
+    let options = QueueOptions::new(pipeline.retention);
+    let queue = EmbeddedQueue::open(&queue_dir(&pipeline.state_dir, source), options, Arc::new(SystemClock))?;
+    Ok(Arc::new(queue))
+}
+
+fn start_source(pipeline: &Pipeline, spec: &SourceSpec, service: &mut Service) -> Result<(), Failure> {
+    let queue = open_queue(pipeline, &spec.name)?;
+    let at = service.sources.len();
+    let mut streams = Vec::new();
+    for mapping in pipeline.streams_of(&spec.name) {
+        let id = queue.register(&mapping.name, mapping.partitions)?;
+        streams.push(source_stream(id, mapping));
+        let progress = Arc::new(StreamProgress::default());
+        service.streams.push(RunningStream { mapping: Arc::new(mapping.clone()), id, source: at, progress });
+    }
+    let wake = Wake::default();
+    let state_dir = pipeline.state_dir.join("index").join(spec.name.as_str());
+    make_private(&state_dir)?;
+    let history = Arc::new(QueueHistory(Arc::clone(&queue)));
+    let start = SourceStart { streams, positions: queue.positions(), history, state_dir, wake: wake.clone() };
+    let source = open_source(spec, start)?;
+    let capture = capture::start(&service.supervisor, source, Arc::clone(&queue), wake);
+    service.sources.push(RunningSource { name: spec.name.clone(), kind: spec.kind.name(), queue, capture });
+    Ok(())
+}
+
+fn source_stream(id: landfall_schemas::stream::StreamId, mapping: &StreamMapping) -> SourceStream {
+    SourceStream {
+        id,
+        name: mapping.name.clone(),
+        select: mapping.select.clone(),
+        key: mapping.key.clone(),
+        partitions: mapping.partitions,
+    }
+}
+
+fn make_private(dir: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| {
+        Failure::new(FailureClass::Halt, "state_dir_unusable", format!("cannot make {}: {}", dir.display(), error.kind()))
+    })
+}
+
+fn open_source(spec: &SourceSpec, start: SourceStart) -> Result<Box<dyn Source>, Failure> {
+    let symlinks = Symlinks::Refuse;
+    let cadence = spec.cadence;
+    let invalid = |error: &dyn std::fmt::Display| {
+        Failure::new(FailureClass::Halt, "source_invalid", format!("source {}: {error}", spec.name))
+    };
+    Ok(match &spec.kind {
+        SourceKind::Document { path } => {
+            let root = path.parent().filter(|dir| !dir.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+            let file = PathBuf::from(path.file_name().ok_or_else(|| invalid(&"its path names no file"))?);
+            Box::new(DocumentSource::open(DocumentConfig { root, file, cadence, symlinks }, start)?)
+        }
+        SourceKind::Directory { .. } => return Err(invalid(&"directories are not there yet")),
+        SourceKind::Lines { files, envelope } => {
+            let (dir, pattern) = Pattern::split(&files.pattern).map_err(|error| invalid(&error))?;
+            let config = LinesConfig { dir: files.base.join(dir), pattern, symlinks, format: lines_format(envelope), cadence };
+            Box::new(LinesSource::open(config, start)?)
+        }
+    })
+}
+
+fn lines_format(envelope: &Envelope) -> LinesFormat {
+    match envelope {
+        Envelope::None => LinesFormat::Record,
+        Envelope::Debezium => LinesFormat::Debezium,
+        Envelope::Operation { from, delete, upsert, record } => LinesFormat::Operation {
+            field: from.clone(),
+            delete: delete.clone(),
+            upsert: upsert.clone(),
+            record: record.clone(),
+        },
+    }
+}

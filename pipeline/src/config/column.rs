@@ -1,0 +1,155 @@
+//! `columns` of a stream.
+
+use super::column_type;
+use super::section::{At, Reading, Section, shown};
+use super::source::field;
+use super::table_layout::column_name;
+use super::tree::{Entry, Node, Value, looks_numeric};
+use landfall_schemas::ident::Ident;
+use landfall_schemas::mapping::{ColumnMapping, FieldPath};
+use landfall_schemas::pgtype::PgType;
+
+/// Most columns of ours in one table: PostgreSQL's 1,600 with room for key, rest and version.
+pub const MAX_COLUMNS: usize = 1_590;
+
+/// A column as it was written, with what is checked later against other streams.
+#[derive(Clone, Debug)]
+pub struct WrittenColumn {
+    /// The column.
+    pub column: ColumnMapping,
+    /// `references`, as `table.column`.
+    pub references: Option<At<(Ident, Ident)>>,
+}
+
+/// The columns of a stream; those that could not be read are left out (and reported).
+pub fn columns(node: &Node, path: &str, reading: &mut Reading<'_>) -> Vec<At<WrittenColumn>> {
+    let Value::Map(entries) = &node.value else {
+        let what = format!("{path}.columns must be a mapping from names to types");
+        reading.problems.add(node.at, what, "`title: text`, or `title: { from: name, type: text }`");
+        return Vec::new();
+    };
+    if entries.is_empty() {
+        let what = format!("{path}.columns is empty");
+        reading.problems.add(node.at, what, "columns, or leave `columns` out to land whole documents");
+    }
+    if entries.len() > MAX_COLUMNS {
+        let what = format!("{} columns are more than a PostgreSQL table can have", entries.len());
+        reading.problems.add(node.at, what, format!("at most {MAX_COLUMNS}; what no column takes stays in `rest`"));
+        return Vec::new();
+    }
+    entries.iter().filter_map(|entry| column(entry, path, reading).map(|value| At { value, at: entry.at })).collect()
+}
+
+fn column(entry: &Entry, path: &str, reading: &mut Reading<'_>) -> Option<WrittenColumn> {
+    let name = column_name(&entry.key, entry.at, reading);
+    if matches!(entry.node.value, Value::Scalar { .. }) {
+        let ty = column_type(&entry.node, reading);
+        let column =
+            ColumnMapping { name: name?, from: same_name(&entry.key)?, ty: ty?, required: false, default: None };
+        return Some(WrittenColumn { column, references: None });
+    }
+    let mut section = Section::open(&entry.node, &format!("{path}.columns.{}", shown(&entry.key)), reading)?;
+    let from = match section.get("from") {
+        Some(node) => field(node, reading),
+        None => same_name(&entry.key),
+    };
+    let ty = section.need("type", "type: text", reading).and_then(|node| column_type(node, reading));
+    let required = section.get("required").map_or(Some(false), |node| reading.flag(node, "required"));
+    let default = section.get("default").map(|node| default(node, ty, reading));
+    let default_at = section.key_place("default");
+    let references = section.get("references").map(|node| references(node, reading));
+    section.not_yet("transform", "no `transform` (fields are taken as they are)", reading);
+    section.not_yet("expr", "no `expr` (columns hold fields of the record)", reading);
+    section.close(reading);
+    if required == Some(true) && default.is_some() {
+        reading.problems.add(default_at, "a column with a default is never missing", "either `required` or `default`");
+        return None;
+    }
+    let default = match default {
+        None => None,
+        Some(text) => Some(text?.into_boxed_str()),
+    };
+    let references = match references {
+        None => None,
+        Some(found) => Some(found?),
+    };
+    let column = ColumnMapping { name: name?, from: from?, ty: ty?, required: required?, default };
+    Some(WrittenColumn { column, references })
+}
+
+/// The field called like the column, whatever characters its name holds.
+fn same_name(name: &str) -> Option<FieldPath> {
+    FieldPath::parse(&format!("/{}", name.replace('~', "~0").replace('/', "~1"))).ok()
+}
+
+fn column_type(node: &Node, reading: &mut Reading<'_>) -> Option<PgType> {
+    let word = reading.text(node, "a column type")?;
+    match column_type::parse(&word.value) {
+        Ok(ty) => Some(ty),
+        Err(advice) => {
+            reading.problems.add(word.at, format!("unknown column type `{}`", shown(&word.value)), advice);
+            None
+        }
+    }
+}
+
+fn default(node: &Node, ty: Option<PgType>, reading: &mut Reading<'_>) -> Option<String> {
+    if node.is_null() {
+        let what = "a missing field is NULL without any default";
+        reading.problems.add(node.at, what, "no `default`");
+        return None;
+    }
+    let json = json(node, reading)?;
+    let ty = ty?;
+    if !column_type::default_fits(&json, ty) {
+        reading.problems.add(
+            node.at,
+            format!("the default does not fit a column of type {ty}"),
+            "a value of that type",
+        );
+        return None;
+    }
+    Some(json)
+}
+
+/// A node as JSON text. References are not resolved: this is data.
+fn json(node: &Node, reading: &mut Reading<'_>) -> Option<String> {
+    match &node.value {
+        Value::Scalar { text, plain: true } if text == "true" || text == "false" => Some(text.clone()),
+        Value::Scalar { .. } if node.is_null() => Some("null".to_owned()),
+        Value::Scalar { text, plain: true } if looks_numeric(text) => {
+            if serde_json::from_str::<serde_json::Number>(text).is_err() {
+                reading.problems.add(node.at, "this number cannot be written in JSON", "a decimal number like `0.5`");
+                return None;
+            }
+            Some(text.clone())
+        }
+        Value::Scalar { text, .. } => Some(serde_json::Value::String(text.clone()).to_string()),
+        Value::List(items) => {
+            let parts: Option<Vec<_>> = items.iter().map(|item| json(item, reading)).collect();
+            Some(format!("[{}]", parts?.join(",")))
+        }
+        Value::Map(entries) => {
+            let parts: Option<Vec<_>> = entries
+                .iter()
+                .map(|entry| {
+                    let key = serde_json::Value::String(entry.key.clone()).to_string();
+                    json(&entry.node, reading).map(|value| format!("{key}:{value}"))
+                })
+                .collect();
+            Some(format!("{{{}}}", parts?.join(",")))
+        }
+    }
+}
+
+fn references(node: &Node, reading: &mut Reading<'_>) -> Option<At<(Ident, Ident)>> {
+    let text = reading.text(node, "references")?;
+    let parts = text.value.split_once('.').map(|(table, column)| (Ident::new(table), Ident::new(column)));
+    match parts {
+        Some((Ok(table), Ok(column))) => Some(At { value: (table, column), at: text.at }),
+        _ => {
+            reading.problems.add(text.at, "references names a table and its key column", "`users.id`");
+            None
+        }
+    }
+}

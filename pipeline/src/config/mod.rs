@@ -1,0 +1,31 @@
+//! `landfall.yaml`: from what the user wrote to what the program may rely on.
+//!
+//! Two shapes. The written one is a tree of nodes that know their place ([`tree`]); the validated one is [`Pipeline`]. Turning one
+//! into the other is pure but for reading secrets, and reports *all* problems at once with line, column and what to write
+//! instead. Unknown keys are errors. Owns nothing of what the values do later.
+
+pub mod column;
+pub mod column_type;
+pub mod key;
+pub mod load;
+pub mod permission;
+pub mod pipeline;
+pub mod place;
+pub mod problem;
+pub mod quantity;
+pub mod reference;
+pub mod secret;
+pub mod section;
+pub mod source;
+pub mod stream;
+pub mod stream_conflicts;
+pub mod table_layout;
+pub mod target;
+pub mod tree;
+
+pub use load::{ConfigError, load, validate};
+pub use pipeline::{Envelope, FilePattern, Pipeline, Reference, SourceKind, SourceSpec, SslMode, Target};
+pub use secret::Secret;
+
+#[cfg(test)]
+pub(crate) mod tests;

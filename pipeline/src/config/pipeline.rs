@@ -1,0 +1,180 @@
+//! The configuration as the program may rely on it: plain values, checked, references resolved, paths made absolute or
+//! relative to the directory they were written for.
+
+use super::problem::Problems;
+use super::secret::Secret;
+use crate::queue::Retention;
+use landfall_connectors::source::Cadence;
+use landfall_schemas::ident::Ident;
+use landfall_schemas::mapping::{FieldPath, StreamMapping};
+use landfall_schemas::stream::{SourceName, StreamName};
+use std::fmt;
+use std::net::SocketAddr;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A whole pipeline.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    /// Its name: keys every table of schema `landfall`. Same alphabet as a stream's name.
+    pub name: String,
+    /// The file it was read from, as the user named it.
+    pub file: PathBuf,
+    /// Where rows go.
+    pub target: Target,
+    /// The state directory. May not exist yet: see [`super::permission::prepare_state_dir`].
+    pub state_dir: PathBuf,
+    /// Bounds of each source's queue.
+    pub retention: Retention,
+    /// Where HTTP will listen. Checked, not served in this version.
+    pub http: Option<SocketAddr>,
+    /// The sources, in the order of the file. Each has at least one stream.
+    pub sources: Vec<SourceSpec>,
+    /// The streams, in the order of the file.
+    pub streams: Vec<StreamMapping>,
+    /// Declared foreign keys: built at cutover, kept here until then.
+    pub references: Vec<Reference>,
+    /// What deserves a look but stops nothing.
+    pub warnings: Problems,
+}
+
+impl Pipeline {
+    /// The streams of a source.
+    pub fn streams_of<'a>(&'a self, source: &'a SourceName) -> impl Iterator<Item = &'a StreamMapping> {
+        self.streams.iter().filter(move |stream| stream.source == *source)
+    }
+
+    /// The source of a stream.
+    pub fn source_of(&self, stream: &StreamMapping) -> Option<&SourceSpec> {
+        self.sources.iter().find(|source| source.name == stream.source)
+    }
+}
+
+/// `target`.
+#[derive(Clone)]
+pub struct Target {
+    /// Connection string: `postgres://…` or libpq `key=value`.
+    pub url: Secret,
+    /// Schema of the tables.
+    pub schema: Ident,
+    /// Most connections that write.
+    pub max_connections: NonZeroU16,
+    /// TLS; `None`: `verify-full` for hosts beyond this machine, off for loopback and sockets.
+    pub sslmode: Option<SslMode>,
+    /// Certificates to trust besides the public ones, PEM.
+    pub root_cert: Option<PathBuf>,
+    /// `statement_timeout` of every connection.
+    pub statement_timeout: Duration,
+    /// `lock_timeout` of every connection.
+    pub lock_timeout: Duration,
+    /// The operator accepts a server whose `synchronous_commit` is off.
+    pub synchronous_commit_off_allowed: bool,
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target").field("schema", &self.schema).field("sslmode", &self.sslmode).finish_non_exhaustive()
+    }
+}
+
+/// `sslmode`. `prefer` and `allow` fall back to clear text and do not exist here (S4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SslMode {
+    /// Clear text.
+    Disable,
+    /// Encrypted, the server's certificate unchecked.
+    Require,
+    /// Encrypted, certificate of a trusted authority.
+    VerifyCa,
+    /// And of this host.
+    VerifyFull,
+}
+
+/// One source.
+#[derive(Clone, Debug)]
+pub struct SourceSpec {
+    /// Its name.
+    pub name: SourceName,
+    /// What it is.
+    pub kind: SourceKind,
+    /// `rescan` and `poll`.
+    pub cadence: Cadence,
+}
+
+/// What a source is.
+#[derive(Clone, PartialEq, Debug)]
+pub enum SourceKind {
+    /// `json_document`: one file. Absolute, or relative to the working directory as the configuration file is.
+    Document {
+        /// The file.
+        path: PathBuf,
+    },
+    /// `json_lines`: files by glob.
+    Lines {
+        /// The files.
+        files: FilePattern,
+        /// How a line says what it does.
+        envelope: Envelope,
+    },
+    /// `json_directory`: one record per file.
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Glob below it.
+        glob: String,
+    },
+}
+
+impl SourceKind {
+    /// Its word in the configuration.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Document { .. } => "json_document",
+            Self::Lines { .. } => "json_lines",
+            Self::Directory { .. } => "json_directory",
+        }
+    }
+}
+
+/// Files by a path whose last parts may be globs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FilePattern {
+    /// What a relative pattern is relative to. Kept apart, so that a `[` in it is not read as a glob.
+    pub base: PathBuf,
+    /// As written.
+    pub pattern: String,
+}
+
+/// How a line says what it does.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Envelope {
+    /// A line is a record.
+    None,
+    /// Debezium's `{before, after, op}`, with or without `{schema, payload}` around it.
+    Debezium,
+    /// A field names the operation.
+    Operation {
+        /// The field.
+        from: FieldPath,
+        /// Its values that delete.
+        delete: Vec<String>,
+        /// Its values that write; empty: every other one.
+        upsert: Vec<String>,
+        /// Where the record is; `None`: the line itself.
+        record: Option<FieldPath>,
+    },
+}
+
+/// A declared foreign key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reference {
+    /// Stream that refers.
+    pub stream: StreamName,
+    /// Its column.
+    pub column: Ident,
+    /// Table referred to.
+    pub table: Ident,
+    /// Its key column.
+    pub key: Ident,
+}

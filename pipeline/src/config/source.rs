@@ -1,0 +1,200 @@
+//! `sources`: what each one is and how often it looks by itself.
+
+use super::pipeline::{Envelope, FilePattern, SourceKind, SourceSpec};
+use super::reference::resolve;
+use super::section::{At, Reading, Section, advice};
+use super::tree::{Entry, Node, Value};
+use landfall_connectors::source::Cadence;
+use landfall_schemas::mapping::FieldPath;
+use landfall_schemas::stream::SourceName;
+use std::time::Duration;
+
+const KINDS: [&str; 5] = ["json_document", "json_lines", "json_directory", "mongodb", "sqlite"];
+/// Shorter and a quiet source would burn a core.
+const MIN_INTERVAL: Duration = Duration::from_millis(10);
+/// Longer and a lost watch event would go unnoticed for a day.
+const MAX_INTERVAL: Duration = Duration::from_secs(86_400);
+/// Most operation words.
+const MAX_WORDS: usize = 64;
+
+/// All sources, each with its place.
+pub fn sources(root: &mut Section<'_>, reading: &mut Reading<'_>) -> Vec<At<SourceSpec>> {
+    let example = "sources: { store: { kind: json_document, path: data/db.json } }";
+    let Some(node) = root.need("sources", example, reading) else {
+        return Vec::new();
+    };
+    let Value::Map(entries) = &node.value else {
+        reading.problems.add(
+            node.at,
+            "sources must be a mapping from names to sources",
+            "`store: { kind: …, path: … }`",
+        );
+        return Vec::new();
+    };
+    entries.iter().filter_map(|entry| source(entry, reading).map(|value| At { value, at: entry.at })).collect()
+}
+
+fn source(entry: &Entry, reading: &mut Reading<'_>) -> Option<SourceSpec> {
+    let name = SourceName::new(&entry.key);
+    let name =
+        name.map_err(|error| reading.problems.add(entry.at, "this is not a name for a source", error.to_string())).ok();
+    let mut section = Section::open(&entry.node, &format!("sources.{}", super::section::shown(&entry.key)), reading)?;
+    let kind = section.need("kind", "kind: json_document", reading).and_then(|node| reading.text(node, "kind"))?;
+    let found = match kind.value.as_str() {
+        "json_document" => document(&mut section, reading),
+        "json_lines" => lines(&mut section, reading),
+        "json_directory" => directory(&mut section, reading),
+        "mongodb" | "sqlite" => {
+            let what = format!("sources of kind {} are not in this version of landfall", kind.value);
+            reading.problems.add(kind.at, what, "json_document, json_lines or json_directory");
+            // Its other keys are right for another version: no word about them.
+            return None;
+        }
+        other => {
+            reading.problems.add(kind.at, "unknown kind of source", advice(other, &KINDS));
+            return None;
+        }
+    };
+    let cadence = cadence(&mut section, reading);
+    if let Some(node) = section.get("follow_symlinks")
+        && reading.flag(node, "follow_symlinks") == Some(true)
+    {
+        let what = "symbolic links are never followed: a link could lead out of the store while it is read";
+        reading.problems.add(node.at, what, "`false`, and in `path` the real path");
+    }
+    if section.get("key").is_some() {
+        let at = section.key_place("key");
+        reading.problems.add(at, "the key belongs to the stream, not to the source", "`key: …` under streams");
+    }
+    section.close(reading);
+    Some(SourceSpec { name: name?, kind: found?, cadence: cadence? })
+}
+
+fn cadence(section: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<Cadence> {
+    let standard = Cadence::default();
+    let rescan = section
+        .get("rescan")
+        .map_or(Some(standard.rescan), |node| reading.duration(node, "rescan", MIN_INTERVAL..=MAX_INTERVAL));
+    let poll = section
+        .get("poll")
+        .map_or(Some(standard.poll), |node| reading.duration(node, "poll", MIN_INTERVAL..=MAX_INTERVAL));
+    Some(Cadence { rescan: rescan?, poll: poll? })
+}
+
+fn path(section: &mut Section<'_>, example: &str, reading: &mut Reading<'_>) -> Option<At<String>> {
+    let node = section.need("path", example, reading)?;
+    let path = reading.text(node, "path")?;
+    if path.value.contains('\0') {
+        reading.problems.add(path.at, "a path may not hold U+0000", "another path");
+        return None;
+    }
+    Some(path)
+}
+
+fn document(section: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<SourceKind> {
+    let path = path(section, "path: data/db.json", reading)?;
+    if path.value.ends_with('/') || path.value.contains(['*', '?']) {
+        reading.problems.add(path.at, "a json_document is exactly one file", "the path of one file");
+        return None;
+    }
+    Some(SourceKind::Document { path: resolve(&path.value, &reading.surroundings.base) })
+}
+
+fn lines(section: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<SourceKind> {
+    let path = path(section, "path: \"logs/*.ndjson\"", reading);
+    let envelope = section
+        .get("envelope")
+        .map(|node| reading.choice(node, "envelope", &[("none", Envelope::None), ("debezium", Envelope::Debezium)]));
+    let envelope_at = section.key_place("envelope");
+    let operation = section.get("operation").map(|node| operation(node, reading));
+    let envelope = match (envelope, operation) {
+        (None, None) => Some(Envelope::None),
+        (Some(word), None) => word,
+        (None, Some(operation)) => operation,
+        (Some(word), Some(operation)) => {
+            if matches!(word, Some(Envelope::Debezium)) {
+                let what = "envelope: debezium says already where the operation stands";
+                reading.problems.add(envelope_at, what, "either `envelope` or `operation`");
+            }
+            operation
+        }
+    };
+    let path = path?;
+    let files = FilePattern { base: reading.surroundings.base.clone(), pattern: path.value };
+    if files.pattern.ends_with('/') {
+        reading.problems.add(path.at, "a path of json_lines ends in a file name or a glob", "`logs/*.ndjson`");
+        return None;
+    }
+    Some(SourceKind::Lines { files, envelope: envelope? })
+}
+
+fn operation(node: &Node, reading: &mut Reading<'_>) -> Option<Envelope> {
+    let mut section = Section::open(node, "operation", reading)?;
+    let from = section.need("from", "from: op", reading).and_then(|node| field(node, reading));
+    let delete = section.need("delete", "delete: [delete]", reading).and_then(|node| words(node, "delete", reading));
+    let upsert = section.get("upsert").map_or(Some(Vec::new()), |node| words(node, "upsert", reading));
+    let upsert_at = section.key_place("upsert");
+    let record = section.get("record").map(|node| field(node, reading));
+    section.close(reading);
+    let (delete, upsert) = (delete?, upsert?);
+    if let Some(both) = delete.iter().find(|word| upsert.contains(word)) {
+        let what = format!("`{}` stands in delete and in upsert", super::section::shown(both));
+        reading.problems.add(upsert_at, what, "each word once");
+        return None;
+    }
+    let record = match record {
+        None => None,
+        Some(found) => Some(found?),
+    };
+    Some(Envelope::Operation { from: from?, delete, upsert, record })
+}
+
+/// A path to a field.
+pub fn field(node: &Node, reading: &mut Reading<'_>) -> Option<FieldPath> {
+    let text = reading.text(node, "a field")?;
+    match FieldPath::parse(&text.value) {
+        Ok(path) => Some(path),
+        Err(_) => {
+            let advice = "`name.name`, or `/name/name` where names hold dots (~1 for /, ~0 for ~)";
+            reading.problems.add(text.at, "this is not a path to a field", advice);
+            None
+        }
+    }
+}
+
+/// One word, or a list of them.
+fn words(node: &Node, what: &str, reading: &mut Reading<'_>) -> Option<Vec<String>> {
+    if matches!(node.value, Value::Scalar { .. }) {
+        return Some(vec![reading.text(node, what)?.value]);
+    }
+    let items = reading.list(node, what)?;
+    if items.is_empty() || items.len() > MAX_WORDS {
+        reading.problems.add(node.at, format!("{what} needs 1 to {MAX_WORDS} words"), "`[delete, d]`");
+        return None;
+    }
+    let found: Vec<_> = items.iter().map(|item| reading.text(item, what).map(|text| text.value)).collect();
+    found.into_iter().collect()
+}
+
+fn directory(section: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<SourceKind> {
+    let path = path(section, "path: uploads", reading);
+    let glob = match section.get("glob") {
+        None => Some(At { value: "**/*.json".to_owned(), at: section.at }),
+        Some(node) => reading.text(node, "glob"),
+    };
+    let (path, glob) = (path?, glob?);
+    let climbs = glob.value.split('/').any(|part| part == "..") || glob.value.starts_with('/');
+    if climbs {
+        reading.problems.add(glob.at, "a glob stays below its path", "a relative glob without `..`, like `**/*.json`");
+        return None;
+    }
+    if path.value.contains(['*', '?']) {
+        reading.problems.add(
+            path.at,
+            "the path of a json_directory is one directory",
+            "the directory here, the glob in `glob`",
+        );
+        return None;
+    }
+    Some(SourceKind::Directory { path: resolve(&path.value, &reading.surroundings.base), glob: glob.value })
+}

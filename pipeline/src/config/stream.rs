@@ -1,0 +1,240 @@
+//! `streams`: one stream, one table.
+
+use super::column::{self, WrittenColumn};
+use super::key::{self, Landing};
+use super::pipeline::{SourceKind, SourceSpec};
+use super::place::Place;
+use super::section::{At, Reading, Section, advice, shown};
+use super::table_layout::{self, Body, column_name};
+use super::tree::{Entry, Node, Value};
+use landfall_schemas::ident::Ident;
+use landfall_schemas::mapping::path::unescape;
+use landfall_schemas::mapping::{OnError, Select, StreamMapping};
+use landfall_schemas::stream::{PartitionCount, StreamName};
+
+/// A stream and the places that checks across streams need.
+#[derive(Clone, Debug)]
+pub struct WrittenStream {
+    /// The stream.
+    pub mapping: StreamMapping,
+    /// Its columns as written.
+    pub columns: Vec<At<WrittenColumn>>,
+    /// Where its name stands.
+    pub at: Place,
+    /// Where `select` stands (else the name).
+    pub select_at: Place,
+    /// Where `table` stands (else the name).
+    pub table_at: Place,
+    /// `rest: false` drops fields.
+    pub drops: Option<Place>,
+}
+
+/// What a stream is read against.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting<'a> {
+    /// The sources.
+    pub sources: &'a [At<SourceSpec>],
+    /// Names of all sources as written, readable or not.
+    pub source_names: &'a [&'a str],
+    /// Schema of the tables.
+    pub schema: &'a Ident,
+}
+
+/// All streams.
+pub fn streams(root: &mut Section<'_>, setting: Setting<'_>, reading: &mut Reading<'_>) -> Vec<WrittenStream> {
+    let Some(node) = root.need("streams", "streams: { users: { source: store, key: id } }", reading) else {
+        return Vec::new();
+    };
+    let Value::Map(entries) = &node.value else {
+        reading.problems.add(node.at, "streams must be a mapping from names to streams", "`users: { source: … }`");
+        return Vec::new();
+    };
+    if entries.is_empty() {
+        reading.problems.add(node.at, "there is no stream", "at least one: `users: { source: store, key: id }`");
+    }
+    entries.iter().filter_map(|entry| stream(entry, setting, reading)).collect()
+}
+
+fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Option<WrittenStream> {
+    let name = StreamName::new(&entry.key);
+    if let Err(error) = &name {
+        reading.problems.add(entry.at, "this is not a name for a stream", error.to_string());
+    }
+    let path = format!("streams.{}", shown(&entry.key));
+    let mut section = Section::open(&entry.node, &path, reading)?;
+    let source = source(&mut section, setting, reading);
+    let kind = source.map(|source| &source.kind);
+    let select = select(section.get("select"), kind, reading);
+    let columns = section.get("columns").map(|node| column::columns(node, &path, reading));
+    let landing = if columns.is_some() { Landing::Mapped } else { Landing::Whole };
+    let key_node = section.get("key");
+    // An unknown source was reported; what its keys may be is then unknown too.
+    let key = (kind.is_some() || key_node.is_some()).then(|| key::key(key_node, kind, landing, entry.at, reading));
+    let rest = rest(section.get("rest"), landing, entry.at, reading);
+    let table = table_name(section.get("table"), entry, reading);
+    let on_error = section.get("on_error").map_or(Some(OnError::Park), |node| {
+        reading.choice(node, "on_error", &[("park", OnError::Park), ("halt", OnError::Halt)])
+    });
+    let partitions = section.get("partitions").map_or(Some(PartitionCount::DEFAULT), |node| {
+        let count = reading.number(node, "partitions", 1..=256)?;
+        PartitionCount::new(u16::try_from(count).ok()?)
+    });
+    evolve(section.get("evolve"), reading);
+    section.not_yet("children", "no `children` (nested arrays stay whole in a jsonb column or in `rest`)", reading);
+    let index_node = section.get("indexes");
+    let (select_at, table_at) = (place(&section, "select", entry.at), place(&section, "table", entry.at));
+    section.close(reading);
+
+    let columns = columns.unwrap_or_default();
+    let plain: Vec<_> = columns.iter().map(|column| At { value: &column.value.column, at: column.at }).collect();
+    let (key, rest) = (key.flatten()?, rest?);
+    let drops = matches!(rest, Rest::Dropped(_)).then_some(rest.at());
+    let body = match landing {
+        Landing::Whole => Body::Landing,
+        Landing::Mapped => Body::Mapped { columns: &plain, rest: rest.column() },
+    };
+    let mut table = table_layout::table((setting.schema.clone(), table?), &key, &body, reading)?;
+    if let Some(node) = index_node {
+        table.indexes = table_layout::indexes(node, &table, reading)?;
+    }
+    let mapping = StreamMapping {
+        name: name.ok()?,
+        source: source?.name.clone(),
+        select: select?,
+        key: key.value,
+        partitions: partitions?,
+        table,
+        columns: columns.iter().map(|column| column.value.column.clone()).collect(),
+        on_error: on_error?,
+    };
+    Some(WrittenStream { mapping, columns, at: entry.at, select_at, table_at, drops })
+}
+
+fn place(section: &Section<'_>, key: &str, otherwise: Place) -> Place {
+    let at = section.key_place(key);
+    if at == section.at { otherwise } else { at }
+}
+
+fn source<'a>(section: &mut Section<'_>, setting: Setting<'a>, reading: &mut Reading<'_>) -> Option<&'a SourceSpec> {
+    let node = section.need("source", "source: store", reading)?;
+    let word = reading.text(node, "source")?;
+    let found = setting.sources.iter().find(|source| source.value.name.as_str() == word.value);
+    if found.is_none() && !setting.source_names.contains(&word.value.as_str()) {
+        let what = format!("there is no source `{}`", shown(&word.value));
+        let names: Vec<_> = setting.source_names.to_vec();
+        let instead =
+            if names.is_empty() { "a source of `sources`".to_owned() } else { nearest_source(&word.value, &names) };
+        reading.problems.add(word.at, what, instead);
+    }
+    found.map(|source| &source.value)
+}
+
+fn nearest_source(word: &str, names: &[&str]) -> String {
+    match super::section::nearest(word, names) {
+        Some(name) => format!("`{name}`"),
+        None => format!("one of {}", names.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn select(node: Option<&Node>, kind: Option<&SourceKind>, reading: &mut Reading<'_>) -> Option<Select> {
+    let Some(node) = node else {
+        return Some(Select::Whole);
+    };
+    let text = reading.text(node, "select")?;
+    if let Some(kind @ (SourceKind::Lines { .. } | SourceKind::Directory { .. })) = kind {
+        let what = format!("a {} has nothing to select: each of its records is whole", kind.name());
+        reading.problems.add(text.at, what, "no `select`");
+        return None;
+    }
+    let pointer = text.value.strip_prefix('/').map(|rest| rest.split('/').map(unescape).collect::<Result<Vec<_>, _>>());
+    match pointer {
+        Some(Ok(tokens)) => Some(Select::Pointer(tokens)),
+        _ => {
+            let instead = format!("`/{}` (a JSON pointer: ~1 for /, ~0 for ~)", shown(&text.value).replace('.', "/"));
+            reading.problems.add(text.at, "select must be a JSON pointer", instead);
+            None
+        }
+    }
+}
+
+fn table_name(node: Option<&Node>, entry: &Entry, reading: &mut Reading<'_>) -> Option<Ident> {
+    let (name, at) = match node {
+        None => (entry.key.clone(), entry.at),
+        Some(node) => {
+            let text = reading.text(node, "table")?;
+            (text.value, text.at)
+        }
+    };
+    if name.contains('.') {
+        let what = format!(
+            "`{}` cannot be a table: a dot separates schema and table, and the schema is target.schema",
+            shown(&name)
+        );
+        reading.problems.add(at, what, "`table: NAME` without a dot");
+        return None;
+    }
+    let ident = Ident::new(&name);
+    ident
+        .map_err(|error| {
+            let what = format!("`{}` cannot be a table: {error}", shown(&name));
+            reading.problems.add(at, what, "`table: NAME` with another name");
+        })
+        .ok()
+}
+
+enum Rest {
+    Column(At<Ident>),
+    Dropped(Place),
+    Landing(Place),
+}
+
+impl Rest {
+    fn at(&self) -> Place {
+        match self {
+            Self::Column(column) => column.at,
+            Self::Dropped(at) | Self::Landing(at) => *at,
+        }
+    }
+
+    fn column(&self) -> Option<At<Ident>> {
+        match self {
+            Self::Column(column) => Some(column.clone()),
+            Self::Dropped(_) | Self::Landing(_) => None,
+        }
+    }
+}
+
+fn rest(node: Option<&Node>, landing: Landing, stream: Place, reading: &mut Reading<'_>) -> Option<Rest> {
+    let default = |at: Place, reading: &mut Reading<'_>| {
+        column_name("rest", at, reading).map(|value| Rest::Column(At { value, at }))
+    };
+    match (node, landing) {
+        (None, Landing::Whole) => Some(Rest::Landing(stream)),
+        (None, Landing::Mapped) => default(stream, reading),
+        (Some(node), Landing::Whole) => {
+            let what = "a stream without columns keeps the whole record in `doc`: there is no rest";
+            reading.problems.add(node.at, what, "`columns`, or no `rest`");
+            None
+        }
+        (Some(node), Landing::Mapped) => match &node.value {
+            Value::Scalar { text, plain: true } if text == "false" => Some(Rest::Dropped(node.at)),
+            Value::Scalar { text, plain: true } if text == "true" => default(node.at, reading),
+            _ => {
+                let name = reading.text(node, "rest")?;
+                column_name(&name.value, name.at, reading).map(|value| Rest::Column(At { value, at: name.at }))
+            }
+        },
+    }
+}
+
+fn evolve(node: Option<&Node>, reading: &mut Reading<'_>) {
+    let Some(word) = node.and_then(|node| reading.text(node, "evolve")) else { return };
+    match word.value.as_str() {
+        "rest" => {}
+        "add_column" | "halt" => {
+            let what = format!("evolve: {} is not in this version of landfall", word.value);
+            reading.problems.add(word.at, what, "`evolve: rest` (new fields stay in the rest column)");
+        }
+        other => reading.problems.add(word.at, "unknown way to evolve", advice(other, &["rest"])),
+    }
+}

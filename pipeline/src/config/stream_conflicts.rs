@@ -1,0 +1,97 @@
+//! What no stream can say alone: streams that read the same records, write the same table, or refer to each other.
+
+use super::pipeline::Reference;
+use super::section::{At, Reading};
+use super::stream::WrittenStream;
+use landfall_schemas::ident::Ident;
+use landfall_schemas::mapping::{ColumnMapping, Select};
+
+/// Reports all conflicts; gives the references that hold.
+pub fn check(streams: &[WrittenStream], reading: &mut Reading<'_>) -> Vec<Reference> {
+    for (at, stream) in streams.iter().enumerate() {
+        for earlier in &streams[..at] {
+            same_table(earlier, stream, reading);
+            same_records(earlier, stream, reading);
+        }
+    }
+    streams
+        .iter()
+        .flat_map(|stream| stream.columns.iter().map(move |column| (stream, column)))
+        .filter_map(|(stream, column)| {
+            let target = column.value.references.as_ref()?;
+            let held = reference(streams, &column.value.column, target, reading)?;
+            Some(Reference { stream: stream.mapping.name.clone(), column: column.value.column.name.clone(), ..held })
+        })
+        .collect()
+}
+
+fn same_table(earlier: &WrittenStream, stream: &WrittenStream, reading: &mut Reading<'_>) {
+    let (one, two) = (&earlier.mapping.table.name, &stream.mapping.table.name);
+    if one.as_str().to_lowercase() == two.as_str().to_lowercase() {
+        let what = format!(
+            "streams {} and {} write to one table: no row may be written by two streams",
+            earlier.mapping.name, stream.mapping.name
+        );
+        reading.problems.add(stream.table_at, what, "`table: …` with a name of its own");
+    }
+}
+
+fn same_records(earlier: &WrittenStream, stream: &WrittenStream, reading: &mut Reading<'_>) {
+    if earlier.mapping.source != stream.mapping.source {
+        return;
+    }
+    let overlap = match (&earlier.mapping.select, &stream.mapping.select) {
+        (Select::Pointer(one), Select::Pointer(two)) => one.starts_with(two) || two.starts_with(one),
+        (Select::Whole, _) | (_, Select::Whole) => true,
+    };
+    if overlap {
+        let what = format!(
+            "streams {} and {} select overlapping parts of source {}",
+            earlier.mapping.name, stream.mapping.name, stream.mapping.source
+        );
+        reading.problems.add(stream.select_at, what, "parts of which none holds the other, or one stream");
+    }
+}
+
+fn reference(
+    streams: &[WrittenStream],
+    column: &ColumnMapping,
+    target: &At<(Ident, Ident)>,
+    reading: &mut Reading<'_>,
+) -> Option<Reference> {
+    let (table, key) = &target.value;
+    let Some(other) = streams.iter().find(|stream| stream.mapping.table.name == *table) else {
+        let what = format!("no stream writes a table `{table}`");
+        reading.problems.add(target.at, what, "a table of this file, as `table.key_column`");
+        return None;
+    };
+    let spec = &other.mapping.key;
+    if spec.column != *key {
+        let what = format!("`{key}` is not the key column of {table}");
+        reading.problems.add(target.at, what, format!("`{table}.{}`", spec.column));
+        return None;
+    }
+    match spec.ty {
+        None => {
+            let what = format!(
+                "{table}.{key} holds tagged keys (5 and \"5\" stay two), which a {} column never equals",
+                column.ty
+            );
+            let instead =
+                format!("a typed key in stream {}: `key: {{ from: …, type: {} }}`", other.mapping.name, column.ty);
+            reading.problems.add(target.at, what, instead);
+            None
+        }
+        Some(ty) if ty != column.ty => {
+            let what = format!("{table}.{key} is {ty} and {} is {}", column.name, column.ty);
+            reading.problems.add(target.at, what, "the same type in both");
+            None
+        }
+        Some(_) => Some(Reference {
+            stream: other.mapping.name.clone(),
+            column: column.name.clone(),
+            table: table.clone(),
+            key: key.clone(),
+        }),
+    }
+}

@@ -1,0 +1,193 @@
+//! What good configurations become.
+
+use super::validate;
+use crate::config::{Envelope, SourceKind, SslMode};
+use landfall_schemas::mapping::{KeyFrom, OnError, Select};
+use landfall_schemas::pgtype::PgType;
+use landfall_schemas::table::ColumnRole;
+use std::path::Path;
+use std::time::Duration;
+
+const FULL: &str = r#"
+name: flux
+target:
+  url: "${DATABASE_URL}"
+  schema: app
+  max_connections: 2
+  sslmode: verify-full
+  statement_timeout: 90s
+state: { dir: ./.landfall }
+queue: { kind: embedded, max_bytes: 50GiB, retention: { bytes: 10GiB, age: 7d, floor: 1h } }
+http: { listen: 127.0.0.1:8650 }
+sources:
+  store: { kind: json_document, path: data/projects.json, rescan: 10s }
+  events: { kind: json_lines, path: "logs/*.ndjson", operation: { from: op, delete: d, record: after } }
+  kyc: { kind: json_directory, path: ../uploads/kyc, glob: "**/*.json" }
+streams:
+  projects:
+    source: store
+    select: /projects
+    key: { from: meta.id, type: uuid }
+    columns:
+      name: { from: name, type: text, required: true }
+      owner_id: { from: owner.id, type: text, references: users.id }
+      created_at: { from: /created.at, type: timestamptz }
+      budget: numeric(12,2)
+      state: { type: text, default: "open" }
+    rest: extra
+    evolve: rest
+    on_error: halt
+    indexes: [[owner_id], [state, created_at]]
+  users:
+    source: store
+    select: /users
+    key: { type: text, name: id }
+  log: { source: events, key: position, table: Log }
+  kyc: { source: kyc, key: stem, columns: { status: text }, rest: false }
+"#;
+
+#[test]
+fn the_whole_example_becomes_plain_values() {
+    let pipeline = validate(FULL).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(pipeline.name, "flux");
+    assert_eq!(pipeline.target.url.reveal(), "postgres://app:canary-password@localhost/app");
+    assert_eq!(pipeline.target.sslmode, Some(SslMode::VerifyFull));
+    assert_eq!(pipeline.target.statement_timeout, Duration::from_secs(90));
+    assert_eq!(pipeline.state_dir, Path::new("/etc/landfall/.landfall"));
+    assert_eq!(pipeline.retention.max_bytes, 50 << 30);
+    let SourceKind::Lines { files, envelope } = &pipeline.sources[1].kind else { panic!("lines") };
+    assert_eq!((files.base.as_path(), files.pattern.as_str()), (Path::new("/etc/landfall"), "logs/*.ndjson"));
+    assert!(matches!(envelope, Envelope::Operation { delete, upsert, record: Some(_), .. }
+        if delete == &["d"] && upsert.is_empty()));
+    let SourceKind::Directory { path, .. } = &pipeline.sources[2].kind else { panic!("directory") };
+    assert_eq!(path, Path::new("/etc/landfall/../uploads/kyc"));
+    assert_eq!(pipeline.references.len(), 1);
+    assert_eq!(pipeline.references[0].table.as_str(), "users");
+    assert_eq!(pipeline.warnings.len(), 1, "{}", pipeline.warnings);
+    assert!(!format!("{pipeline:?}").contains("canary"));
+}
+
+#[test]
+fn a_mapped_table_is_key_columns_rest_version() {
+    let pipeline = validate(FULL).unwrap_or_else(|problems| panic!("{problems}"));
+    let projects = &pipeline.streams[0];
+    assert_eq!(projects.select, Select::Pointer(vec!["projects".to_owned()]));
+    assert_eq!(projects.on_error, OnError::Halt);
+    assert_eq!(projects.table.qualified(), r#""app"."projects""#);
+    let columns: Vec<_> = projects.table.columns.iter().map(|c| (c.name.as_str(), c.ty, c.not_null, c.role)).collect();
+    assert_eq!(
+        columns,
+        [
+            ("id", PgType::Uuid, true, ColumnRole::Key),
+            ("name", PgType::Text, true, ColumnRole::Mapped(0)),
+            ("owner_id", PgType::Text, false, ColumnRole::Mapped(1)),
+            ("created_at", PgType::TimestampTz, false, ColumnRole::Mapped(2)),
+            ("budget", PgType::Numeric(Some((12, 2))), false, ColumnRole::Mapped(3)),
+            ("state", PgType::Text, false, ColumnRole::Mapped(4)),
+            ("extra", PgType::Jsonb, false, ColumnRole::Rest),
+            ("_lf_version", PgType::Int8, true, ColumnRole::Version),
+        ]
+    );
+    assert_eq!(projects.table.indexes, [vec![2], vec![5, 3]]);
+    assert_eq!(projects.columns[2].from.parts(), ["created.at"]);
+    assert_eq!(projects.columns[4].default.as_deref(), Some("\"open\""));
+}
+
+#[test]
+fn a_landing_table_is_key_doc_version() {
+    let pipeline = validate(FULL).unwrap_or_else(|problems| panic!("{problems}"));
+    let log = &pipeline.streams[2];
+    assert_eq!(log.key.from, KeyFrom::Position);
+    assert_eq!(log.table.name.as_str(), "Log");
+    let columns: Vec<_> = log.table.columns.iter().map(|c| (c.name.as_str(), c.ty, c.not_null)).collect();
+    let expected = [("key", PgType::Text, true), ("doc", PgType::Jsonb, true), ("_lf_version", PgType::Int8, true)];
+    assert_eq!(columns, expected);
+    assert_eq!(pipeline.streams[3].key.from, KeyFrom::Stem);
+}
+
+#[test]
+fn the_key_column_is_named_after_what_it_holds() {
+    for (key, columns, name, ty) in [
+        ("", "", "key", None),
+        ("key: id,", "", "key", None),
+        ("key: id,", "columns: { x: text },", "id", None),
+        ("key: owner.id,", "columns: { x: text },", "id", None),
+        ("", "columns: { x: text },", "key", None),
+        ("key: { from: id, type: bigint },", "", "id", Some(PgType::Int8)),
+        ("key: { from: id, type: bigint, name: nr },", "columns: { x: text },", "nr", Some(PgType::Int8)),
+        ("key: { type: uuid },", "", "key", Some(PgType::Uuid)),
+        ("key: { from: id, name: nr },", "", "nr", None),
+    ] {
+        let text = format!(
+            "name: a\ntarget: {{ url: \"${{DATABASE_URL}}\" }}\nsources: {{ s: {{ kind: json_document, path: x.json }} }}\n\
+             streams: {{ t: {{ {key} {columns} source: s }} }}\n"
+        );
+        let pipeline = validate(&text).unwrap_or_else(|problems| panic!("{problems}"));
+        let spec = &pipeline.streams[0].key;
+        assert_eq!((spec.column.as_str(), spec.ty), (name, ty), "{key} {columns}");
+        assert_eq!(pipeline.streams[0].table.columns[0].name, spec.column);
+    }
+}
+
+#[test]
+fn what_a_variable_holds_never_becomes_yaml() {
+    let text = "name: a\ntarget: { url: \"${DATABASE_URL}\", schema: \"${INJECTION}\" }\n\
+                sources: { s: { kind: json_document, path: \"$${DATABASE_URL}/$(id)/x.json\" } }\nstreams: { t: { source: s } }\n";
+    let pipeline = validate(text).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(pipeline.name, "a");
+    assert_eq!(pipeline.target.schema.as_str(), "x, schema: other }\nname: taken");
+    let SourceKind::Document { path } = &pipeline.sources[0].kind else { panic!("document") };
+    assert_eq!(path, Path::new("/etc/landfall/${DATABASE_URL}/$(id)/x.json"));
+}
+
+#[test]
+fn aliases_repeat_what_they_name() {
+    let text = "name: a\ntarget: { url: \"${DATABASE_URL}\" }\nsources: { s: { kind: json_document, path: x.json } }\n\
+                streams:\n  t: { source: s, select: /t, columns: &c { x: text } }\n  u: { source: s, select: /u, columns: *c }\n";
+    let pipeline = validate(text).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(pipeline.streams[0].columns, pipeline.streams[1].columns);
+}
+
+#[test]
+fn a_source_without_a_stream_is_said_and_left_closed() {
+    let text = "name: a\ntarget: { url: \"${DATABASE_URL}\" }\nsources:\n  s: { kind: json_document, path: x.json }\n  \
+                idle: { kind: json_lines, path: x.ndjson }\nstreams: { t: { source: s } }\n";
+    let pipeline = validate(text).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(pipeline.sources.len(), 1);
+    let said = pipeline.warnings.to_string();
+    assert!(said.starts_with("landfall.yaml:5:3: no stream reads source idle"), "{said}");
+}
+
+#[test]
+fn a_readable_file_with_a_password_is_said() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = super::scratch("exposed");
+    let path = dir.join("landfall.yaml");
+    let text = "name: a\ntarget: { url: \"postgres://u:hunter2@localhost/x\" }\nsources: { s: { kind: json_document, path: x.json } }\nstreams: { t: { source: s } }\n";
+    std::fs::write(&path, text).expect("write");
+    for (mode, warned) in [(0o644, true), (0o640, false), (0o600, false)] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("chmod");
+        let pipeline = crate::config::load(&path, &|_| None).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(!pipeline.warnings.is_empty(), warned, "{mode:o}");
+        assert!(!pipeline.warnings.to_string().contains("hunter2"));
+    }
+}
+
+#[test]
+fn a_secret_may_come_from_a_file() {
+    let dir = super::scratch("secret");
+    std::fs::write(dir.join("url"), "postgres://u:p@h/d\n").expect("write");
+    let path = dir.join("landfall.yaml");
+    let text = "name: a\ntarget: { url: \"file:url\" }\nsources: { s: { kind: json_document, path: x.json } }\nstreams: { t: { source: s } }\n";
+    std::fs::write(&path, text).expect("write");
+    let pipeline = crate::config::load(&path, &|_| None).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(pipeline.target.url.reveal(), "postgres://u:p@h/d");
+}
+
+#[test]
+fn a_file_beyond_the_limit_is_not_parsed() {
+    let path = super::scratch("large").join("landfall.yaml");
+    std::fs::write(&path, vec![b'#'; (1 << 20) + 1]).expect("write");
+    let error = crate::config::load(&path, &|_| None).expect_err("too large");
+    assert!(matches!(error, crate::config::ConfigError::TooLarge(_)));
+}

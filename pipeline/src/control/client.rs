@@ -1,0 +1,91 @@
+//! The command line's end of the control socket.
+
+use super::protocol::{Answer, Content, Line, MAX_ANSWER, Refused, Request, line_of, read_line};
+use super::socket::ControlSocket;
+use crate::status::StatusReport;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+
+/// Longest wait for an answer: over the service's own limit, so that its word is heard.
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// The socket failed.
+    #[error("the control socket failed: {}", .0.kind())]
+    Io(#[from] io::Error),
+    /// Something else than an answer came.
+    #[error("the service answered in a way this version does not know")]
+    Foreign,
+    /// The service said no.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
+/// A connection to a running service.
+#[derive(Debug)]
+pub struct ControlClient {
+    reader: BufReader<OwnedReadHalf>,
+    writer: OwnedWriteHalf,
+}
+
+impl ControlClient {
+    /// Connects to the service of a state directory; `None` when none runs there.
+    pub async fn connect(state_dir: &Path) -> Result<Option<Self>, ControlError> {
+        let socket = match ControlSocket::of(state_dir) {
+            Ok(socket) => socket,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(socket.connect().await?.map(Self::over))
+    }
+
+    fn over(stream: UnixStream) -> Self {
+        let (read, writer) = stream.into_split();
+        Self { reader: BufReader::new(read), writer }
+    }
+
+    /// The service's pipeline and process.
+    pub async fn ping(&mut self) -> Result<(String, u32), ControlError> {
+        match self.ask(&Request::Ping).await? {
+            Content::Pong { pipeline, pid } => Ok((pipeline, pid)),
+            _ => Err(ControlError::Foreign),
+        }
+    }
+
+    /// Its report.
+    pub async fn status(&mut self) -> Result<StatusReport, ControlError> {
+        match self.ask(&Request::Status).await? {
+            Content::Status(report) => Ok(*report),
+            _ => Err(ControlError::Foreign),
+        }
+    }
+
+    /// Gives an operator's word; stored when this returns.
+    pub async fn decide(&mut self, decide: &Request) -> Result<(), ControlError> {
+        match self.ask(decide).await? {
+            Content::Decided => Ok(()),
+            _ => Err(ControlError::Foreign),
+        }
+    }
+
+    async fn ask(&mut self, request: &Request) -> Result<Content, ControlError> {
+        let exchange = async {
+            self.writer.write_all(&line_of(request)?).await?;
+            read_line(&mut self.reader, MAX_ANSWER).await
+        };
+        let line = tokio::time::timeout(ANSWER, exchange).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let Line::Whole(line) = line else {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        };
+        match serde_json::from_slice(&line).map_err(|_| ControlError::Foreign)? {
+            Answer::Ok(content) => Ok(content),
+            Answer::Refused(refused) => Err(refused.into()),
+        }
+    }
+}

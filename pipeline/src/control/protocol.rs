@@ -1,0 +1,109 @@
+//! The lines on the control socket.
+//!
+//! ```text
+//! → {"op":"ping"}
+//! ← {"ok":{"pong":{"pipeline":"flux","pid":4711}}}
+//! → {"op":"decide","stream":"users","subject":"9f2c…","accept":true,"actor":"ada"}
+//! ← {"ok":"decided"}
+//! ← {"refused":{"code":"unknown_subject","detail":"…"}}
+//! ```
+
+use crate::status::StatusReport;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
+
+/// Longest request. A decision is a few hundred bytes.
+pub const MAX_REQUEST: u64 = 16 * 1024;
+/// Longest answer: a report of thousands of streams.
+pub const MAX_ANSWER: u64 = 16 * 1024 * 1024;
+
+/// What is asked.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Is anybody there?
+    Ping,
+    /// The report of now.
+    Status,
+    /// An operator's word about something held or halted.
+    Decide {
+        /// Which stream.
+        stream: String,
+        /// Hash of the held revision, or code of the halted state.
+        subject: String,
+        /// Accept or refuse.
+        accept: bool,
+        /// Who says so, for the history.
+        actor: String,
+    },
+}
+
+/// What is answered.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Done.
+    Ok(Content),
+    /// Not done.
+    Refused(Refused),
+}
+
+/// What an answer holds.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Content {
+    /// To a ping.
+    Pong {
+        /// The pipeline's name.
+        pipeline: String,
+        /// The service's process.
+        pid: u32,
+    },
+    /// The report.
+    Status(Box<StatusReport>),
+    /// The decision was taken and stored.
+    Decided,
+}
+
+/// Why something was not done.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
+#[error("{detail}")]
+pub struct Refused {
+    /// Stable name.
+    pub code: String,
+    /// What, and what to do.
+    pub detail: String,
+}
+
+impl Refused {
+    /// A refusal.
+    pub fn new(code: &str, detail: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), detail: detail.into() }
+    }
+}
+
+/// One line without its end.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) enum Line {
+    Whole(Vec<u8>),
+    TooLong,
+    End,
+}
+
+/// Reads one line of at most `most` bytes. A last line without its end is none.
+pub(super) async fn read_line(reader: &mut (impl AsyncBufRead + Unpin), most: u64) -> std::io::Result<Line> {
+    let mut line = Vec::new();
+    reader.take(most + 1).read_until(b'\n', &mut line).await?;
+    Ok(match line.pop() {
+        Some(b'\n') => Line::Whole(line),
+        Some(_) if line.len() as u64 >= most => Line::TooLong,
+        _ => Line::End,
+    })
+}
+
+/// A value as a line.
+pub(super) fn line_of(value: &impl Serialize) -> std::io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    Ok(line)
+}

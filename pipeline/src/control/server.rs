@@ -1,0 +1,118 @@
+//! The service's end of the control socket.
+
+use super::protocol::{Answer, Content, Line, MAX_REQUEST, Refused, Request, line_of, read_line};
+use crate::status::StatusReport;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+
+/// Most clients at once; the next one waits in the kernel's backlog.
+pub const MAX_CLIENTS: usize = 16;
+/// A client that neither asks nor takes its answer for so long is dropped. `status --watch` asks every second.
+pub const IDLE: Duration = Duration::from_secs(30);
+/// Longest a decision may take: it is written to the target.
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// Who answers.
+pub trait ControlHandler: Sync {
+    /// The pipeline's name.
+    fn pipeline(&self) -> &str;
+
+    /// The report of now.
+    fn status(&self) -> impl Future<Output = StatusReport> + Send;
+
+    /// Takes and stores a decision. An error names what is unknown or could not be stored.
+    fn decide(&self, decision: Decide) -> impl Future<Output = Result<(), Refused>> + Send;
+}
+
+/// An operator's word.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Decide {
+    /// Which stream.
+    pub stream: String,
+    /// Hash of the held revision, or code of the halted state.
+    pub subject: String,
+    /// Accept or refuse.
+    pub accept: bool,
+    /// Who says so.
+    pub actor: String,
+}
+
+/// Serves until `stop`. Runs all clients in this one future: nothing is spawned. A client's failure ends that client only;
+/// an error here means that no client can be accepted any more.
+pub async fn serve(listener: &UnixListener, handler: &impl ControlHandler, stop: &CancellationToken) -> io::Result<()> {
+    let mut clients = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            accepted = listener.accept(), if clients.len() < MAX_CLIENTS => match accepted {
+                Ok((stream, _)) => clients.push(Box::pin(client(stream, handler))),
+                // The client went before it was accepted, or descriptors are short: neither ends the service.
+                Err(error) => {
+                    tracing::warn!(code = "control_accept", "control socket: {}", error.kind());
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+            Some(ended) = clients.next(), if !clients.is_empty() => {
+                if let Err(error) = ended {
+                    tracing::debug!(code = "control_client", "control client: {}", error.kind());
+                }
+            }
+        }
+    }
+}
+
+async fn client(stream: UnixStream, handler: &impl ControlHandler) -> io::Result<()> {
+    let peer = stream.peer_cred()?.uid();
+    if peer != rustix::process::geteuid().as_raw() && peer != 0 {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    let (read, mut write) = stream.into_split();
+    let mut reader = BufReader::new(read);
+    loop {
+        let line = timely(IDLE, read_line(&mut reader, MAX_REQUEST)).await?;
+        let (answer, last) = match line {
+            Line::End => return Ok(()),
+            Line::TooLong => (Answer::Refused(Refused::new("request_too_long", "a request has at most 16 KiB")), true),
+            Line::Whole(line) => (answer(&line, handler).await, false),
+        };
+        timely(IDLE, write.write_all(&line_of(&answer)?)).await?;
+        if last {
+            return Ok(());
+        }
+    }
+}
+
+async fn answer(line: &[u8], handler: &impl ControlHandler) -> Answer {
+    let request = match serde_json::from_slice::<Request>(line) {
+        Ok(request) => request,
+        Err(_) => return Answer::Refused(Refused::new("bad_request", "this is not a request of this version")),
+    };
+    let work = async {
+        match request {
+            Request::Ping => {
+                Ok(Content::Pong { pipeline: handler.pipeline().to_owned(), pid: std::process::id() })
+            }
+            Request::Status => Ok(Content::Status(Box::new(handler.status().await))),
+            Request::Decide { stream, subject, accept, actor } => {
+                handler.decide(Decide { stream, subject, accept, actor }).await.map(|()| Content::Decided)
+            }
+        }
+    };
+    match tokio::time::timeout(ANSWER, work).await {
+        Ok(Ok(content)) => Answer::Ok(content),
+        Ok(Err(refused)) => Answer::Refused(refused),
+        Err(_) => Answer::Refused(Refused::new(
+            "no_answer_in_time",
+            "the service did not answer in time; whether a decision was stored shows in `landfall status`",
+        )),
+    }
+}
+
+async fn timely<T>(limit: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}

@@ -1,0 +1,139 @@
+//! What a running service says about itself: one [`StatusReport`] from the facts its parts publish.
+//!
+//! Owns no state but the last look, for rates. A stream's condition is the gravest thing known of it: its worker's halt, then its
+//! source's trouble, then what either waits for.
+
+use crate::capture::CaptureReport;
+use crate::queue::FullReason;
+use crate::service::{RunningSource, RunningStream, Service};
+use crate::status::{
+    QueueFull, QueueReport, SourceReport, StatusReport, StreamCondition, StreamPhase, StreamReport, TargetReport, Trouble,
+};
+use crate::worker::{StreamProgressView, StreamState};
+use landfall_connectors::failure::{Failure, FailureClass};
+use landfall_connectors::source::Condition;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Rates are taken over at least this long.
+const RATE_SPAN: Duration = Duration::from_secs(1);
+
+/// Looks at a service.
+#[expect(missing_debug_implementations, reason = "parts hold connections and threads, not values")]
+pub struct Overview {
+    service: Arc<Service>,
+    pipeline: String,
+    last: Mutex<Look>,
+}
+
+/// Totals at one moment, and the rates since the look before.
+struct Look {
+    at: Instant,
+    totals: Vec<u64>,
+    rates: Vec<f64>,
+}
+
+impl Overview {
+    /// Of this service.
+    pub fn new(service: Arc<Service>, pipeline: &str) -> Self {
+        let streams = service.streams.len();
+        let look = Look { at: Instant::now(), totals: vec![0; streams], rates: vec![0.0; streams] };
+        Self { service, pipeline: pipeline.to_owned(), last: Mutex::new(look) }
+    }
+
+    /// The report of now.
+    pub fn report(&self) -> StatusReport {
+        let captures: Vec<CaptureReport> = self.service.sources.iter().map(|source| source.capture.report()).collect();
+        let views: Vec<StreamProgressView> = self.service.streams.iter().map(|stream| stream.progress.view()).collect();
+        let rates = self.rates(&views);
+        let mut streams: Vec<StreamReport> = Vec::with_capacity(views.len());
+        for ((stream, view), rate) in self.service.streams.iter().zip(&views).zip(rates) {
+            let mut report = self.stream(stream, view, &captures[stream.source]);
+            report.rate = rate;
+            streams.push(report);
+        }
+        StatusReport {
+            pipeline: self.pipeline.clone(),
+            running: true,
+            uptime_ms: Some(self.service.started.elapsed().as_millis() as u64),
+            target: target(&views),
+            sources: self.service.sources.iter().zip(&captures).map(|(source, capture)| report_source(source, capture)).collect(),
+            streams,
+        }
+    }
+
+    fn stream(&self, stream: &RunningStream, view: &StreamProgressView, capture: &CaptureReport) -> StreamReport {
+        let source = &self.service.sources[stream.source];
+        let mapping = &stream.mapping;
+        let table = format!("{}.{}", mapping.table.schema, mapping.table.name);
+        let ends = mapping.partitions.all().map(|partition| source.queue.offsets(stream.id, partition).end.0);
+        let condition = capture.conditions.iter().find(|(id, _)| *id == stream.id).map(|(_, condition)| condition);
+        let condition = gravest(&view.state, condition);
+        let mut report = StreamReport::new(mapping.name.as_str(), source.name.as_str(), &table)
+            .counted(ends.sum(), view.counts)
+            .in_condition(condition);
+        report.phase = phase(&view.state, &report.condition);
+        report.ready = report.condition == StreamCondition::Following;
+        report.lag_ms = view.lag_ms;
+        if matches!(view.state, StreamState::Halted(_)) {
+            report.partitions_halted = mapping.partitions.all().map(|partition| partition.0).collect();
+        }
+        report
+    }
+
+    fn rates(&self, views: &[StreamProgressView]) -> Vec<f64> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let span = last.at.elapsed();
+        if span >= RATE_SPAN {
+            let totals: Vec<u64> = views.iter().map(|view| view.counts.total()).collect();
+            let rate = |(now, before): (&u64, &u64)| now.saturating_sub(*before) as f64 / span.as_secs_f64();
+            let rates = totals.iter().zip(&last.totals).map(rate).collect();
+            *last = Look { at: Instant::now(), totals, rates };
+        }
+        last.rates.clone()
+    }
+}
+
+fn gravest(worker: &StreamState, source: Option<&Condition>) -> StreamCondition {
+    match (worker, source) {
+        (StreamState::Halted(failure), _) => StreamCondition::Halted(failure.into()),
+        (_, Some(trouble @ (Condition::Halted(_) | Condition::Held { .. } | Condition::Waiting { .. }))) => trouble.into(),
+        (StreamState::Waiting(_, failure) | StreamState::Starting(Some(failure)), _) => {
+            StreamCondition::Waiting(failure.into())
+        }
+        (StreamState::Starting(None), _) | (_, None) => StreamCondition::Starting,
+        (StreamState::Applying(_), Some(source)) => source.into(),
+    }
+}
+
+fn phase(worker: &StreamState, condition: &StreamCondition) -> StreamPhase {
+    match (worker, condition) {
+        (_, StreamCondition::Copying { .. }) => StreamPhase::Copying,
+        (StreamState::Applying(phase) | StreamState::Waiting(phase, _), _) => (*phase).into(),
+        (StreamState::Starting(_) | StreamState::Halted(_), _) => StreamPhase::Prepared,
+    }
+}
+
+fn target(views: &[StreamProgressView]) -> TargetReport {
+    let passing = |failure: &&Failure| failure.class == FailureClass::Transient || failure.class == FailureClass::Unknown;
+    let waiting = views.iter().find_map(|view| match &view.state {
+        StreamState::Waiting(_, failure) | StreamState::Starting(Some(failure)) => Some(failure).filter(passing),
+        StreamState::Starting(None) | StreamState::Applying(_) | StreamState::Halted(_) => None,
+    });
+    let admitted = views.iter().any(|view| !matches!(view.state, StreamState::Starting(_)));
+    TargetReport { reachable: waiting.is_none() && admitted, waiting_for: waiting.map(Trouble::from) }
+}
+
+fn report_source(source: &RunningSource, capture: &CaptureReport) -> SourceReport {
+    let usage = source.queue.usage();
+    let full = capture.full.map(|reason| match reason {
+        FullReason::Cap => QueueFull::Cap,
+        FullReason::Disk => QueueFull::Disk,
+    });
+    SourceReport {
+        name: source.name.to_string(),
+        kind: source.kind.to_owned(),
+        queue: QueueReport { bytes: usage.bytes, events: usage.events, segments: usage.segments, full },
+        watch: None,
+    }
+}

@@ -1,0 +1,266 @@
+//! Reading from a cursor, and visiting everything.
+//!
+//! Keeps promise 4: per partition a batch is exactly `[cursor, next)`, in sequence order, never past the durable end. Readers keep
+//! no state here; hints make the next small read start where the last one ended.
+
+use super::body::{BodyEvent, BodyEvents};
+use super::catalog::{Catalog, Spot};
+use super::failures;
+use super::frame::FrameHeader;
+use super::log::Log;
+use super::scan::{Found, Scanner};
+use crate::queue::{Cursor, ReadBatch, ReadLimit, StoredEvent};
+use landfall_connectors::failure::Failure;
+use landfall_connectors::source::Recorded;
+use landfall_schemas::offset::{Offset, Sequence};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Partitions of a stream, at most.
+const PARTITIONS: usize = 256;
+
+/// What a read is after.
+struct Wanted {
+    chosen: [bool; PARTITIONS],
+    /// Next offset to give out.
+    next: [u64; PARTITIONS],
+    /// Durable end when the read began.
+    end: [u64; PARTITIONS],
+    /// Partitions that have more.
+    pending: usize,
+}
+
+/// Where to look for an event whose place is not known.
+enum Start {
+    At(Spot),
+    In { segment: u64, cell: usize, delta: u64, fallback: Spot },
+}
+
+impl Wanted {
+    fn new(cursor: &Cursor) -> Self {
+        let mut wanted = Self { chosen: [false; PARTITIONS], next: [0; PARTITIONS], end: [0; PARTITIONS], pending: 0 };
+        for (partition, offset) in &cursor.next {
+            let index = usize::from(partition.0);
+            wanted.chosen[index] = true;
+            wanted.next[index] = offset.0;
+        }
+        wanted
+    }
+
+    /// Whether a frame of the stream holds something wanted.
+    fn touches(&self, header: &FrameHeader) -> bool {
+        header.parts.iter().any(|part| {
+            let index = usize::from(part.partition);
+            self.chosen[index]
+                && part.base + u64::from(part.count) > self.next[index]
+                && self.next[index] < self.end[index]
+        })
+    }
+}
+
+impl Log {
+    /// See [`crate::queue::Queue::read`].
+    pub(super) fn read(&self, cursor: &Cursor, limit: ReadLimit) -> Result<ReadBatch, Failure> {
+        let mut batch = ReadBatch::default();
+        let mut wanted = Wanted::new(cursor);
+        let (starts, until) = self.starts(cursor, &mut wanted)?;
+        let Some(spot) = self.earliest_of(starts)? else {
+            self.read_until.store(until.0, Ordering::Relaxed);
+            return Ok(batch);
+        };
+        let mut scanner = Scanner::new(self, spot, until)?;
+        let mut room = limit;
+        let mut resume = scanner.spot();
+        while wanted.pending > 0 {
+            let Some(mut found) = scanner.next()? else { break };
+            resume = scanner.spot();
+            if found.header.stream != cursor.stream || !wanted.touches(&found.header) {
+                continue;
+            }
+            let body = scanner.body(&mut found)?;
+            if !self.pick(&scanner, (&found, body), &mut wanted, (&mut batch, &mut room))? {
+                resume = found.spot;
+                break;
+            }
+        }
+        let next: Vec<_> = cursor.next.iter().map(|(p, _)| (*p, wanted.next[usize::from(p.0)])).collect();
+        self.hints.put(cursor.stream, &next, resume);
+        self.read_until.store(resume.sequence.0, Ordering::Relaxed);
+        Ok(batch)
+    }
+
+    /// Checks the cursor and says where each partition's next event may stand.
+    fn starts(&self, cursor: &Cursor, wanted: &mut Wanted) -> Result<(Vec<Start>, Sequence), Failure> {
+        let catalog = self.catalog();
+        catalog.usable()?;
+        let mut starts = Vec::with_capacity(cursor.next.len());
+        for &(partition, offset) in &cursor.next {
+            let cell = catalog.admit(cursor.stream, partition, offset)?;
+            let end = catalog.cells[cell];
+            wanted.end[usize::from(partition.0)] = end;
+            if offset.0 == end {
+                continue;
+            }
+            wanted.pending += 1;
+            let start = match self.hints.get(cursor.stream, partition, offset.0) {
+                Some(spot) if spot.segment >= catalog.first().number => Start::At(spot),
+                _ => look_up(&catalog, cell, offset.0),
+            };
+            starts.push(start);
+        }
+        Ok((starts, catalog.end))
+    }
+
+    fn earliest_of(&self, starts: Vec<Start>) -> Result<Option<Spot>, Failure> {
+        let mut earliest: Option<Spot> = None;
+        for start in starts {
+            let spot = match start {
+                Start::At(spot) => spot,
+                Start::In { segment, cell, delta, fallback } => {
+                    let index = self.closed_index(segment)?;
+                    let found = index.find_offset(cell, delta);
+                    found.map_or(fallback, |(position, sequence)| Spot { segment, position, sequence })
+                }
+            };
+            earliest = Some(earliest.map_or(spot, |earliest| earliest.min(spot)));
+        }
+        Ok(earliest)
+    }
+
+    /// Takes the wanted events of a frame; `false` when a limit was met before its end.
+    fn pick(
+        &self,
+        scanner: &Scanner<'_>,
+        frame: (&Found, Arc<[u8]>),
+        wanted: &mut Wanted,
+        into: (&mut ReadBatch, &mut ReadLimit),
+    ) -> Result<bool, Failure> {
+        let (found, body) = frame;
+        let (batch, room) = into;
+        let buffer = batch.buffers.len() as u32;
+        let mut offsets = [0u64; PARTITIONS];
+        for part in &found.header.parts {
+            offsets[usize::from(part.partition)] = part.base;
+        }
+        let bad = |what| Err(scanner.damage(found.spot.position..scanner.spot().position, what));
+        let Some(mut events) = BodyEvents::new(&body) else { return bad("the places of a frame cannot be read") };
+        let before = batch.events.len();
+        batch.events.reserve(room.events.min(found.header.count as usize));
+        for number in 0..u64::from(found.header.count) {
+            let Some(event) = events.next() else { return bad("an event of a frame cannot be read") };
+            let index = usize::from(event.partition.0);
+            let Some(offset) = offsets.get_mut(index) else { return bad("an event names no partition") };
+            let mine = *offset;
+            *offset += 1;
+            if !wanted.chosen[index] || mine < wanted.next[index] || mine >= wanted.end[index] {
+                continue;
+            }
+            if mine != wanted.next[index] {
+                return bad("offsets are missing before this frame");
+            }
+            let bytes = event.payload.len();
+            if !batch.events.is_empty() && (room.events == 0 || bytes > room.bytes) {
+                if batch.events.len() > before {
+                    batch.buffers.push(body);
+                }
+                return Ok(false);
+            }
+            room.events = room.events.saturating_sub(1);
+            room.bytes = room.bytes.saturating_sub(bytes);
+            wanted.next[index] += 1;
+            if wanted.next[index] == wanted.end[index] {
+                wanted.pending -= 1;
+            }
+            batch.events.push(stored(event, (mine, number), &found.header, buffer));
+        }
+        if batch.events.len() > before {
+            batch.buffers.push(body);
+        }
+        Ok(true)
+    }
+
+    /// See [`crate::queue::Queue::visit`].
+    pub(super) fn visit(&self, from: Sequence, visit: &mut dyn FnMut(Recorded<'_>)) -> Result<(), Failure> {
+        let (segment, fallback, newest, until) = {
+            let catalog = self.catalog();
+            catalog.usable()?;
+            let what = format_args!("event {} of the source", from.0);
+            if from < catalog.first().base {
+                return Err(failures::history_trimmed(what, catalog.first().base.0));
+            }
+            if from > catalog.end {
+                return Err(failures::behind(what, catalog.end.0));
+            }
+            let index = catalog.segment_of_sequence(from);
+            let entry = &catalog.segments[index];
+            let fallback = Spot { segment: entry.number, position: entry.header_len, sequence: entry.base };
+            let is_newest = index + 1 == catalog.segments.len();
+            let newest = is_newest.then(|| catalog.index.find_sequence(from));
+            (entry.number, fallback, newest, catalog.end)
+        };
+        if from == until {
+            return Ok(());
+        }
+        let found = match newest {
+            Some(found) => found,
+            None => self.closed_index(segment)?.find_sequence(from),
+        };
+        let spot = found.map_or(fallback, |(position, sequence)| Spot { segment, position, sequence });
+        let mut scanner = Scanner::new(self, spot, until)?;
+        while let Some(mut found) = scanner.next()? {
+            if found.header.until() > from {
+                let body = scanner.body(&mut found)?;
+                show(&found.header, &body, from, visit).ok_or_else(|| {
+                    scanner.damage(found.spot.position..scanner.spot().position, "a frame cannot be read")
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn look_up(catalog: &Catalog, cell: usize, offset: u64) -> Start {
+    let index = catalog.segment_of_offset(cell, offset);
+    let entry = &catalog.segments[index];
+    let delta = offset - entry.cells.get(cell).copied().unwrap_or(0);
+    let fallback = Spot { segment: entry.number, position: entry.header_len, sequence: entry.base };
+    if index + 1 < catalog.segments.len() {
+        return Start::In { segment: entry.number, cell, delta, fallback };
+    }
+    let found = catalog.index.find_offset(cell, delta);
+    Start::At(found.map_or(fallback, |(position, sequence)| Spot { segment: entry.number, position, sequence }))
+}
+
+fn stored(event: BodyEvent, at: (u64, u64), header: &FrameHeader, buffer: u32) -> StoredEvent {
+    let (offset, number) = at;
+    StoredEvent {
+        partition: event.partition,
+        offset: Offset(offset),
+        sequence: header.base.plus(number),
+        op: event.op,
+        snapshot: event.snapshot,
+        reject: event.reject,
+        row_hash: event.row_hash,
+        buffer,
+        key: event.key,
+        payload: event.payload,
+        place: event.place,
+        at: event.at,
+        appended_ms: header.appended_ms,
+    }
+}
+
+/// Shows the events of a frame from `from` on; `None` when they cannot be read.
+fn show(header: &FrameHeader, body: &[u8], from: Sequence, visit: &mut dyn FnMut(Recorded<'_>)) -> Option<()> {
+    let mut events = BodyEvents::new(body)?;
+    for number in 0..u64::from(header.count) {
+        let event = events.next()?;
+        let sequence = header.base.plus(number);
+        if sequence >= from {
+            let key = body.get(event.key.start as usize..event.key.end as usize)?;
+            let BodyEvent { op, snapshot, reject, row_hash, .. } = event;
+            visit(Recorded { sequence, stream: header.stream, op, snapshot, key, row_hash, reject });
+        }
+    }
+    Some(())
+}

@@ -1,0 +1,209 @@
+//! A run of the service from start to end: signals, the control socket, stored decisions, and what the process says at the end.
+
+use crate::assemble::{self, Assembled};
+use crate::config::Pipeline;
+use crate::control::server::Decide;
+use crate::control::{ControlHandler, ControlSocket, Refused, serve};
+use crate::overview::Overview;
+use crate::queue::lock::LockRefused;
+use crate::service::{RunOutcome, Service};
+use crate::status::{StatusReport, StreamCondition};
+use crate::supervise::signals::Signals;
+use landfall_connectors::failure::{Failure, FailureClass};
+use landfall_connectors::postgres::{Decision, PostgresTarget};
+use landfall_connectors::retry::Pace;
+use landfall_schemas::stream::StreamName;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Between two published reports.
+const PUBLISH_EVERY: Duration = Duration::from_millis(250);
+
+/// How to run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Until {
+    /// Until told to stop.
+    Stopped,
+    /// Until everything that stood in the sources is applied.
+    CaughtUp,
+}
+
+/// How the process shall end.
+#[derive(Debug)]
+pub enum Ended {
+    /// As asked.
+    Done,
+    /// Streams need an operator: name and state of each.
+    NeedsDecision(Vec<(String, String)>),
+    /// Another process owns the state directory or the streams.
+    OtherOwner(String),
+    /// It failed.
+    Failed(Failure),
+    /// A second signal: nothing more was waited for.
+    Interrupted,
+}
+
+/// Runs `pipeline`. Publishes a report four times a second while anybody listens.
+pub async fn run_service(pipeline: &Pipeline, until: Until, publish: watch::Sender<StatusReport>) -> Ended {
+    let mut signals = match Signals::install() {
+        Ok(signals) => signals,
+        Err(error) => {
+            let detail = format!("signal handlers cannot be installed: {}", error.kind());
+            return Ended::Failed(Failure::new(FailureClass::Fatal, "signals", detail));
+        }
+    };
+    let assembled = match assemble::start(pipeline).await {
+        Ok(assembled) => assembled,
+        Err(LockRefused::AlreadyHeld) => {
+            let detail = format!("another process works in the state directory {}", pipeline.state_dir.display());
+            return Ended::OtherOwner(detail);
+        }
+        Err(LockRefused::Failed(failure)) => return Ended::Failed(failure),
+    };
+    let socket = attend(pipeline, &assembled, publish);
+    let outcome = wait(&assembled.service, until, &mut signals).await;
+    let ended = tokio::select! {
+        () = assembled.service.stop() => ended(&assembled.service, outcome),
+        () = signals.next() => Ended::Interrupted,
+    };
+    if let Ok(socket) = socket {
+        socket.remove();
+    }
+    assembled.release();
+    ended
+}
+
+/// Waits for what ends the run.
+async fn wait(service: &Service, until: Until, signals: &mut Signals) -> RunOutcome {
+    let arrived = async {
+        match until {
+            Until::CaughtUp => service.caught_up().await,
+            Until::Stopped => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        outcome = arrived => outcome,
+        () = signals.next() => {
+            tracing::info!("stopping: finishing what is in hand");
+            RunOutcome::Done
+        }
+        // A part failed: its failure is what the process ends with.
+        () = service.supervisor.stop().cancelled() => RunOutcome::Done,
+    }
+}
+
+fn ended(service: &Service, outcome: RunOutcome) -> Ended {
+    match (service.supervisor.failure(), outcome) {
+        (Some(failure), _) if failure.code == "other_owner" => Ended::OtherOwner(failure.detail),
+        (Some(failure), _) | (None, RunOutcome::Failed(failure)) => Ended::Failed(failure),
+        (None, RunOutcome::NeedsDecision(streams)) => Ended::NeedsDecision(streams),
+        (None, RunOutcome::Done) => Ended::Done,
+    }
+}
+
+/// Starts what looks after a running service: reports, control socket, stored decisions.
+fn attend(
+    pipeline: &Pipeline,
+    assembled: &Assembled,
+    publish: watch::Sender<StatusReport>,
+) -> Result<ControlSocket, std::io::Error> {
+    let service = &assembled.service;
+    let overview = Arc::new(Overview::new(Arc::clone(service), &pipeline.name));
+    let handler = Handler {
+        pipeline: pipeline.name.clone(),
+        overview: Arc::clone(&overview),
+        service: Arc::clone(service),
+        target: Arc::clone(&assembled.target),
+    };
+    let stop = service.supervisor.stop().clone();
+    let reports = stop.clone();
+    service.supervisor.task("reports", async move {
+        loop {
+            publish.send_replace(overview.report());
+            tokio::select! {
+                () = reports.cancelled() => return Ok(()),
+                () = tokio::time::sleep(PUBLISH_EVERY) => {}
+            }
+        }
+    });
+    service.supervisor.task("stored decisions", recall(Arc::clone(service), Arc::clone(&assembled.target)));
+    let socket = ControlSocket::of(&pipeline.state_dir)?;
+    match socket.listen() {
+        Ok(listener) => service.supervisor.task("control socket", async move {
+            if let Err(error) = serve(&listener, &handler, &stop).await {
+                tracing::error!("the control socket ended: {}", error.kind());
+            }
+            Ok(())
+        }),
+        // The data path does not depend on it: say so and go on.
+        Err(error) => tracing::error!("no control socket at {}: {}", socket.path().display(), error.kind()),
+    }
+    Ok(socket)
+}
+
+/// Hands the decisions that the target keeps to the sources, once the target can be read.
+async fn recall(service: Arc<Service>, target: Arc<PostgresTarget>) -> Result<(), Failure> {
+    for stream in &service.streams {
+        let mut pace = Pace::new();
+        loop {
+            match target.decisions(&stream.mapping.name).await {
+                Ok(decisions) => {
+                    for (subject, decision) in decisions {
+                        service.decide(stream.mapping.name.as_str(), &subject, decision == Decision::Accept);
+                    }
+                    break;
+                }
+                Err(failure) => tracing::debug!(code = failure.code, "stored decisions cannot be read yet"),
+            }
+            tokio::select! {
+                () = service.supervisor.stop().cancelled() => return Ok(()),
+                () = tokio::time::sleep(pace.next_wait()) => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Answers the control socket.
+struct Handler {
+    pipeline: String,
+    overview: Arc<Overview>,
+    service: Arc<Service>,
+    target: Arc<PostgresTarget>,
+}
+
+impl ControlHandler for Handler {
+    fn pipeline(&self) -> &str {
+        &self.pipeline
+    }
+
+    async fn status(&self) -> StatusReport {
+        self.overview.report()
+    }
+
+    async fn decide(&self, decide: Decide) -> Result<(), Refused> {
+        let report = self.overview.report();
+        let Some(stream) = report.streams.iter().find(|stream| stream.name == decide.stream) else {
+            return Err(Refused::new("unknown_stream", "no stream has this name; `landfall status` lists them"));
+        };
+        let stands = match &stream.condition {
+            StreamCondition::Held { revision, .. } => *revision == decide.subject,
+            StreamCondition::Halted(trouble) => trouble.code == decide.subject,
+            _ => false,
+        };
+        if !stands {
+            let detail = "nothing by this name is held or halted in the stream now; `landfall status` shows what is";
+            return Err(Refused::new("nothing_held", detail));
+        }
+        let unusable = |_| Refused::new("unknown_stream", "no stream has this name");
+        let name = StreamName::new(&decide.stream).map_err(unusable)?;
+        let word = if decide.accept { Decision::Accept } else { Decision::Refuse };
+        self.target
+            .decide(&name, &decide.subject, word, &decide.actor)
+            .await
+            .map_err(|failure| Refused::new(failure.code, &failure.detail))?;
+        self.service.decide(&decide.stream, &decide.subject, decide.accept);
+        Ok(())
+    }
+}

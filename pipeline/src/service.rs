@@ -1,0 +1,223 @@
+//! The running service: captures, workers, housekeeping, and how it ends.
+//!
+//! Owns the order of start and stop, nothing of what the parts do. Stopping: capture ends first (what was read becomes
+//! durable), workers drain what is queued until [`DRAIN`], then end between two batches; so SIGTERM is answered within
+//! [`DRAIN`] plus one batch.
+
+use crate::capture::CaptureHandle;
+use crate::queue::Queue;
+use crate::supervise::Supervisor;
+use crate::worker::{StreamProgress, StreamState};
+use landfall_connectors::failure::Failure;
+use landfall_connectors::source::{Condition, Decision};
+use landfall_schemas::mapping::StreamMapping;
+use landfall_schemas::offset::Offset;
+use landfall_schemas::stream::{PartitionId, SourceName, StreamId};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
+
+/// How long workers may go on applying what is queued after a stop was asked for.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Between two looks at whether everything is applied.
+const LOOK: Duration = Duration::from_millis(20);
+/// A source must stay blocked this long before `--until-caught-up` gives up on it: half-written files heal sooner.
+const BLOCKED_GRACE: Duration = Duration::from_secs(5);
+/// Between two trims.
+const TRIM_EVERY: Duration = Duration::from_secs(2);
+
+/// One source, running.
+#[expect(missing_debug_implementations, reason = "parts hold connections and threads, not values")]
+pub struct RunningSource {
+    /// Its name.
+    pub name: SourceName,
+    /// Its kind, as in the configuration.
+    pub kind: &'static str,
+    /// Its queue.
+    pub queue: Arc<dyn Queue>,
+    /// Its capture.
+    pub capture: CaptureHandle,
+}
+
+/// One stream, running.
+#[expect(missing_debug_implementations, reason = "parts hold connections and threads, not values")]
+pub struct RunningStream {
+    /// Its mapping.
+    pub mapping: Arc<StreamMapping>,
+    /// Its number in its source's queue.
+    pub id: StreamId,
+    /// Which of the service's sources.
+    pub source: usize,
+    /// What its worker says.
+    pub progress: Arc<StreamProgress>,
+}
+
+/// Everything that runs.
+#[expect(missing_debug_implementations, reason = "parts hold connections and threads, not values")]
+pub struct Service {
+    /// Sources.
+    pub sources: Vec<RunningSource>,
+    /// Streams.
+    pub streams: Vec<RunningStream>,
+    /// Tasks and threads.
+    pub supervisor: Supervisor,
+    /// Cancelled when workers shall finish what is queued and end.
+    pub drain: CancellationToken,
+    /// Cancelled when workers shall end between two batches.
+    pub deadline: CancellationToken,
+    /// When it started.
+    pub started: Instant,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum RunOutcome {
+    /// Stopped as asked, or caught up.
+    Done,
+    /// Something needs an operator: stream and state.
+    NeedsDecision(Vec<(String, String)>),
+    /// The service failed.
+    Failed(Failure),
+}
+
+/// Whether everything captured has been applied.
+enum Arrival {
+    NotYet,
+    Arrived,
+    Blocked,
+}
+
+impl Service {
+    /// Starts the housekeeping: trimming.
+    pub fn keep_house(&self) {
+        for source in &self.sources {
+            let queue = Arc::clone(&source.queue);
+            let stop = self.supervisor.stop().clone();
+            self.supervisor.task("trim", async move {
+                loop {
+                    tokio::select! {
+                        () = stop.cancelled() => return Ok(()),
+                        () = tokio::time::sleep(TRIM_EVERY) => {}
+                    }
+                    let queue = Arc::clone(&queue);
+                    if let Ok(trimmed) = tokio::task::spawn_blocking(move || queue.trim()).await {
+                        trimmed?;
+                    }
+                }
+            });
+        }
+    }
+
+    /// Waits until what stood in the sources has been applied, or cannot be without an operator.
+    pub async fn caught_up(&self) -> RunOutcome {
+        let mut goal: Option<Vec<Vec<(PartitionId, Offset)>>> = None;
+        let mut blocked_since: Option<Instant> = None;
+        loop {
+            tokio::time::sleep(LOOK).await;
+            match self.captured(&mut blocked_since) {
+                Arrival::NotYet => goal = None,
+                Arrival::Arrived => {
+                    let goal = goal.get_or_insert_with(|| self.ends());
+                    if self.reached(goal) {
+                        return self.verdict();
+                    }
+                }
+                Arrival::Blocked => {
+                    if self.reached(&self.ends()) {
+                        return self.verdict();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether every source has handed out all it had, at least once.
+    fn captured(&self, blocked_since: &mut Option<Instant>) -> Arrival {
+        let reports: Vec<_> = self.sources.iter().map(|source| source.capture.report()).collect();
+        let open = |report: &&crate::capture::CaptureReport| report.caught_up_passes == 0;
+        if reports.iter().any(|report| report.blocked) && reports.iter().filter(open).all(|report| report.blocked) {
+            let since = blocked_since.get_or_insert_with(Instant::now);
+            return if since.elapsed() >= BLOCKED_GRACE { Arrival::Blocked } else { Arrival::NotYet };
+        }
+        *blocked_since = None;
+        if reports.iter().any(|report| open(&report)) { Arrival::NotYet } else { Arrival::Arrived }
+    }
+
+    fn ends(&self) -> Vec<Vec<(PartitionId, Offset)>> {
+        let ends = |stream: &RunningStream| {
+            let queue = &self.sources[stream.source].queue;
+            stream.mapping.partitions.all().map(|partition| (partition, queue.offsets(stream.id, partition).end)).collect()
+        };
+        self.streams.iter().map(ends).collect()
+    }
+
+    fn reached(&self, goal: &[Vec<(PartitionId, Offset)>]) -> bool {
+        self.streams.iter().zip(goal).all(|(stream, ends)| {
+            let view = stream.progress.view();
+            let halted = matches!(view.state, StreamState::Halted(_));
+            let arrived = |(partition, end): &(PartitionId, Offset)| {
+                view.checkpoints.iter().any(|known| known.partition == *partition && known.next >= *end)
+            };
+            halted || ends.iter().all(arrived)
+        })
+    }
+
+    /// What an arrived service says: done, or which streams need an operator.
+    fn verdict(&self) -> RunOutcome {
+        let mut needs = Vec::new();
+        for stream in &self.streams {
+            if let StreamState::Halted(failure) = stream.progress.view().state {
+                needs.push((stream.mapping.name.to_string(), failure.to_string()));
+            }
+            let conditions = self.sources[stream.source].capture.report().conditions;
+            for (_, condition) in conditions.into_iter().filter(|(id, _)| *id == stream.id) {
+                if let Some(text) = trouble(&condition) {
+                    needs.push((stream.mapping.name.to_string(), text));
+                }
+            }
+        }
+        if needs.is_empty() { RunOutcome::Done } else { RunOutcome::NeedsDecision(needs) }
+    }
+
+    /// Hands a decision to the capture of the stream; `false` for an unknown stream.
+    pub fn decide(&self, stream: &str, subject: &str, accept: bool) -> bool {
+        let Some(found) = self.streams.iter().find(|known| known.mapping.name.as_str() == stream) else { return false };
+        let decision = Decision { stream: found.id, subject: subject.to_owned(), accept };
+        self.sources[found.source].capture.decide(decision);
+        true
+    }
+
+    /// Stops everything in order and waits until it has ended.
+    pub async fn stop(&self) {
+        for source in &self.sources {
+            source.capture.stop();
+        }
+        self.drain.cancel();
+        let ended = async {
+            // Trimming and the control socket watch the supervisor's token; workers watch `drain` and `deadline`.
+            self.supervisor.stop().cancel();
+            self.supervisor.ended_all().await;
+        };
+        tokio::pin!(ended);
+        tokio::select! {
+            () = &mut ended => {}
+            () = tokio::time::sleep(DRAIN) => {
+                self.deadline.cancel();
+                ended.await;
+            }
+        }
+    }
+}
+
+/// What is wrong, if a condition is one that stands in the way of being caught up.
+fn trouble(condition: &Condition) -> Option<String> {
+    match condition {
+        Condition::Copying { .. } | Condition::Following => None,
+        Condition::Waiting { code, detail } => Some(format!("{code}: {detail}")),
+        Condition::Held { revision, deletes, of, refused } => Some(format!(
+            "deletion_held: revision {revision} would delete {deletes} of {of} records{}",
+            if *refused { " (refused; another revision is awaited)" } else { "" }
+        )),
+        Condition::Halted(failure) => Some(failure.to_string()),
+    }
+}

@@ -1,0 +1,19 @@
+//! What `status` shows: a report that the service publishes, that travels over the control socket, and that people read.
+//!
+//! [`report`] is the stable shape (`-o json` prints it as it is), [`decision`] the commands it advises, [`table`] and
+//! [`render`] its text. Owns no numbers: the service counts, this room only shows. Keeps promise 20: a stream carries all
+//! terms of the accounting identity and can say whether they add up.
+
+pub mod decision;
+pub mod measure;
+pub mod render;
+pub mod report;
+pub mod table;
+
+pub use report::{
+    QueueFull, QueueReport, SourceReport, StatusReport, StreamCondition, StreamPhase, StreamReport, TargetReport, Trouble,
+    WatchMode,
+};
+
+#[cfg(test)]
+mod tests;

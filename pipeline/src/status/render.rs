@@ -1,0 +1,178 @@
+//! A report as text: a head line, a table of sources, a table of streams, and a block for each problem that says what to do.
+
+use super::measure::{bytes, count, span};
+use super::report::{QueueFull, SourceReport, StatusReport, StreamCondition, StreamPhase, StreamReport, WatchMode};
+use super::table::Table;
+use std::fmt::Write as _;
+
+/// The whole report.
+pub fn text(report: &StatusReport) -> String {
+    let mut out = head(report);
+    out.push('\n');
+    if !report.sources.is_empty() {
+        let _ = writeln!(out, "{}", sources(&report.sources));
+    }
+    if !report.streams.is_empty() {
+        let _ = write!(out, "{}", streams(&report.streams));
+    }
+    for block in problems(report) {
+        let _ = write!(out, "\n{block}");
+    }
+    out
+}
+
+/// One line for a service under way: what `run` shows on a terminal once the first load is in.
+pub fn line(report: &StatusReport) -> String {
+    let sum = |count: fn(&StreamReport) -> u64| report.streams.iter().map(count).sum::<u64>();
+    let rate: f64 = report.streams.iter().map(|stream| stream.rate).sum();
+    let mut line = format!(
+        "{} applied · {} behind · {rate:.0}/s · {}",
+        count(sum(|stream| stream.applied)),
+        count(sum(|stream| stream.lag_events)),
+        state(report)
+    );
+    let parked = sum(|stream| stream.dead_lettered);
+    if parked > 0 {
+        let _ = write!(line, " · {} parked", count(parked));
+    }
+    line
+}
+
+/// The most pressing word about all streams.
+pub fn state(report: &StatusReport) -> String {
+    if !report.target.reachable {
+        return report.target.waiting_for.as_ref().map_or("waiting for the target".to_owned(), |trouble| {
+            format!("waiting for the target: {}", trouble.code)
+        });
+    }
+    let pressing = ["halted", "held", "waiting", "starting", "copying", "stopped"];
+    let found = pressing.into_iter().find_map(|word| {
+        let stream = report.streams.iter().find(|stream| stream.condition.word() == word)?;
+        Some(format!("{}: {word}", stream.name))
+    });
+    found.unwrap_or_else(|| "following".to_owned())
+}
+
+fn head(report: &StatusReport) -> String {
+    let run = match (report.running, report.uptime_ms) {
+        (true, Some(uptime)) => format!("running for {}", span(uptime)),
+        (true, None) => "running".to_owned(),
+        (false, _) => "not running".to_owned(),
+    };
+    let target = if report.target.reachable { "target reachable" } else { "target NOT reachable" };
+    format!("{}: {run}, {target}\n", report.pipeline)
+}
+
+fn sources(sources: &[SourceReport]) -> Table {
+    let mut table = Table::new(&["SOURCE", "KIND", "QUEUE", "EVENTS", "SEGMENTS", "WATCH"]);
+    for source in sources {
+        let queue = match source.queue.full {
+            None => bytes(source.queue.bytes),
+            Some(QueueFull::Cap) => format!("{} FULL (cap)", bytes(source.queue.bytes)),
+            Some(QueueFull::Disk) => format!("{} FULL (disk)", bytes(source.queue.bytes)),
+        };
+        let watch = match source.watch {
+            Some(WatchMode::Events) => "events",
+            Some(WatchMode::Polling) => "polling",
+            None => "-",
+        };
+        table.row([
+            source.name.clone(),
+            source.kind.clone(),
+            queue,
+            count(source.queue.events),
+            count(source.queue.segments),
+            watch.to_owned(),
+        ]);
+    }
+    table
+}
+
+fn streams(streams: &[StreamReport]) -> Table {
+    let mut table =
+        Table::new(&["STREAM", "TABLE", "PHASE", "STATE", "READY", "CAPTURED", "APPLIED", "PARKED", "QUEUED", "LAG", "RATE"]);
+    for stream in streams {
+        let phase = match stream.phase {
+            StreamPhase::Prepared => "prepared",
+            StreamPhase::Copying => "copying",
+            StreamPhase::Bulk => "bulk",
+            StreamPhase::Live => "live",
+        };
+        table.row([
+            stream.name.clone(),
+            stream.table.clone(),
+            phase.to_owned(),
+            condition(&stream.condition),
+            if stream.ready { "yes" } else { "no" }.to_owned(),
+            count(stream.captured),
+            count(stream.applied),
+            count(stream.dead_lettered),
+            count(stream.queued),
+            stream.lag_ms.map_or_else(|| "-".to_owned(), span),
+            format!("{:.0}/s", stream.rate),
+        ]);
+    }
+    table
+}
+
+fn condition(condition: &StreamCondition) -> String {
+    match condition {
+        StreamCondition::Copying { bytes, total, .. } if *total > 0 => {
+            let percent = (*bytes as f64 / *total as f64 * 100.0).min(100.0);
+            format!("copying {percent:.0} %")
+        }
+        StreamCondition::Waiting(trouble) => format!("waiting ({})", trouble.code),
+        StreamCondition::Halted(trouble) => format!("halted ({})", trouble.code),
+        other => other.word().to_owned(),
+    }
+}
+
+fn problems(report: &StatusReport) -> Vec<String> {
+    let mut blocks = Vec::new();
+    if let Some(trouble) = &report.target.waiting_for {
+        blocks.push(format!("target: {}\n  {}\n", trouble.code, trouble.detail));
+    }
+    for source in &report.sources {
+        if let Some(full) = source.queue.full {
+            let advice = match full {
+                QueueFull::Cap => "Capture waits until events are applied and trimmed, or queue.max_bytes is raised.",
+                QueueFull::Disk => "Capture waits until the file system of the state directory has room.",
+            };
+            blocks.push(format!("{}: the queue is full\n  {advice}\n", source.name));
+        }
+    }
+    blocks.extend(report.streams.iter().filter_map(problem));
+    blocks
+}
+
+fn problem(stream: &StreamReport) -> Option<String> {
+    let mut block = match &stream.condition {
+        StreamCondition::Waiting(trouble) => {
+            format!("{} waits: {}\n  {}\n", stream.name, trouble.code, trouble.detail)
+        }
+        StreamCondition::Halted(trouble) => {
+            format!("{} is halted: {}\n  {}\n", stream.name, trouble.code, trouble.detail)
+        }
+        StreamCondition::Held { revision, deletes, of, refused } => format!(
+            "{} is held: revision {revision} would delete {} of {} records\n  {}\n",
+            stream.name,
+            count(*deletes),
+            count(*of),
+            if *refused {
+                "It was refused; the next revision of the source is awaited. Nothing was deleted."
+            } else {
+                "Nothing was deleted. Look at the source first: was the file emptied, replaced or not mounted?"
+            }
+        ),
+        _ if !stream.partitions_halted.is_empty() => format!("{} stands still in part\n", stream.name),
+        _ => return None,
+    };
+    if !stream.partitions_halted.is_empty() {
+        let list: Vec<_> = stream.partitions_halted.iter().map(u16::to_string).collect();
+        let _ = writeln!(block, "  Partitions halted: {}", list.join(", "));
+    }
+    for command in &stream.how_to {
+        let _ = writeln!(block, "  → {command}");
+    }
+    Some(block)
+}

@@ -1,0 +1,289 @@
+//! The shape of a status report. Its JSON is stable: fields are added, never renamed or given another meaning.
+
+use super::decision;
+use landfall_connectors::checkpoints::{Counts, Phase};
+use landfall_connectors::failure::Failure;
+use landfall_connectors::source::Condition;
+use serde::{Deserialize, Serialize};
+
+/// All there is to know about a pipeline at one moment.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// A service is running. When it is not, the numbers are what disk and target hold.
+    pub running: bool,
+    /// How long it has been running.
+    pub uptime_ms: Option<u64>,
+    /// The target.
+    pub target: TargetReport,
+    /// Sources in the order of the configuration.
+    pub sources: Vec<SourceReport>,
+    /// Streams in the order of the configuration.
+    pub streams: Vec<StreamReport>,
+}
+
+/// A named state with its explanation. `code` is the name of a runbook page.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Trouble {
+    /// Stable name.
+    pub code: String,
+    /// What happened, where, and what can be done.
+    pub detail: String,
+}
+
+impl From<&Failure> for Trouble {
+    fn from(failure: &Failure) -> Self {
+        Self { code: failure.code.to_owned(), detail: failure.detail.clone() }
+    }
+}
+
+/// The target.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct TargetReport {
+    /// The last thing asked of it was answered.
+    pub reachable: bool,
+    /// What is waited for while it is not.
+    pub waiting_for: Option<Trouble>,
+}
+
+/// One source.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SourceReport {
+    /// Its name.
+    pub name: String,
+    /// `json_document`, …
+    pub kind: String,
+    /// Its queue.
+    pub queue: QueueReport,
+    /// How it learns of changes; `None` while nothing watches.
+    pub watch: Option<WatchMode>,
+}
+
+/// A queue.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct QueueReport {
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Events retained.
+    pub events: u64,
+    /// Segments.
+    pub segments: u64,
+    /// Why it takes nothing, when it does not.
+    pub full: Option<QueueFull>,
+}
+
+/// Why a queue takes nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueFull {
+    /// `queue.max_bytes` is reached.
+    Cap,
+    /// The file system has no room.
+    Disk,
+}
+
+/// How a source learns of changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WatchMode {
+    /// Events of the file system, and a scan now and then.
+    Events,
+    /// Polling: watching is impossible here.
+    Polling,
+}
+
+/// How rows get into the table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamPhase {
+    /// Not admitted yet.
+    Prepared,
+    /// The first revision is being captured.
+    Copying,
+    /// The first revision goes into the bare heap.
+    Bulk,
+    /// Changes go through the stage.
+    Live,
+}
+
+impl From<Phase> for StreamPhase {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Bulk => Self::Bulk,
+            Phase::Live => Self::Live,
+        }
+    }
+}
+
+/// What a stream is doing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum StreamCondition {
+    /// Nothing runs.
+    Stopped,
+    /// Starting: not admitted by the target yet.
+    Starting,
+    /// Reading the first revision.
+    Copying {
+        /// Records handed out.
+        records: u64,
+        /// Bytes read.
+        bytes: u64,
+        /// Bytes there are, as far as known.
+        total: u64,
+    },
+    /// Following changes.
+    Following,
+    /// Goes on by itself once the reason is gone.
+    Waiting(Trouble),
+    /// The deletion guard holds a revision.
+    Held {
+        /// Its hash: the name under which it is accepted or refused.
+        revision: String,
+        /// Records it would delete.
+        deletes: u64,
+        /// Records there were.
+        of: u64,
+        /// It was refused; another one is awaited.
+        refused: bool,
+    },
+    /// Needs an operator.
+    Halted(Trouble),
+}
+
+impl From<&Condition> for StreamCondition {
+    fn from(condition: &Condition) -> Self {
+        match condition {
+            Condition::Copying { records, bytes, total } => {
+                Self::Copying { records: *records, bytes: *bytes, total: *total }
+            }
+            Condition::Following => Self::Following,
+            Condition::Waiting { code, detail } => {
+                Self::Waiting(Trouble { code: (*code).to_owned(), detail: detail.clone() })
+            }
+            Condition::Held { revision, deletes, of, refused } => {
+                Self::Held { revision: revision.clone(), deletes: *deletes, of: *of, refused: *refused }
+            }
+            Condition::Halted(failure) => Self::Halted(failure.into()),
+        }
+    }
+}
+
+impl StreamCondition {
+    /// Its word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Starting => "starting",
+            Self::Copying { .. } => "copying",
+            Self::Following => "following",
+            Self::Waiting(_) => "waiting",
+            Self::Held { .. } => "held",
+            Self::Halted(_) => "halted",
+        }
+    }
+
+    /// An operator's word is needed before the stream goes on.
+    pub fn needs_decision(&self) -> bool {
+        matches!(self, Self::Held { refused: false, .. } | Self::Halted(_))
+    }
+}
+
+/// One stream.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StreamReport {
+    /// Its name.
+    pub name: String,
+    /// Its source.
+    pub source: String,
+    /// `schema.table`.
+    pub table: String,
+    /// How rows get into the table.
+    pub phase: StreamPhase,
+    /// What it is doing.
+    pub condition: StreamCondition,
+    /// What its source holds is applied or on its way, and nothing stands in between.
+    pub ready: bool,
+    /// Events captured since offset 0.
+    pub captured: u64,
+    /// Of them written, or found already equal.
+    pub applied: u64,
+    /// Of them overtaken.
+    pub superseded: u64,
+    /// Of them left out by a filter.
+    pub filtered: u64,
+    /// Of them parked.
+    pub dead_lettered: u64,
+    /// Of them waiting in the queue.
+    pub queued: u64,
+    /// Captured and not applied yet.
+    pub lag_events: u64,
+    /// Age of the newest event when its batch was committed; `None` before the first.
+    pub lag_ms: Option<u64>,
+    /// Events a second, of late.
+    pub rate: f64,
+    /// Partitions that stand still.
+    pub partitions_halted: Vec<u16>,
+    /// Command lines that decide what waits for a decision.
+    pub how_to: Vec<String>,
+}
+
+impl StreamReport {
+    /// A stream of which nothing is known but its names.
+    pub fn new(name: &str, source: &str, table: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            source: source.to_owned(),
+            table: table.to_owned(),
+            phase: StreamPhase::Prepared,
+            condition: StreamCondition::Stopped,
+            ready: false,
+            captured: 0,
+            applied: 0,
+            superseded: 0,
+            filtered: 0,
+            dead_lettered: 0,
+            queued: 0,
+            lag_events: 0,
+            lag_ms: None,
+            rate: 0.0,
+            partitions_halted: Vec::new(),
+            how_to: Vec::new(),
+        }
+    }
+
+    /// Sets what became of `captured` events; what is left of them is queued.
+    #[must_use]
+    pub fn counted(mut self, captured: u64, counts: Counts) -> Self {
+        self.captured = captured;
+        self.applied = counts.applied;
+        self.superseded = counts.superseded;
+        self.filtered = counts.filtered;
+        self.dead_lettered = counts.dead_lettered;
+        self.queued = captured.saturating_sub(counts.total());
+        self.lag_events = self.queued;
+        self
+    }
+
+    /// Sets the condition and the commands that decide it.
+    #[must_use]
+    pub fn in_condition(mut self, condition: StreamCondition) -> Self {
+        self.how_to = decision::how_to(&self.name, &condition);
+        self.condition = condition;
+        self
+    }
+
+    /// captured = applied + superseded + filtered + dead-lettered + queued.
+    pub fn identity_holds(&self) -> bool {
+        let ended = self.applied + self.superseded + self.filtered + self.dead_lettered;
+        self.captured == ended + self.queued
+    }
+}
+
+impl StatusReport {
+    /// Some stream waits for an operator's decision.
+    pub fn needs_decision(&self) -> bool {
+        self.streams.iter().any(|stream| stream.condition.needs_decision())
+    }
+}

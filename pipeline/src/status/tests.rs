@@ -1,0 +1,118 @@
+use super::*;
+use landfall_connectors::checkpoints::Counts;
+
+fn trouble(code: &str, detail: &str) -> Trouble {
+    Trouble { code: code.to_owned(), detail: detail.to_owned() }
+}
+
+fn counts(applied: u64, superseded: u64, dead_lettered: u64) -> Counts {
+    Counts { applied, superseded, filtered: 0, dead_lettered }
+}
+
+fn report() -> StatusReport {
+    let users = StreamReport {
+        phase: StreamPhase::Live,
+        ready: true,
+        lag_ms: Some(40),
+        rate: 812.4,
+        ..StreamReport::new("users", "store", "public.users")
+            .counted(1_204_311, counts(1_204_000, 300, 2))
+            .in_condition(StreamCondition::Following)
+    };
+    let projects = StreamReport {
+        phase: StreamPhase::Live,
+        ..StreamReport::new("projects", "store", "public.projects").counted(500, counts(500, 0, 0)).in_condition(
+            StreamCondition::Held { revision: "9f2c44d1".to_owned(), deletes: 480, of: 500, refused: false },
+        )
+    };
+    let log = StreamReport {
+        phase: StreamPhase::Bulk,
+        partitions_halted: vec![3, 11],
+        ..StreamReport::new("log", "events", "public.log")
+            .counted(90_000, counts(40_000, 0, 0))
+            .in_condition(StreamCondition::Halted(trouble("history_lost", "logs/a.ndjson shrank from 900 to 10 bytes")))
+    };
+    let kyc = StreamReport {
+        phase: StreamPhase::Copying,
+        ..StreamReport::new("kyc", "events", "public.kyc")
+            .in_condition(StreamCondition::Copying { records: 10, bytes: 430, total: 1_000 })
+    };
+    let wait = StreamReport::new("late", "store", "public.late")
+        .in_condition(StreamCondition::Waiting(trouble("unparsable", "data/db.json: not JSON at byte 812; it is read again when it changes")));
+    let queue = QueueReport { bytes: 1_300_000, events: 1_294_811, segments: 2, full: None };
+    StatusReport {
+        pipeline: "flux".to_owned(),
+        running: true,
+        uptime_ms: Some(7_980_000),
+        target: TargetReport { reachable: true, waiting_for: None },
+        sources: vec![
+            SourceReport { name: "store".into(), kind: "json_document".into(), queue: queue.clone(), watch: Some(WatchMode::Events) },
+            SourceReport {
+                name: "events".into(),
+                kind: "json_lines".into(),
+                queue: QueueReport { full: Some(QueueFull::Cap), ..queue },
+                watch: Some(WatchMode::Polling),
+            },
+        ],
+        streams: vec![users, projects, log, kyc, wait],
+    }
+}
+
+#[test]
+fn the_text_is_a_table_and_a_block_for_each_problem() {
+    crate::cli::golden::check("status.txt", &render::text(&report()));
+}
+
+#[test]
+fn the_json_is_stable() {
+    let json = serde_json::to_string_pretty(&report()).expect("a report is JSON");
+    crate::cli::golden::check("status.json", &(json.clone() + "\n"));
+    assert_eq!(serde_json::from_str::<StatusReport>(&json).expect("and reads back"), report());
+}
+
+#[test]
+fn a_stopped_pipeline_says_so() {
+    let report = StatusReport {
+        pipeline: "flux".to_owned(),
+        target: TargetReport { reachable: false, waiting_for: Some(trouble("connection_refused", "nobody listens at localhost:5432")) },
+        ..StatusReport::default()
+    };
+    crate::cli::golden::check("status_stopped.txt", &render::text(&report));
+}
+
+#[test]
+fn the_identity_is_exact() {
+    for stream in report().streams {
+        assert!(stream.identity_holds(), "{}", stream.name);
+    }
+    let mut broken = report().streams.remove(0);
+    broken.queued += 1;
+    assert!(!broken.identity_holds());
+}
+
+#[test]
+fn only_what_waits_for_an_operator_needs_a_decision() {
+    assert!(report().needs_decision());
+    let mut quiet = report();
+    quiet.streams.retain(|stream| !stream.condition.needs_decision());
+    assert_eq!(quiet.streams.len(), 3);
+    assert!(!quiet.needs_decision());
+    let refused = StreamCondition::Held { revision: "a".into(), deletes: 1, of: 1, refused: true };
+    assert!(!refused.needs_decision());
+    assert_eq!(decision::how_to("users", &refused), ["landfall accept users a"]);
+}
+
+#[test]
+fn the_line_names_the_most_pressing_state() {
+    assert_eq!(render::line(&report()), "1,244,500 applied · 50,009 behind · 812/s · log: halted · 2 parked");
+}
+
+#[test]
+fn numbers_are_readable() {
+    assert_eq!(measure::bytes(1_023), "1023 B");
+    assert_eq!(measure::bytes(1_572_864), "1.5 MiB");
+    assert_eq!(measure::count(999), "999");
+    assert_eq!(measure::count(1_000_000), "1,000,000");
+    assert_eq!(measure::span(999), "999ms");
+    assert_eq!(measure::span(90_061_000), "1d 1h");
+}

@@ -1,0 +1,51 @@
+//! PostgreSQL's binary `numeric`, straight from decimal text.
+//!
+//! ```text
+//! digits i16 | weight i16 | sign u16 | scale u16 | digit i16 *        all big endian
+//! ```
+//!
+//! A digit is 0..9999. The number is the sum of digit[n] × 10000^(weight − n); `sign` is 0 or 0x4000. Leading and trailing
+//! zero digits are left out, so zero has none. `scale` is the number of decimals shown: those of the text (`1.50` keeps
+//! two), or those of the column's `(precision, scale)`.
+
+use crate::json::{Decimal, check_number};
+use crate::rejection::RejectCode;
+
+const NEGATIVE: u16 = 0x4000;
+
+/// Appends the number, without a length. `NumberRange` where PostgreSQL would refuse, round, or lose the sign of `-0`.
+pub fn put_numeric(limit: Option<(u16, u16)>, text: &[u8], out: &mut Vec<u8>) -> Result<(), RejectCode> {
+    check_number(text)?;
+    let number = Decimal::parse(text)?;
+    if let Some((precision, scale)) = limit
+        && !number.is_zero()
+        && (number.low() < -i64::from(scale) || number.magnitude() > i64::from(precision) - i64::from(scale))
+    {
+        return Err(RejectCode::NumberRange);
+    }
+    let scale = limit.map_or(number.scale() as u16, |(_, scale)| scale);
+    let magnitude = if number.is_zero() { 0 } else { number.magnitude() };
+    // The first digit group ends at a multiple of four places from the point; the front of it may be empty places.
+    let weight = if number.is_zero() { 0 } else { (magnitude - 1).div_euclid(4) };
+    let empty = ((weight + 1) * 4 - magnitude) as usize;
+    let groups = if number.is_zero() { 0 } else { (empty + number.digit_count()).div_ceil(4) };
+    out.extend_from_slice(&(groups as i16).to_be_bytes());
+    out.extend_from_slice(&(weight as i16).to_be_bytes());
+    out.extend_from_slice(&(if number.is_negative() { NEGATIVE } else { 0 }).to_be_bytes());
+    out.extend_from_slice(&scale.to_be_bytes());
+    let mut group = 0_i16;
+    let mut places = empty;
+    for digit in number.digits() {
+        group = group * 10 + i16::from(digit - b'0');
+        places += 1;
+        if places.is_multiple_of(4) {
+            out.extend_from_slice(&group.to_be_bytes());
+            group = 0;
+        }
+    }
+    if !places.is_multiple_of(4) && groups > 0 {
+        let missing = 4 - places % 4;
+        out.extend_from_slice(&(group * 10_i16.pow(missing as u32)).to_be_bytes());
+    }
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! From stores on disk to rows in PostgreSQL: whole, equal, live, and honest about what it cannot do.
+//!
+//! Every test has its own site and database on one private server. The oracle judges; tests only make things happen.
+
+mod guard;
+mod live;
+mod malformed;
+mod mapped;
+mod ownership;
+mod real_stores;
+mod revisions;
+mod rotation;
+mod unparsable;

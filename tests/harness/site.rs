@@ -1,0 +1,188 @@
+//! A site: a directory with a configuration and stores, a target database, and the commands of the product run there.
+
+use crate::audit;
+use crate::config::Config;
+use crate::database::{Database, Login};
+use crate::landfall::{Finished, Landfall, Launch};
+use crate::oracle::{Oracle, Verdict};
+use crate::postgres_server::PostgresServer;
+use crate::run_dir;
+use crate::status::Status;
+use crate::wait::wait_for;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A command that does its work and ends takes no longer.
+const COMMAND_PATIENCE: Duration = Duration::from_secs(90);
+/// A live service brings a small change over within this time, on a busy machine too. Beyond one rescan (30 s).
+const LIVE_PATIENCE: Duration = Duration::from_secs(45);
+
+/// A site.
+#[derive(Debug)]
+pub struct Site {
+    directory: PathBuf,
+    login: Login,
+    config: Config,
+    ledgers: Vec<(String, PathBuf)>,
+}
+
+impl Site {
+    /// A new directory and a new database on the shared server.
+    pub fn new(config: Config) -> Self {
+        let login = PostgresServer::shared().database(config.name());
+        Self::on(config, login)
+    }
+
+    /// A new directory for a target that is there already.
+    pub fn on(config: Config, login: Login) -> Self {
+        let directory = run_dir::fresh(config.name());
+        let site = Self { directory, login, config, ledgers: Vec::new() };
+        site.write_config();
+        site
+    }
+
+    /// Replaces the configuration.
+    pub fn reconfigure(&mut self, config: Config) {
+        self.config = config;
+        self.write_config();
+    }
+
+    /// Reaches the target another way: through a proxy, as another role.
+    pub fn reach(&mut self, login: Login) {
+        self.login = login;
+    }
+
+    /// The oracle reads lines of `source` from `ledger`.
+    pub fn note_ledger(&mut self, source: &str, ledger: &Path) {
+        self.ledgers.push((source.to_owned(), ledger.to_path_buf()));
+    }
+
+    fn write_config(&self) {
+        std::fs::write(self.config_file(), self.config.text()).expect("the configuration can be written");
+    }
+
+    /// `landfall.yaml`.
+    pub fn config_file(&self) -> PathBuf {
+        self.directory.join("landfall.yaml")
+    }
+
+    /// A path inside the site.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Where it is.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// How the product reaches the target.
+    pub fn login(&self) -> &Login {
+        &self.login
+    }
+
+    /// A connection of the test's own.
+    pub fn database(&self) -> Database {
+        Database::connect(&self.login).expect("the target answers")
+    }
+
+    /// A command, ready to start.
+    pub fn command(&self, words: &[&str]) -> Launch {
+        Launch::new(&self.directory, words).env("DATABASE_URL", &self.login.url())
+    }
+
+    /// Runs a command to its end.
+    pub fn finish(&self, words: &[&str]) -> Finished {
+        self.command(words).finish(COMMAND_PATIENCE)
+    }
+
+    /// `schema apply`, which must succeed.
+    #[track_caller]
+    pub fn apply_schema(&self) {
+        let _ = self.finish(&["schema", "apply"]).expect(0);
+    }
+
+    /// `schema apply`, and the audit on everything it made.
+    #[track_caller]
+    pub fn apply_schema_with_audit(&self) {
+        self.apply_schema();
+        audit::install(&self.login, &self.config.tables());
+    }
+
+    /// `run --until-caught-up`, which must succeed.
+    #[track_caller]
+    pub fn catch_up(&self) -> Finished {
+        self.finish(&["run", "--until-caught-up"]).expect(0)
+    }
+
+    /// Starts the service.
+    pub fn run(&self) -> Landfall {
+        self.command(&["run"]).start()
+    }
+
+    /// The oracle of this site, reaching the target directly.
+    pub fn oracle(&self, direct: &Login) -> Oracle {
+        let oracle = Oracle::new(&self.config_file(), direct);
+        self.ledgers.iter().fold(oracle, |oracle, (source, ledger)| oracle.ledger(source, ledger))
+    }
+
+    /// Stores and tables agree now.
+    #[track_caller]
+    pub fn expect_equal(&self, moment: &str) {
+        self.oracle(&self.login).equal().expect(moment);
+    }
+
+    /// Checkpoints and audit agree now.
+    #[track_caller]
+    pub fn expect_witness(&self, moment: &str) {
+        self.oracle(&self.login).witness().expect(moment);
+    }
+
+    /// A live service brings stores and tables to agree.
+    #[track_caller]
+    pub fn expect_soon_equal(&self, moment: &str) {
+        let verdict = self.soon_equal(LIVE_PATIENCE);
+        verdict.expect(moment);
+    }
+
+    /// Asks until stores and tables agree or `deadline` is over; the last answer.
+    pub fn soon_equal(&self, deadline: Duration) -> Verdict {
+        let started = Instant::now();
+        loop {
+            let verdict = self.oracle(&self.login).equal();
+            if verdict.holds || started.elapsed() >= deadline {
+                return verdict;
+            }
+            std::thread::sleep(Duration::from_millis(150));
+        }
+    }
+
+    /// `status -o json` now.
+    pub fn status(&self) -> Option<Status> {
+        let finished = self.finish(&["status", "-o", "json"]);
+        Status::parse(&finished.stdout)
+    }
+
+    /// Waits until a stream's status satisfies `wanted`; panics with the last one seen.
+    #[track_caller]
+    pub fn expect_stream(
+        &self,
+        stream: &str,
+        what: &str,
+        mut wanted: impl FnMut(&crate::status::StreamStatus) -> bool,
+    ) -> crate::status::StreamStatus {
+        let mut last = None;
+        let found = wait_for(LIVE_PATIENCE, || {
+            let status = self.status().and_then(|status| status.stream(stream));
+            let holds = status.as_ref().is_some_and(&mut wanted);
+            last = status;
+            holds.then(|| last.clone())?
+        });
+        found.unwrap_or_else(|| panic!("status of {stream} never became {what}; last: {last:?}"))
+    }
+}

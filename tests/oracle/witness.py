@@ -1,0 +1,82 @@
+"""Checks what equality cannot see: each change counted once, steps joined, rows and checkpoint in one transaction, no version going back."""
+
+from collections import Counter
+
+from equality import SHOWN
+from tables import exists, literal, rows
+
+
+def witness(config):
+    """The problems found, by kind."""
+    problems = {}
+    pipeline = literal(config["name"])
+    marks = rows(
+        "select stream, partition, next_offset, applied + superseded + filtered + dead_lettered, dead_lettered "
+        f"from landfall.checkpoints where pipeline = {pipeline}"
+    )
+    _note(problems, "counts do not add up to the checkpoint", [mark for mark in marks if mark[2] != mark[3]])
+    _dead_letters(problems, pipeline, marks)
+    if exists("audit.steps"):
+        _steps(problems, pipeline, marks)
+        _transactions(problems)
+        _versions(problems)
+    return {"checkpoints": len(marks), "events": sum(int(mark[2]) for mark in marks), "problems": problems}
+
+
+def _note(problems, kind, found):
+    if found:
+        problems[kind] = {"count": len(found), "first": [repr(item)[:300] for item in found[:SHOWN]]}
+
+
+def _dead_letters(problems, pipeline, marks):
+    counted = Counter()
+    for stream, _, _, _, dead in marks:
+        counted[stream] += int(dead)
+    stored = dict(rows(f"select stream, count(*) from landfall.dead_letters where pipeline = {pipeline} group by 1"))
+    wrong = [(name, count, stored.get(name, 0)) for name, count in counted.items() if count != int(stored.get(name, 0))]
+    _note(problems, "dead letters counted are not the dead letters stored", wrong)
+
+
+def _steps(problems, pipeline, marks):
+    steps = rows(
+        "select stream, partition, from_offset, until_offset from audit.steps "
+        f"where pipeline = {pipeline} order by stream, partition, n"
+    )
+    broken = []
+    reached = {}
+    for stream, partition, start, until in steps:
+        if reached.get((stream, partition), 0) != int(start) or int(until) <= int(start):
+            broken.append((stream, partition, start, until))
+        reached[(stream, partition)] = int(until)
+    ends = [mark for mark in marks if reached.get((mark[0], mark[1]), 0) != int(mark[2])]
+    _note(problems, "steps of a checkpoint do not join", broken)
+    _note(problems, "steps do not end at the checkpoint", ends)
+
+
+def _transactions(problems):
+    loose = rows(
+        "select w.stream, w.xid, count(*) from audit.writes w where not exists "
+        "(select 1 from audit.steps s where s.xid = w.xid and s.stream = w.stream) group by 1, 2"
+    )
+    _note(problems, "rows were written in a transaction without their checkpoint", loose)
+
+
+def _versions(problems):
+    back, again, foreign = [], [], []
+    newest, current = {}, {}
+    for stream, key, op, version, before in rows("select stream, key, op, version, before from audit.writes order by n"):
+        row = (stream, key)
+        if before is not None and current.get(row) != before:
+            foreign.append((row, op, before, current.get(row)))
+        if op == "delete":
+            current.pop(row, None)
+            continue
+        if row in newest and int(version) == newest[row]:
+            again.append((row, version))
+        elif row in newest and int(version) < newest[row]:
+            back.append((row, version, newest[row]))
+        newest[row] = max(int(version), newest.get(row, -1))
+        current[row] = version
+    _note(problems, "a version was written twice", again)
+    _note(problems, "a key went back in version", back)
+    _note(problems, "a row changed outside the audit", foreign)

@@ -1,0 +1,120 @@
+//! The queue's file system is full: back-pressure, told in status, nothing lost; room comes back, it goes on by itself.
+
+use crate::arena::Arena;
+use landfall_tests::postgres_server::PostgresServer;
+use landfall_tests::unprivileged::is_root;
+use landfall_tests::wait::wait_until;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// A small file system of its own; unmounted when dropped.
+#[derive(Debug)]
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path, size: &str) -> Self {
+        assert!(is_root(), "not tested: mounting a small tmpfs needs root");
+        std::fs::create_dir_all(at).expect("a mount point can be made");
+        let options = format!("size={size},mode=0700");
+        let done = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "landfall-proof"]).arg(at).output();
+        let done = done.expect("mount can be run");
+        assert!(done.status.success(), "not tested: no tmpfs here: {}", String::from_utf8_lossy(&done.stderr));
+        Self(at.to_path_buf())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_under_the_queue_presses_back_and_loses_nothing() {
+    let server = PostgresServer::start("disk_full");
+    let mut arena = Arena::new("disk_full", server.database("disk_full"), 41);
+    let disk = SmallDisk::mount(&arena.site.path("state"), "24m");
+    let (_document, mut lines, _files) = arena.fill();
+    let mut service = arena.service().start();
+    arena.site.expect_soon_equal("the first load");
+    // While the target is down nothing can be trimmed, so the queue takes all the room there is.
+    server.stop_immediate();
+    let ballast = arena.site.path("state").join("ballast");
+    std::fs::write(&ballast, vec![1; 16 << 20]).expect("there is room for the ballast");
+    let before = service.stderr().len();
+    wait_until(Duration::from_secs(90), "the disk is full and said so", || {
+        lines.append_records(2_000);
+        let said = format!(
+            "{}{}",
+            arena.site.status().map(|status| status.json().to_string()).unwrap_or_default(),
+            &service.stderr()[before..]
+        );
+        assert!(service.is_running(), "{}", service.stderr());
+        ["full", "no room", "no space"].iter().any(|word| said.to_lowercase().contains(word))
+    });
+    server.resume();
+    std::fs::remove_file(&ballast).expect("the ballast can be removed");
+    arena.site.soon_equal(Duration::from_secs(120)).expect("after there is room again");
+    arena.judge("after there is room again");
+    assert!(service.is_running(), "{}", service.stderr());
+    service.terminate();
+    let _ = service.finish(Duration::from_secs(30)).expect(0);
+    // And a start on a disk that is full again stops or waits in a named way, and loses nothing.
+    std::fs::write(&ballast, vec![1; 12 << 20]).expect("there is room for the ballast");
+    lines.append_records(500);
+    let mut service = arena.service().start();
+    std::thread::sleep(Duration::from_millis(500));
+    service.kill();
+    std::fs::remove_file(&ballast).expect("the ballast can be removed");
+    arena.check_still("after a kill on a nearly full disk");
+    drop(disk);
+}
+
+#[test]
+fn a_queue_at_its_cap_presses_back_and_goes_on() {
+    let server = PostgresServer::start("cap");
+    let mut arena = Arena::new("cap", server.database("cap"), 42);
+    let config = arena.site.config().clone().section(
+        "queue",
+        serde_json::json!({ "max_bytes": "4MiB", "retention": { "bytes": 0, "age": "0s", "floor": "0s" } }),
+    );
+    arena.site.reconfigure(config);
+    let (_document, mut lines, _files) = arena.fill();
+    let mut service = arena.service().start();
+    arena.site.expect_soon_equal("the first load");
+    server.stop_immediate();
+    let before = service.stderr().len();
+    wait_until(Duration::from_secs(90), "the cap is reached and said so", || {
+        lines.append_records(2_000);
+        let said = format!(
+            "{}{}",
+            arena.site.status().map(|status| status.json().to_string()).unwrap_or_default(),
+            &service.stderr()[before..]
+        );
+        ["full", "cap", "max_bytes"].iter().any(|word| said.to_lowercase().contains(word))
+    });
+    let size = size_of(&arena.site.path("state"));
+    assert!(size < 16 << 20, "three queues capped at 4 MiB take {size} bytes");
+    server.resume();
+    arena.site.soon_equal(Duration::from_secs(120)).expect("after the target is back");
+    arena.judge("after the target is back");
+    assert!(service.is_running(), "{}", service.stderr());
+    service.terminate();
+    let _ = service.finish(Duration::from_secs(30)).expect(0);
+}
+
+fn size_of(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(
+            |entry| {
+                if entry.path().is_dir() {
+                    size_of(&entry.path())
+                } else {
+                    entry.metadata().map_or(0, |meta| meta.len())
+                }
+            },
+        )
+        .sum()
+}

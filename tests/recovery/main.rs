@@ -1,0 +1,13 @@
+//! Kills, cuts, restarts and full disks: nothing is lost, nothing happens twice, and the service says what it waits for.
+//!
+//! `ROUNDS` and `SEED` change the kill rounds (`make kill-test`), `LANDFALL_SOAK=10m` runs the soak (`make soak`).
+
+mod arena;
+mod disk_full;
+mod first_load;
+mod kill_rounds;
+mod mutant;
+mod soak;
+mod target_down;
+mod target_faults;
+mod writers;

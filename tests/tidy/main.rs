@@ -1,0 +1,6 @@
+//! Rules that run: what the house asks of every file, so that nobody has to remember it.
+
+mod files;
+mod layers;
+mod sources;
+mod words;
