@@ -1,1 +1,28 @@
-//! placeholder
+//! What every bench stands on: a private PostgreSQL, seeded workloads, raw baselines, CPU and WAL accounts, interleaved rounds, and
+//! the report.
+//!
+//! Owns nothing of the product. A figure is never printed alone: each stands beside a raw baseline measured in the same
+//! run, between two runs of that baseline (the A/A control). Rows are counted in PostgreSQL, never by a program under test.
+//! A bench fails by panicking: there is nobody to hand an error to.
+
+pub mod bare_load;
+pub mod bare_merge;
+pub mod batches;
+pub mod chance;
+pub mod cluster;
+pub mod cpu;
+pub mod document;
+pub mod line_scan;
+pub mod measured;
+pub mod memory;
+pub mod mix;
+pub mod raw_log;
+pub mod raw_read;
+pub mod raw_split;
+pub mod report;
+pub mod rounds;
+pub mod run_dir;
+pub mod session;
+pub mod sizes;
+pub mod user;
+pub mod users_table;

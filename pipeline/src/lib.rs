@@ -2,6 +2,7 @@
 
 pub mod assemble;
 pub mod capture;
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod overview;

@@ -105,7 +105,8 @@ impl Target {
         link.at_rest = false;
         let Link { client, driver, .. } = &mut *link;
         let rows = (&batch.rows, batch.rows.rows.as_slice());
-        let changed = driver.drive(limit, write(client, &stream.table, &plan, rows, tail.run(client, claim))).await;
+        let work = Box::pin(write(client, &stream.table, &plan, rows, tail.run(client, claim)));
+        let changed = driver.drive(limit, work).await;
         if changed.map_err(Attempt::Server)? != tail.steps.expected() {
             return Err(Attempt::Moved);
         }

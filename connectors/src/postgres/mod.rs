@@ -9,6 +9,7 @@
 //! | `apply`, `refused`, `bulk` | the writer |
 //! | `checkpoint`, `fingerprint` | admission and reading; the mapping's hash |
 //! | `status`, `decisions` | what `status` shows; what operators decided |
+//! | `preflight` | what `check` shows |
 //!
 //! Keeps promises 2, 3, 8, 9, 13 and 17. Values never enter SQL text, and PostgreSQL's own messages, which may repeat
 //! values, never leave this room.
@@ -26,6 +27,7 @@ mod decisions;
 pub mod fingerprint;
 #[cfg(feature = "mutants")]
 mod mutant;
+pub mod preflight;
 mod refused;
 mod schema;
 mod statement;

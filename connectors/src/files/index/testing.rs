@@ -118,10 +118,16 @@ impl Log {
         for event in self.events().into_iter().filter(|event| event.stream == StreamId(stream)) {
             assert!(!event.snapshot || !target.copied, "a snapshot mark behind the end of the first revision");
             let first = captured.insert(event.key.clone());
-            assert!(!event.snapshot || first || event.reject == Some(RejectCode::DuplicateKey), "{} marked twice", event.key);
+            assert!(
+                !event.snapshot || first || event.reject == Some(RejectCode::DuplicateKey),
+                "{} marked twice",
+                event.key
+            );
             match event.op {
                 Op::Upsert => drop(target.rows.insert(event.key, event.payload)),
-                Op::Delete => assert!(target.rows.remove(&event.key).is_some() || target.dead.remove(&event.key).is_some()),
+                Op::Delete => {
+                    assert!(target.rows.remove(&event.key).is_some() || target.dead.remove(&event.key).is_some())
+                }
                 Op::Reject => {
                     target.dead.entry(event.key).or_default().push((event.reject.unwrap(), event.payload));
                 }

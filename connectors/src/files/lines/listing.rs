@@ -63,6 +63,14 @@ impl View {
         found
     }
 
+    /// A generation stands in this file, under whichever of its names.
+    pub(super) fn claim(&mut self, index: usize) {
+        let claimed = self.files[index].stat;
+        for other in self.by_inode.get(&claimed.ino).map_or(&[][..], Vec::as_slice) {
+            self.claimed[*other] |= self.files[*other].stat.same_inode(&claimed);
+        }
+    }
+
     /// The chain under a path, oldest first.
     pub(super) fn members(&self, base: &Path) -> &[Member] {
         self.members.get(base).map_or(&[], Vec::as_slice)
@@ -78,14 +86,13 @@ fn group(files: &[Listed], pattern: &Pattern, ledger: &Ledger) -> BTreeMap<PathB
     let there = |path: &Path| files.binary_search_by(|file| file.path.as_path().cmp(path)).is_ok();
     let mut members: BTreeMap<PathBuf, Vec<Member>> = BTreeMap::new();
     for (file, listed) in files.iter().enumerate() {
-        let of_its_own = ledger.lineages.contains_key(&listed.path);
         let rotated = rotation::parse(&listed.path).filter(|rotated| {
             let base = &rotated.base;
-            !of_its_own && pattern.matches(base) && (there(base) || ledger.lineages.contains_key(base))
+            pattern.matches(base) && (there(base) || ledger.lineages.contains_key(base))
         });
         let (base, age) = match rotated {
             Some(rotated) => (rotated.base, rotated.age),
-            None if of_its_own || pattern.matches(&listed.path) => (listed.path.clone(), Age::Live),
+            None if pattern.matches(&listed.path) => (listed.path.clone(), Age::Live),
             None => continue,
         };
         members.entry(base).or_default().push(Member { file, age });

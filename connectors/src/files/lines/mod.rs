@@ -41,6 +41,9 @@ use reader::Reader;
 use std::path::PathBuf;
 use survey::{Copies, Survey};
 
+/// Passes in a row over files that change under their hands before the source waits a little.
+const STALE_PASSES: u8 = 3;
+
 /// A checked `json_lines` source of the configuration.
 #[derive(Clone, Debug)]
 pub struct LinesConfig {
@@ -78,6 +81,8 @@ pub struct LinesSource {
     watch: Watch,
     /// The whole source cannot read just now.
     trouble: Option<Trouble>,
+    /// Passes in a row that found a file changed under their hands.
+    stale: u8,
     /// A wait has ended since the last survey.
     waited: bool,
     later: bool,
@@ -106,6 +111,7 @@ impl LinesSource {
             state: State::Idle,
             watch,
             trouble: None,
+            stale: 0,
             waited: false,
             later: false,
             config,
@@ -186,19 +192,19 @@ impl Source for LinesSource {
         if !batch.is_empty() || !pass.is_over() || self.ledger.unsaved {
             return Ok(Step::More);
         }
-        let stale = pass.stale;
+        self.stale = if pass.stale { self.stale.saturating_add(1) } else { 0 };
         self.state = State::Idle;
-        Ok(match () {
-            () if stale => Step::More,
-            () if self.troubles().next().is_some() => Step::Blocked,
-            () => Step::CaughtUp,
+        Ok(match self.stale {
+            0 if self.troubles().next().is_none() => Step::CaughtUp,
+            1..STALE_PASSES => Step::More,
+            _ => Step::Blocked,
         })
     }
 
     fn wait(&mut self) -> Woken {
         self.waited = true;
         // What waits for others to finish their work is looked at again soon.
-        if self.troubles().any(|trouble| matches!(trouble, Trouble::Waiting(..))) {
+        if self.stale > 0 || self.troubles().any(|trouble| matches!(trouble, Trouble::Waiting(..))) {
             self.watch.wait_at_most(self.config.cadence.poll)
         } else {
             self.watch.wait()

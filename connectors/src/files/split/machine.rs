@@ -271,7 +271,9 @@ impl Splitter {
             }
             node = match (in_object, self.name_broken) {
                 (false, _) => self.selection.element(parent, index),
-                (true, false) => std::str::from_utf8(&self.name).ok().and_then(|name| self.selection.child(parent, name)),
+                (true, false) => {
+                    std::str::from_utf8(&self.name).ok().and_then(|name| self.selection.child(parent, name))
+                }
                 (true, true) => None,
             };
         }

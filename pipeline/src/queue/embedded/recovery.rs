@@ -214,12 +214,11 @@ fn check_present(mark: Mark, numbers: &[u64]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// All segments, and the header and file of the newest.
+type Chain = (VecDeque<SegmentEntry>, SegmentHeader, Arc<dyn DiskFile>);
+
 /// Reads all headers and checks that each segment goes on where the one before ends.
-fn read_chain(
-    disk: &dyn Disk,
-    id: QueueId,
-    numbers: &[u64],
-) -> Result<(VecDeque<SegmentEntry>, SegmentHeader, Arc<dyn DiskFile>), Failure> {
+fn read_chain(disk: &dyn Disk, id: QueueId, numbers: &[u64]) -> Result<Chain, Failure> {
     let mut entries: VecDeque<SegmentEntry> = VecDeque::new();
     let mut newest = None;
     for &number in numbers {

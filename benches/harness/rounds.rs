@@ -1,0 +1,95 @@
+//! Interleaved rounds: baseline, ours, baseline, ours, …, baseline.
+//!
+//! Each run of ours is set against the mean of the two baselines around it, so that a drift of the machine falls on both
+//! sides; neighbouring baselines set against each other are the A/A control: a ratio means nothing that it does not exceed.
+
+use crate::measured::Measured;
+
+/// Ours beside a baseline.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// One more than of ours.
+    pub baseline: Vec<Measured>,
+    /// Ours.
+    pub ours: Vec<Measured>,
+}
+
+/// The middle of some figures, with the smallest and the largest.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Spread {
+    /// Smallest.
+    pub min: f64,
+    /// The middle one (mean of two for an even number).
+    pub median: f64,
+    /// Largest.
+    pub max: f64,
+}
+
+/// Runs `rounds` rounds. The first argument of a run is its number, for folders and tables.
+pub fn interleaved(
+    rounds: usize,
+    mut baseline: impl FnMut() -> Measured,
+    mut ours: impl FnMut() -> Measured,
+) -> Comparison {
+    let mut comparison = Comparison { baseline: vec![baseline()], ours: Vec::new() };
+    for _ in 0..rounds {
+        comparison.ours.push(ours());
+        comparison.baseline.push(baseline());
+    }
+    comparison
+}
+
+impl Comparison {
+    /// Rate of ours over rate of the baselines around it.
+    pub fn ratio(&self) -> Spread {
+        Spread::of(self.ours.iter().enumerate().map(|(at, ours)| {
+            let around = f64::midpoint(self.baseline[at].rate(), self.baseline[at + 1].rate());
+            ours.rate() / around
+        }))
+    }
+
+    /// The A/A control: each baseline's rate over the one before.
+    pub fn control(&self) -> Spread {
+        Spread::of(self.baseline.windows(2).map(|pair| pair[1].rate() / pair[0].rate()))
+    }
+
+    /// Processor time of the baseline over that of ours, client and server together: what the ratio would be on a quiet
+    /// machine whose processors are the limit.
+    pub fn cpu_ratio(&self) -> Spread {
+        let used = |run: &Measured| (run.cpu.client + run.cpu.server) / run.units;
+        Spread::of(self.ours.iter().enumerate().map(|(at, ours)| {
+            let around = f64::midpoint(used(&self.baseline[at]), used(&self.baseline[at + 1]));
+            around / used(ours)
+        }))
+    }
+}
+
+impl Spread {
+    /// Of at least one figure.
+    pub fn of(figures: impl Iterator<Item = f64>) -> Self {
+        let mut sorted: Vec<f64> = figures.collect();
+        sorted.sort_by(f64::total_cmp);
+        let (low, high) = ((sorted.len() - 1) / 2, sorted.len() / 2);
+        Self { min: sorted[0], median: f64::midpoint(sorted[low], sorted[high]), max: sorted[sorted.len() - 1] }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Spread, interleaved};
+    use crate::measured::Measured;
+
+    fn run(rate: f64) -> Measured {
+        let mut run = Measured::of(1, || ());
+        (run.units, run.seconds) = (rate, 1.0);
+        run
+    }
+
+    #[test]
+    fn ours_stands_between_two_baselines() {
+        let mut baselines = [100.0, 200.0, 200.0].into_iter();
+        let comparison = interleaved(2, || run(baselines.next().unwrap()), || run(150.0));
+        assert_eq!(comparison.ratio(), Spread { min: 0.75, median: 0.875, max: 1.0 });
+        assert_eq!(comparison.control(), Spread { min: 1.0, median: 1.5, max: 2.0 });
+    }
+}
