@@ -142,7 +142,8 @@ impl DirectorySource {
         };
         let problem = listing.unreadable.first().map(|error| {
             let more = listing.unreadable.len() - 1;
-            let detail = format!("{}: {error} (and {more} more); nothing is deleted until all can be listed", self.path());
+            let detail =
+                format!("{}: {error} (and {more} more); nothing is deleted until all can be listed", self.path());
             (error.code(), detail)
         });
         let solved = self.listing_problem.is_some() && problem.is_none();
@@ -178,7 +179,8 @@ impl DirectorySource {
         };
         if self.root.as_ref().is_none_or(|root| !root.is_current()) {
             self.root = None;
-            let root = Root::open(&self.config.root, self.config.symlinks).map_err(|error| away(error.code(), &error))?;
+            let root =
+                Root::open(&self.config.root, self.config.symlinks).map_err(|error| away(error.code(), &error))?;
             self.root = Some(root);
         }
         let Some(root) = &self.root else { return Err(("missing", path.clone())) };
@@ -226,7 +228,8 @@ impl DirectorySource {
     }
 
     fn judge(&mut self, mut compared: Compared) -> Step {
-        self.due_at = self.catalog.values().filter_map(|entry| entry.look.due_in()).min().map(|due| Instant::now() + due);
+        self.due_at =
+            self.catalog.values().filter_map(|entry| entry.look.due_in()).min().map(|due| Instant::now() + due);
         self.condition = self.standing();
         if compared.absence == Absence::Proven {
             let stream = &self.ledger.streams[0];

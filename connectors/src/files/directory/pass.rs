@@ -50,7 +50,13 @@ impl Reading {
     }
 
     /// Reads on; `true` when all is read. `unsteady` counts files that have to be read again soon.
-    pub(super) fn advance(&mut self, tools: (&Root, &mut Reader), ledger: &Ledger, catalog: &mut Catalog, unsteady: &mut u64) -> bool {
+    pub(super) fn advance(
+        &mut self,
+        tools: (&Root, &mut Reader),
+        ledger: &Ledger,
+        catalog: &mut Catalog,
+        unsteady: &mut u64,
+    ) -> bool {
         let (root, reader) = tools;
         let spec = &ledger.streams[0].stream.key;
         let until = self.todo.len().min(self.next + STEP_FILES);
@@ -182,7 +188,8 @@ impl Compared {
                 self.diff.take_nameless(index, key, row)
             }
         };
-        let pending = Pending { path: path.clone(), slot: SlotId(0), hash: *hash, at: *at, reject: *reject, first: None };
+        let pending =
+            Pending { path: path.clone(), slot: SlotId(0), hash: *hash, at: *at, reject: *reject, first: None };
         match verdict {
             Verdict::Unchanged => {}
             Verdict::Changed(slot) => self.pending.push(Pending { slot, ..pending }),
@@ -214,7 +221,13 @@ impl Compared {
     }
 
     /// Fills a batch. A file that changed since it was read is left for the next look.
-    pub(super) fn fill(&mut self, tools: (&Root, &mut Reader), ledger: &mut Ledger, catalog: &mut Catalog, batch: &mut ChangeBatch) -> Filled {
+    pub(super) fn fill(
+        &mut self,
+        tools: (&Root, &mut Reader),
+        ledger: &mut Ledger,
+        catalog: &mut Catalog,
+        batch: &mut ChangeBatch,
+    ) -> Filled {
         let (root, reader) = tools;
         while !batch.is_full() {
             match self.stage {
@@ -244,7 +257,13 @@ impl Compared {
         Filled::Batch
     }
 
-    fn hand_out(&mut self, tools: (&Root, &mut Reader), ledger: &mut Ledger, out: (&mut Catalog, &mut ChangeBatch), pending: &Pending) {
+    fn hand_out(
+        &mut self,
+        tools: (&Root, &mut Reader),
+        ledger: &mut Ledger,
+        out: (&mut Catalog, &mut ChangeBatch),
+        pending: &Pending,
+    ) {
         let (root, reader) = tools;
         let (catalog, batch) = out;
         let raw = match self.places.get(&pending.path) {

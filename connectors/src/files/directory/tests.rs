@@ -71,11 +71,10 @@ fn files_become_records_and_changes_become_events() {
     assert_eq!(settle(&mut source, &bench.log), Step::CaughtUp);
     assert_eq!(bench.rows(), rows(&[("s:a", r#"{"x":1}"#), ("s:sub/b", r#"{"x":1}"#)]));
     let events = bench.log.events();
-    assert_eq!(events.iter().map(|event| (event.op, event.snapshot, event.at)).collect::<Vec<_>>(), [
-        (Op::Upsert, true, 3),
-        (Op::Upsert, true, 0),
-        (Op::SnapshotEnd, false, 0)
-    ]);
+    assert_eq!(
+        events.iter().map(|event| (event.op, event.snapshot, event.at)).collect::<Vec<_>>(),
+        [(Op::Upsert, true, 3), (Op::Upsert, true, 0), (Op::SnapshotEnd, false, 0)]
+    );
     bench.put("sub/b.json", "{\"x\":2}");
     bench.put("c.json", "{}");
     bench.delete("a.json");
