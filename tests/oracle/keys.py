@@ -12,8 +12,10 @@ MAX_BYTES = 1_024
 
 
 def _normal(digits):
-    exact = Decimal(digits)
-    return "0" if exact == 0 else format(exact.normalize(), "f")
+    text = format(Decimal(digits), "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if not text.strip("-0") else text
 
 
 def _plain(value):
