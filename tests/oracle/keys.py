@@ -4,6 +4,7 @@ The column's text is decoded rather than re-encoded wherever it can be, so that 
 """
 
 import hashlib
+import re
 from decimal import Decimal
 
 from decode import Object, decode
@@ -48,7 +49,8 @@ def of_column(text):
     """The key that a tagged key column holds."""
     tag, _, rest = text.partition(":")
     if tag == "s":
-        return ("s", rest)
+        # A backslash is doubled, so that U+0000 has a spelling.
+        return ("s", re.sub(r"\\[\\0]", lambda found: "\0" if found[0] == r"\0" else "\\", rest))
     if tag == "n":
         return ("n", _normal(rest))
     if tag in "TF":
