@@ -48,7 +48,10 @@ impl Fingerprint {
 
     /// What the queue kept.
     pub(super) fn stored(positions: &PositionTable) -> Option<Stored> {
-        positions.get(SLOT).filter(|value| value.len() == SLOT_BYTES && value[0] == VERSION).map(|value| Stored(value.into()))
+        positions
+            .get(SLOT)
+            .filter(|value| value.len() == SLOT_BYTES && value[0] == VERSION)
+            .map(|value| Stored(value.into()))
     }
 }
 

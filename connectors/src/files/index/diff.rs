@@ -158,7 +158,9 @@ impl Diff {
     pub fn take_by_key(&mut self, index: &mut FileIndex, key: &RecordKey, row: (RowHash, u32)) -> Verdict {
         let (hash, len) = row;
         let expected = index.at_ordinal(self.cursor).filter(|slot| {
-            index.kind(*slot) != Kind::Free && index.slots[slot.0 as usize].class() == Class::Record && index.key(*slot) == key.as_bytes()
+            index.kind(*slot) != Kind::Free
+                && index.slots[slot.0 as usize].class() == Class::Record
+                && index.key(*slot) == key.as_bytes()
         });
         let slot = match expected {
             Some(slot) => {

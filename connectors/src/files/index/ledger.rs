@@ -343,7 +343,10 @@ impl StreamLedger {
 
     fn save(&mut self, until: Sequence) -> Result<(), Failure> {
         let failed = |error: std::io::Error| {
-            let detail = format!("the index of stream {} cannot be saved: {error}; free or mend the state directory", self.stream.name);
+            let detail = format!(
+                "the index of stream {} cannot be saved: {error}; free or mend the state directory",
+                self.stream.name
+            );
             Failure::new(FailureClass::Transient, "index_unsaved", detail)
         };
         fail::fail_point!("document::before_index_write");
