@@ -1,5 +1,7 @@
 use super::*;
-use crate::files::index::testing::{Log, Target, field, scratch, settle, settle_at_most, shared_data, start, stream};
+use crate::files::index::testing::{
+    Log, Target, field, kill, scratch, settle, settle_at_most, shared_data, start, stream,
+};
 use landfall_schemas::event::Op;
 use landfall_schemas::mapping::KeyFrom;
 use landfall_schemas::rejection::RejectCode;
@@ -236,7 +238,8 @@ fn the_history_of_a_real_directory_is_followed_through_crashes() {
         }
         if at % 4 == 1 {
             settle_at_most(&mut source, &bench.log, 1);
-            std::mem::forget(std::mem::replace(&mut source, bench.open()));
+            kill(&bench.dir, source);
+            source = bench.open();
         }
         assert_eq!(settle(&mut source, &bench.log), Step::CaughtUp, "line {at}: {:?}", source.conditions());
         assert!(bench.target().rows == expected, "line {at}: rows differ");
