@@ -6,6 +6,7 @@ use crate::control::server::Decide;
 use crate::control::{ControlHandler, ControlSocket, Refused, serve};
 use crate::overview::Overview;
 use crate::queue::lock::LockRefused;
+use crate::resync;
 use crate::service::{Service, Verdict};
 use crate::status::{StatusReport, StreamCondition};
 use crate::supervise::signals::Signals;
@@ -72,12 +73,16 @@ pub async fn run_service(
         }
         Err(LockRefused::Failed(failure)) => return RunOutcome::Failed(failure),
     };
+    let reports = publish.clone();
+    let overview = Overview::new(Arc::clone(&assembled.service), &pipeline.name);
     let socket = attend(pipeline, &assembled, publish);
     let outcome = wait(&assembled.service, options.until, &mut signals).await;
     let ended = tokio::select! {
         () = assembled.service.stop() => ended(&assembled.service, outcome),
         () = signals.next() => RunOutcome::Interrupted,
     };
+    // What the command line says at the end is how it ended, not how it was a moment before.
+    reports.send_replace(Arc::new(overview.report()));
     if let Ok(socket) = socket {
         socket.remove();
     }
@@ -139,6 +144,7 @@ fn attend(
         }
     });
     service.supervisor.task("stored decisions", recall(Arc::clone(service), Arc::clone(&assembled.target)));
+    service.supervisor.task("lost indexes", resync::look_after(Arc::clone(service), Arc::clone(&assembled.target)));
     let socket = ControlSocket::of(&pipeline.state_dir)?;
     match socket.listen() {
         Ok(listener) => service.supervisor.task("control socket", async move {

@@ -378,6 +378,18 @@ impl Source for DirectorySource {
         vec![(stream.stream.id, condition)]
     }
 
+    fn adopt(&mut self, stream: StreamId, keys: Vec<Vec<u8>>) -> bool {
+        // A pass under way counts slots of the old index: the offer is made again.
+        let idle = matches!(self.state, State::Idle) && self.ledger.is_settled();
+        let adopted = idle && self.ledger.adopt(stream, &keys);
+        if adopted {
+            self.condition = Condition::Following;
+            self.dirty = true;
+            self.wake.ring();
+        }
+        adopted
+    }
+
     fn decide(&mut self, decision: &Decision) -> bool {
         if decision.stream != self.ledger.streams[0].stream.id {
             return false;

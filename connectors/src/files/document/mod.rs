@@ -477,6 +477,22 @@ impl Source for DocumentSource {
         overlaid.collect()
     }
 
+    fn adopt(&mut self, stream: StreamId, keys: Vec<Vec<u8>>) -> bool {
+        // A pass under way counts slots of the old index: the offer is made again.
+        let at = self.ledger.streams.iter().position(|known| known.stream.id == stream);
+        let idle = matches!(self.state, State::Idle);
+        let Some(at) = at.filter(|_| idle && self.ledger.is_settled()) else { return false };
+        let adopted = self.ledger.adopt(stream, &keys);
+        if adopted {
+            self.conditions[at] = Condition::Following;
+            self.stored = None;
+            self.noted = Some(Noted::Stored);
+            self.look = None;
+            self.wake.ring();
+        }
+        adopted
+    }
+
     fn decide(&mut self, decision: &Decision) -> bool {
         let Some(at) = self.ledger.streams.iter().position(|stream| stream.stream.id == decision.stream) else {
             return false;

@@ -225,6 +225,10 @@ impl Source for LinesSource {
         self.interpreter.streams().iter().map(|stream| (stream.id, condition.clone())).collect()
     }
 
+    fn adopt(&mut self, _stream: StreamId, _keys: Vec<Vec<u8>>) -> bool {
+        false
+    }
+
     fn decide(&mut self, decision: &Decision) -> bool {
         let ours = self.interpreter.streams().iter().any(|stream| stream.id == decision.stream);
         let halted = self.troubles().any(|trouble| matches!(trouble, Trouble::Lost(_)));
