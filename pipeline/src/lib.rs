@@ -5,6 +5,7 @@ pub mod capture;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod offline;
 pub mod overview;
 pub mod queue;
 pub mod run;

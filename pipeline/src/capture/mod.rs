@@ -86,7 +86,11 @@ pub fn start(supervisor: &Supervisor, source: Box<dyn Source>, queue: Arc<dyn Qu
         // The channel holds as many as circulate.
         let _ = empty.send(ChangeBatch::default());
     }
-    let shared = |report: &Arc<Mutex<CaptureReport>>| Shared { queue: Arc::clone(&queue), report: Arc::clone(report), wake: wake.clone() };
+    let shared = |report: &Arc<Mutex<CaptureReport>>| Shared {
+        queue: Arc::clone(&queue),
+        report: Arc::clone(report),
+        wake: wake.clone(),
+    };
     let reader = reader::Reader { shared: shared(&report), source, full, emptied, decided };
     let appender = appender::Appender { shared: shared(&report) };
     supervisor.thread("capture reader", move || reader.run());

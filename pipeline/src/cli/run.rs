@@ -8,8 +8,8 @@ use super::exit::Exit;
 use super::failure::CliFailure;
 use super::progress;
 use super::settings::Settings;
-use crate::assemble::{self, RunOptions, RunOutcome, RunUntil};
 use crate::config::permission;
+use crate::run::{self, RunOptions, RunOutcome, RunUntil};
 use crate::status::StatusReport;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -26,7 +26,7 @@ pub(super) async fn run(options: RunArguments, settings: &Settings, console: &Co
     let until = if options.until_caught_up { RunUntil::CaughtUp } else { RunUntil::Stopped };
     let (publish, mut reports) = watch::channel(Arc::new(StatusReport::default()));
     let last = reports.clone();
-    let service = Box::pin(assemble::run_service(pipeline, RunOptions { until }, publish));
+    let service = Box::pin(run::run_service(&pipeline, RunOptions { until }, publish));
     let outcome = tokio::select! {
         outcome = service => outcome,
         never = progress::show(&mut reports, console) => match never {},

@@ -7,9 +7,9 @@ use super::envelope::{self, Finished};
 use super::exit::Exit;
 use super::failure::CliFailure;
 use super::settings::Settings;
-use crate::assemble;
 use crate::config::Pipeline;
 use crate::control::ControlClient;
+use crate::offline;
 use crate::status::{StatusReport, render};
 
 /// Clears the terminal and goes to its first line.
@@ -43,7 +43,7 @@ pub(super) async fn status(options: StatusArguments, settings: &Settings, consol
 async fn look(pipeline: &Pipeline) -> Result<StatusReport, CliFailure> {
     match ControlClient::connect(&pipeline.state_dir).await? {
         Some(mut client) => Ok(client.status().await?),
-        None => Ok(assemble::offline_status(pipeline).await?),
+        None => Ok(offline::offline_status(pipeline).await?),
     }
 }
 

@@ -222,9 +222,9 @@ impl Queue for ModelQueue {
             return Err(halt("queue_behind", "past the end"));
         }
         for event in state.events.iter().filter(|event| event.stored.sequence >= from) {
-            let StoredEvent { sequence, op, snapshot, row_hash, ref key, .. } = event.stored;
+            let StoredEvent { sequence, op, snapshot, reject, row_hash, ref key, .. } = event.stored;
             let key = &event.bytes[key.start as usize..key.end as usize];
-            visit(Recorded { sequence, stream: event.stream, op, snapshot, key, row_hash });
+            visit(Recorded { sequence, stream: event.stream, op, snapshot, key, row_hash, reject });
         }
         Ok(())
     }

@@ -94,9 +94,7 @@ impl Reader {
         }
         let look = Look::new(stat, began, before.map(|before| &before.look));
         let (content, range) = match outcome {
-            Err(error) => {
-                (self.waiting(spec, path, before, ("unreadable", format!("cannot be read: {error}"))), 0..0)
-            }
+            Err(error) => (self.waiting(spec, path, before, ("unreadable", format!("cannot be read: {error}"))), 0..0),
             Ok(_) => self.content(path, spec, before, stat.size),
         };
         Ok((Entry { look, content }, range))
@@ -154,13 +152,7 @@ impl Reader {
         (content, head)
     }
 
-    fn waiting(
-        &mut self,
-        spec: &KeySpec,
-        path: &Path,
-        before: Option<&Entry>,
-        why: (&'static str, String),
-    ) -> Content {
+    fn waiting(&mut self, spec: &KeySpec, path: &Path, before: Option<&Entry>, why: (&'static str, String)) -> Content {
         let named = name_key(spec, path, &mut self.key);
         let key = named.or_else(|| before.and_then(|before| before.content.key().map(Into::into)));
         Content::Waiting { key, code: why.0, what: why.1 }

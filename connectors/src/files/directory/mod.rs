@@ -29,7 +29,7 @@ use landfall_schemas::mapping::Select;
 use landfall_schemas::offset::Sequence;
 use landfall_schemas::stream::StreamId;
 use pass::{Absence, Catalog, Compared, Filled, Reading};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -70,8 +70,8 @@ pub struct DirectorySource {
     guard: Guard,
     catalog: Catalog,
     reader: Reader,
-    /// Keys of what stands there and is not read (links, FIFOs): not gone.
-    kept_keys: Vec<Box<[u8]>>,
+    /// Keys of what stands there and is not read (links, FIFOs), as far as known: not gone.
+    hidden: BTreeMap<PathBuf, Box<[u8]>>,
     /// The last look left something undone.
     dirty: bool,
     /// Files that changed while they were looked at, and how often in a row there were any.
@@ -107,7 +107,7 @@ impl DirectorySource {
             guard: Guard::default(),
             catalog: Catalog::new(),
             reader: Reader::default(),
-            kept_keys: Vec::new(),
+            hidden: BTreeMap::new(),
             dirty: true,
             unsteady: 0,
             unsteady_looks: 0,
@@ -142,7 +142,8 @@ impl DirectorySource {
         };
         let problem = listing.unreadable.first().map(|error| {
             let more = listing.unreadable.len() - 1;
-            let detail = format!("{}: {error} (and {more} more); nothing is deleted until all can be listed", self.path());
+            let detail =
+                format!("{}: {error} (and {more} more); nothing is deleted until all can be listed", self.path());
             (error.code(), detail)
         });
         let solved = self.listing_problem.is_some() && problem.is_none();
@@ -178,7 +179,8 @@ impl DirectorySource {
         };
         if self.root.as_ref().is_none_or(|root| !root.is_current()) {
             self.root = None;
-            let root = Root::open(&self.config.root, self.config.symlinks).map_err(|error| away(error.code(), &error))?;
+            let root =
+                Root::open(&self.config.root, self.config.symlinks).map_err(|error| away(error.code(), &error))?;
             self.root = Some(root);
         }
         let Some(root) = &self.root else { return Err(("missing", path.clone())) };
@@ -191,27 +193,27 @@ impl DirectorySource {
         Ok(listing)
     }
 
-    /// Forgets files that are no longer there; `true` when there were any.
+    /// Forgets files that are no longer there; `true` when that changes what the directory says.
     fn drop_gone(&mut self, listing: &Listing, absence: Absence) -> bool {
         let spec = &self.ledger.streams[0].stream.key;
         let mut key = RecordKey::default();
-        let mut kept_keys = Vec::new();
+        let mut hidden = BTreeMap::new();
         for skipped in listing.skipped.iter().filter(|skipped| self.config.glob.matches(&skipped.path)) {
-            let known = self.catalog.get(&*skipped.path).and_then(|entry| entry.content.key().map(Box::from));
-            kept_keys.extend(name_key(spec, &skipped.path, &mut key).or(known));
+            let known = || self.catalog.get(&*skipped.path).and_then(|entry| entry.content.key().map(Box::from));
+            let before = || self.hidden.get(&skipped.path).cloned();
+            if let Some(key) = name_key(spec, &skipped.path, &mut key).or_else(known).or_else(before) {
+                hidden.insert(skipped.path.clone(), key);
+            }
         }
-        // A key that only the catalog knew stays known.
-        let still = |key: &Box<[u8]>| !kept_keys.contains(key) && !listing.skipped.is_empty();
-        let before: Vec<_> = self.kept_keys.drain(..).filter(still).collect();
-        kept_keys.extend(before);
-        self.kept_keys = kept_keys;
+        let moved = hidden != self.hidden;
+        self.hidden = hidden;
         if absence == Absence::Unproven {
-            return false;
+            return moved;
         }
         let there: HashSet<&Path> = listing.files.iter().map(|file| &*file.path).collect();
         let before = self.catalog.len();
         self.catalog.retain(|path, _| there.contains(&**path));
-        self.catalog.len() != before
+        moved || self.catalog.len() != before
     }
 
     fn read_on(&mut self, mut reading: Box<Reading>) -> Step {
@@ -221,12 +223,13 @@ impl DirectorySource {
             self.state = State::Reading(reading);
             return Step::More;
         }
-        let compared = Compared::new(*reading, &self.catalog, &mut self.ledger, &self.kept_keys);
+        let compared = Compared::new(*reading, &self.catalog, &mut self.ledger, self.hidden.values());
         self.judge(compared)
     }
 
     fn judge(&mut self, mut compared: Compared) -> Step {
-        self.due_at = self.catalog.values().filter_map(|entry| entry.look.due_in()).min().map(|due| Instant::now() + due);
+        self.due_at =
+            self.catalog.values().filter_map(|entry| entry.look.due_in()).min().map(|due| Instant::now() + due);
         self.condition = self.standing();
         if compared.absence == Absence::Proven {
             let stream = &self.ledger.streams[0];
@@ -266,7 +269,7 @@ impl DirectorySource {
             return Condition::Waiting { code, detail };
         }
         let index = &mut self.ledger.streams[0].index;
-        let hidden = self.kept_keys.iter().filter(|key| index.find(key, Class::Record).is_some()).count();
+        let hidden = self.hidden.values().filter(|key| index.find(key, Class::Record).is_some()).count();
         if hidden > 0 {
             let detail = format!(
                 "{}: {hidden} records' files are links, or no regular files, and are not read; their records stand as they were",

@@ -50,7 +50,13 @@ impl Reading {
     }
 
     /// Reads on; `true` when all is read. `unsteady` counts files that have to be read again soon.
-    pub(super) fn advance(&mut self, tools: (&Root, &mut Reader), ledger: &Ledger, catalog: &mut Catalog, unsteady: &mut u64) -> bool {
+    pub(super) fn advance(
+        &mut self,
+        tools: (&Root, &mut Reader),
+        ledger: &Ledger,
+        catalog: &mut Catalog,
+        unsteady: &mut u64,
+    ) -> bool {
         let (root, reader) = tools;
         let spec = &ledger.streams[0].stream.key;
         let until = self.todo.len().min(self.next + STEP_FILES);
@@ -127,8 +133,13 @@ pub(super) struct Compared {
 }
 
 impl Compared {
-    /// Compares all files with the index. `kept_keys`: those of what is there and is not read.
-    pub(super) fn new(reading: Reading, catalog: &Catalog, ledger: &mut Ledger, kept_keys: &[Box<[u8]>]) -> Self {
+    /// Compares all files with the index. `hidden`: keys of what is there and is not read.
+    pub(super) fn new<'a>(
+        reading: Reading,
+        catalog: &Catalog,
+        ledger: &mut Ledger,
+        hidden: impl Iterator<Item = &'a Box<[u8]>>,
+    ) -> Self {
         let diff = Diff::new(&ledger.streams[0].index);
         let Reading { absence, kept, places, .. } = reading;
         let mut compared = Self {
@@ -150,8 +161,8 @@ impl Compared {
             let placed = compared.diff.records() as usize;
             compared.files.resize(placed, path.clone());
         }
-        for kept in kept_keys {
-            compared.keep(kept, ledger, &mut key);
+        for hidden in hidden {
+            compared.keep(hidden, ledger, &mut key);
         }
         let index = &ledger.streams[0].index;
         let diff = &compared.diff;
@@ -182,7 +193,8 @@ impl Compared {
                 self.diff.take_nameless(index, key, row)
             }
         };
-        let pending = Pending { path: path.clone(), slot: SlotId(0), hash: *hash, at: *at, reject: *reject, first: None };
+        let pending =
+            Pending { path: path.clone(), slot: SlotId(0), hash: *hash, at: *at, reject: *reject, first: None };
         match verdict {
             Verdict::Unchanged => {}
             Verdict::Changed(slot) => self.pending.push(Pending { slot, ..pending }),
@@ -214,7 +226,13 @@ impl Compared {
     }
 
     /// Fills a batch. A file that changed since it was read is left for the next look.
-    pub(super) fn fill(&mut self, tools: (&Root, &mut Reader), ledger: &mut Ledger, catalog: &mut Catalog, batch: &mut ChangeBatch) -> Filled {
+    pub(super) fn fill(
+        &mut self,
+        tools: (&Root, &mut Reader),
+        ledger: &mut Ledger,
+        catalog: &mut Catalog,
+        batch: &mut ChangeBatch,
+    ) -> Filled {
         let (root, reader) = tools;
         while !batch.is_full() {
             match self.stage {
@@ -244,7 +262,13 @@ impl Compared {
         Filled::Batch
     }
 
-    fn hand_out(&mut self, tools: (&Root, &mut Reader), ledger: &mut Ledger, out: (&mut Catalog, &mut ChangeBatch), pending: &Pending) {
+    fn hand_out(
+        &mut self,
+        tools: (&Root, &mut Reader),
+        ledger: &mut Ledger,
+        out: (&mut Catalog, &mut ChangeBatch),
+        pending: &Pending,
+    ) {
         let (root, reader) = tools;
         let (catalog, batch) = out;
         let raw = match self.places.get(&pending.path) {

@@ -1,5 +1,7 @@
 use super::*;
-use crate::files::index::testing::{Log, Target, field, scratch, settle, settle_at_most, shared_data, start, stream};
+use crate::files::index::testing::{
+    Log, Target, field, kill, scratch, settle, settle_at_most, shared_data, start, stream,
+};
 use landfall_schemas::event::Op;
 use landfall_schemas::mapping::KeyFrom;
 use landfall_schemas::rejection::RejectCode;
@@ -71,11 +73,10 @@ fn files_become_records_and_changes_become_events() {
     assert_eq!(settle(&mut source, &bench.log), Step::CaughtUp);
     assert_eq!(bench.rows(), rows(&[("s:a", r#"{"x":1}"#), ("s:sub/b", r#"{"x":1}"#)]));
     let events = bench.log.events();
-    assert_eq!(events.iter().map(|event| (event.op, event.snapshot, event.at)).collect::<Vec<_>>(), [
-        (Op::Upsert, true, 3),
-        (Op::Upsert, true, 0),
-        (Op::SnapshotEnd, false, 0)
-    ]);
+    assert_eq!(
+        events.iter().map(|event| (event.op, event.snapshot, event.at)).collect::<Vec<_>>(),
+        [(Op::Upsert, true, 3), (Op::Upsert, true, 0), (Op::SnapshotEnd, false, 0)]
+    );
     bench.put("sub/b.json", "{\"x\":2}");
     bench.put("c.json", "{}");
     bench.delete("a.json");
@@ -237,7 +238,8 @@ fn the_history_of_a_real_directory_is_followed_through_crashes() {
         }
         if at % 4 == 1 {
             settle_at_most(&mut source, &bench.log, 1);
-            std::mem::forget(std::mem::replace(&mut source, bench.open()));
+            kill(&bench.dir, source);
+            source = bench.open();
         }
         assert_eq!(settle(&mut source, &bench.log), Step::CaughtUp, "line {at}: {:?}", source.conditions());
         assert!(bench.target().rows == expected, "line {at}: rows differ");

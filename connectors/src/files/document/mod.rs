@@ -28,7 +28,7 @@ use crate::wake::{Wake, Woken};
 use fingerprint::{Fingerprint, Stored};
 use handing_out::{Filled, HandingOut};
 use landfall_schemas::event::ChangeBatch;
-use landfall_schemas::mapping::{KeyFrom, Select};
+use landfall_schemas::mapping::Select;
 use landfall_schemas::offset::Sequence;
 use landfall_schemas::stream::StreamId;
 use reading::{Found, Reading};

@@ -407,11 +407,9 @@ impl Splitter {
     fn record<S: RecordSink>(&mut self, sink: &mut S) -> Result<Flow, NotJson> {
         let Doing::Record(follower, followed) = &mut self.doing else { return Ok(Flow::Go) };
         let held = self.filled - self.pos;
-        let end = match follower.follow(&self.buffer[self.pos + *followed..self.filled]) {
-            Some(len) => Some(*followed + len),
-            // A bare value at the file's end is cut off anyway: its container is still open.
-            None => None,
-        };
+        // A bare value at the file's end has no end: its container is still open, and that is the error.
+        let rest = &self.buffer[self.pos + *followed..self.filled];
+        let end = follower.follow(rest).map(|len| *followed + len);
         *followed = held;
         match end {
             Some(len) if len <= MAX_RECORD_BYTES => {
