@@ -374,7 +374,7 @@ impl Disk for FaultyDisk {
     fn sync_dir(&self) -> io::Result<()> {
         let mut world = self.changing()?;
         if world.sync_fails() {
-            world.pending_names.clear();
+            // Names stay in the journal of a file system; only data pages are dropped.
             return Err(io::Error::other("simulated: the directory was not synced"));
         }
         let pending = std::mem::take(&mut world.pending_names);
