@@ -50,7 +50,7 @@ fn a_bad_configuration_exits_with_2_and_names_every_problem() {
         assert_eq!(output.status.code(), Some(2), "{command}");
         assert!(output.stdout.is_empty());
         let said = text(&output.stderr);
-        assert!(said.contains("landfall.yaml:3:26: unknown kind of source; write `json_document` instead"), "{said}");
+        assert!(said.contains("landfall.yaml:3:27: unknown kind of source; write `json_document` instead"), "{said}");
         assert!(
             said.contains("landfall.yaml:4:36: unknown key `selct` in streams.users; write `select` instead"),
             "{said}"
