@@ -1,7 +1,5 @@
 use super::*;
-use crate::files::index::testing::{
-    Log, Target, field, kill, scratch, settle, settle_at_most, shared_data, start, stream,
-};
+use crate::files::index::testing::{Log, Target, field, kill, scratch, settle, settle_at_most, start, stream};
 use crate::source::SourceStream;
 use landfall_schemas::event::Op;
 use landfall_schemas::mapping::KeyFrom;
