@@ -162,6 +162,21 @@ fn a_change_undone_between_a_crash_and_the_next_look_is_undone_in_the_target() {
 }
 
 #[test]
+fn a_half_handed_out_revision_has_no_fingerprint() {
+    let bench = by_id("fingerprint");
+    bench.put(numbered(0..5));
+    let mut source = bench.open();
+    settle(&mut source, &bench.log);
+    let stands = || bench.log.positions().get(b"file").is_some();
+    assert!(stands());
+    bench.put(numbered(0..2_500));
+    assert_eq!(settle_at_most(&mut source, &bench.log, 1), None);
+    assert!(!stands(), "the old revision would be taken for unchanged if it came back");
+    settle(&mut source, &bench.log);
+    assert!(stands());
+}
+
+#[test]
 fn a_half_written_document_waits_and_heals() {
     let bench = by_id("half");
     bench.put(numbered(0..30));
