@@ -15,7 +15,7 @@ mod tests;
 use crate::failure::{Failure, FailureClass};
 use crate::files::guard::{Guard, Judgement, Loss};
 use crate::files::index::diff::Outcome;
-use crate::files::index::ledger::{Ledger, Which};
+use crate::files::index::ledger::Ledger;
 use crate::files::index::{Class, FirstRevision};
 use crate::files::pattern::Pattern;
 use crate::files::root::{Listing, Root, Symlinks};
@@ -36,8 +36,6 @@ use std::time::{Duration, Instant};
 /// After a look during which files changed, the next one follows this soon, and later each time they still do.
 const PACE: Duration = Duration::from_millis(10);
 const SLOWEST_PACE: Duration = Duration::from_millis(320);
-/// How long saving an index is not tried again after it failed.
-const SAVE_RETRY: Duration = Duration::from_secs(10);
 
 /// Which files are meant.
 #[derive(Clone, Debug)]
@@ -82,7 +80,6 @@ pub struct DirectorySource {
     condition: Condition,
     total: u64,
     state: State,
-    save_not_before: Option<Instant>,
 }
 
 impl DirectorySource {
@@ -116,7 +113,6 @@ impl DirectorySource {
             condition,
             total: 0,
             state: State::Idle,
-            save_not_before: None,
         })
     }
 
@@ -313,14 +309,9 @@ impl DirectorySource {
     }
 
     fn save(&mut self) {
-        let idle = matches!(self.state, State::Idle);
-        if !idle || self.save_not_before.is_some_and(|at| Instant::now() < at) || !self.ledger.is_due() {
-            return;
+        if matches!(self.state, State::Idle) {
+            self.ledger.save_due();
         }
-        self.save_not_before = self.ledger.save(Which::Due).err().map(|failure| {
-            tracing::warn!(code = failure.code, "{}", failure.detail);
-            Instant::now() + SAVE_RETRY
-        });
     }
 }
 
@@ -407,8 +398,6 @@ impl Source for DirectorySource {
 impl Drop for DirectorySource {
     /// Saves what changed, so that the next start has less to roll forward; if it fails, only that is lost.
     fn drop(&mut self) {
-        if let Err(failure) = self.ledger.save(Which::Changed) {
-            tracing::warn!(code = failure.code, "{}", failure.detail);
-        }
+        self.ledger.close();
     }
 }

@@ -258,3 +258,36 @@ fn nested_folders_with_keys_from_a_field_come_out_whole() {
     assert!(target.copied && target.dead.is_empty());
     assert_eq!(target.rows.len(), 3_538);
 }
+
+#[test]
+#[ignore = "measures: run with --release"]
+#[allow(clippy::print_stderr)]
+fn a_hundred_thousand_files_are_fine() {
+    let bench = Bench::new("many", KeyFrom::Name);
+    for id in 0..100_000 {
+        let path = bench.dir.join(format!("store/{}", id / 1_000));
+        if id % 1_000 == 0 {
+            std::fs::create_dir_all(&path).unwrap();
+        }
+        std::fs::write(path.join(format!("{id}.json")), format!("{{\"id\":{id}}}")).unwrap();
+    }
+    std::thread::sleep(crate::files::look::RACY);
+    let mut source = bench.open();
+    let mut step = |what: &str, expected: usize| {
+        let (mut batch, mut events, begin) = (ChangeBatch::default(), 0, Instant::now());
+        loop {
+            batch.clear();
+            let step = source.next(&mut batch).unwrap();
+            events += batch.changes().len();
+            if step != Step::More {
+                break;
+            }
+        }
+        eprintln!("{what}: {events} events in {:?}", begin.elapsed());
+        assert_eq!(events, expected);
+    };
+    step("first look", 100_001);
+    step("unchanged", 0);
+    bench.put("7/7007.json", "{}");
+    step("one changed", 1);
+}

@@ -1,7 +1,5 @@
 use super::*;
-use crate::files::index::testing::{
-    Log, Target, field, kill, scratch, settle, settle_at_most, shared_data, start, stream,
-};
+use crate::files::index::testing::{Log, Target, field, kill, scratch, settle, settle_at_most, start, stream};
 use crate::source::SourceStream;
 use landfall_schemas::event::Op;
 use landfall_schemas::mapping::KeyFrom;
@@ -161,6 +159,21 @@ fn a_change_undone_between_a_crash_and_the_next_look_is_undone_in_the_target() {
     bench.put(old);
     assert_eq!(settle(&mut bench.open(), &bench.log), Step::CaughtUp);
     assert_eq!(bench.rows(), rows(&[("n:1", r#"{"id":1,"a":1}"#), ("n:2", r#"{"id":2}"#)]));
+}
+
+#[test]
+fn a_half_handed_out_revision_has_no_fingerprint() {
+    let bench = by_id("fingerprint");
+    bench.put(numbered(0..5));
+    let mut source = bench.open();
+    settle(&mut source, &bench.log);
+    let stands = || bench.log.positions().get(b"file").is_some();
+    assert!(stands());
+    bench.put(numbered(0..2_500));
+    assert_eq!(settle_at_most(&mut source, &bench.log, 1), None);
+    assert!(!stands(), "the old revision would be taken for unchanged if it came back");
+    settle(&mut source, &bench.log);
+    assert!(stands());
 }
 
 #[test]

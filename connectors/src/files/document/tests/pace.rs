@@ -1,7 +1,7 @@
 //! Measured, not asserted on every run: what comparing costs beside splitting and hashing.
 
 use super::*;
-use crate::files::split::{Body, NotJson, Origin, RecordSink};
+use crate::files::split::{Body, NotJson, Origin, RecordSink, Shape};
 use landfall_schemas::hash::RowHash;
 use std::io::Write;
 
