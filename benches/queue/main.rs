@@ -30,6 +30,8 @@ const TURNS: usize = 7;
 const RETAINED: u64 = 5_000_000;
 /// Set for the child process that reopens a queue and says how long it took and what it holds.
 const REOPEN: &str = "LANDFALL_BENCH_REOPEN";
+/// Set to `append`, `read` or `reopen` to run that part alone.
+const PART: &str = "LANDFALL_BENCH_PART";
 
 fn main() {
     if let Ok(dir) = std::env::var(REOPEN) {
@@ -40,9 +42,11 @@ fn main() {
         asked.map_or_else(std::env::temp_dir, PathBuf::from).join(format!("landfall-bench-{}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("the bench directory can be made");
     let batches: Vec<ChangeBatch> = (0..APPENDS).map(batch).collect();
-    appends(&dir, &batches);
-    reads(&dir, &batches);
-    reopening(&dir, &batches);
+    let part = std::env::var(PART).unwrap_or_default();
+    let parts: [(&str, fn(&Path, &[ChangeBatch])); 3] = [("append", appends), ("read", reads), ("reopen", reopening)];
+    for (_, run) in parts.into_iter().filter(|(name, _)| part.is_empty() || part == *name) {
+        run(&dir, &batches);
+    }
     std::fs::remove_dir_all(&dir).expect("the bench directory can be removed");
 }
 
@@ -224,7 +228,7 @@ fn reopening(dir: &Path, batches: &[ChangeBatch]) {
     }
     let usage = queue.usage();
     // Without the destructor's watermark, as after a kill; the memory goes with this process.
-    std::mem::ManuallyDrop::new(queue);
+    let _ = std::mem::ManuallyDrop::new(queue);
     say(&format!(
         "reopen, {} events, {} segments, {} MB, not closed:",
         usage.events,
@@ -251,7 +255,7 @@ fn reopen_here(dir: &Path) {
         before as f64 / 1e6,
         queue.usage().events
     ));
-    std::mem::ManuallyDrop::new(queue);
+    let _ = std::mem::ManuallyDrop::new(queue);
 }
 
 /// Resident bytes of this process.

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 const SECTOR: usize = 512;
 
 /// A disk in memory.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct FaultyDisk {
     world: Arc<Mutex<World>>,
     life: u64,
@@ -79,12 +79,6 @@ impl Dice {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)).checked_rem(sides).unwrap_or(0)
-    }
-}
-
-impl Default for FaultyDisk {
-    fn default() -> Self {
-        Self { world: Arc::default(), life: 0 }
     }
 }
 
