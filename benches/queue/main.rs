@@ -32,6 +32,8 @@ const RETAINED: u64 = 5_000_000;
 const REOPEN: &str = "LANDFALL_BENCH_REOPEN";
 /// Set to `append`, `read` or `reopen` to run that part alone.
 const PART: &str = "LANDFALL_BENCH_PART";
+/// Runs in a directory with these batches.
+type Part = fn(&Path, &[ChangeBatch]);
 
 fn main() {
     if let Ok(dir) = std::env::var(REOPEN) {
@@ -43,7 +45,7 @@ fn main() {
     std::fs::create_dir_all(&dir).expect("the bench directory can be made");
     let batches: Vec<ChangeBatch> = (0..APPENDS).map(batch).collect();
     let part = std::env::var(PART).unwrap_or_default();
-    let parts: [(&str, fn(&Path, &[ChangeBatch])); 3] = [("append", appends), ("read", reads), ("reopen", reopening)];
+    let parts: [(&str, Part); 3] = [("append", appends), ("read", reads), ("reopen", reopening)];
     for (_, run) in parts.into_iter().filter(|(name, _)| part.is_empty() || part == *name) {
         run(&dir, &batches);
     }
