@@ -1,7 +1,7 @@
 //! Damage done to the files behind the queue's back, byte by byte: always found, never skipped, never taken for a torn tail where
 //! something was durable (faults Q1, Q2, Q4, Q5, Q7).
 
-use super::simulation::ManualClock;
+use super::life::ManualClock;
 use super::*;
 use crate::queue::conformance::fixture::{LET_GO, PLENTY, Plain, read_all};
 use crate::queue::embedded::disk::faulty::{Dice, FaultyDisk};
@@ -78,14 +78,26 @@ fn is_halt(failure: &Failure) -> bool {
 
 #[test]
 fn a_flipped_bit_anywhere_in_a_closed_queue_halts_or_changes_nothing() {
-    let disk = filled(9, 1_500, &close);
+    for compression in [Compression::Lz4, Compression::Off] {
+        let options = QueueOptions { segment_bytes: 1_500, compression, ..QueueOptions::new(KEEP) };
+        let disk = FaultyDisk::default();
+        let queue = EmbeddedQueue::open_on(Arc::new(disk.clone()), options, Arc::new(ManualClock::default())).unwrap();
+        register(&queue);
+        for round in 0..9 {
+            let _ = append(&queue, round);
+        }
+        flip_everything(&close(queue, &disk));
+    }
+}
+
+fn flip_everything(disk: &FaultyDisk) {
     let whole = seen(&disk.copy(), 1_500).unwrap();
     assert_eq!(whole.0.len() as u64, 9 * BATCH);
     let names = disk.names();
     assert!(names.iter().filter(|name| name.ends_with(".seg")).count() >= 3, "several segments: {names:?}");
-    let newest = newest(&disk);
+    let newest = newest(disk);
     for name in &names {
-        for at in 0..size(&disk, name) {
+        for at in 0..size(disk, name) {
             for bit in [1u8, 0x80] {
                 let copy = disk.copy();
                 copy.edit(name, |bytes| bytes[at] ^= bit);
@@ -169,6 +181,13 @@ fn a_closed_queue_cut_at_any_byte_halts() {
         copy.edit(&newest, |bytes| bytes.truncate(len));
         assert!(is_halt(&open(&copy, 1 << 20).unwrap_err()), "cut at {len}");
     }
+    let several = filled(9, 1_500, &close);
+    let older = several.names().into_iter().filter(|name| name.ends_with(".seg")).nth(1).unwrap();
+    for len in (0..size(&several, &older)).step_by(7) {
+        let copy = several.copy();
+        copy.edit(&older, |bytes| bytes.truncate(len));
+        assert!(is_halt(&open(&copy, 1_500).unwrap_err()), "an older segment cut at {len}");
+    }
 }
 
 #[test]
@@ -234,6 +253,72 @@ fn a_failed_sync_is_final_and_its_batch_is_written_again_at_the_next_open() {
         let after = disk.copy().power_cut(&mut Dice::new(seed));
         assert_eq!(seen(&after, 1 << 20).unwrap().0.len() as u64, 2 * BATCH + 5, "seed {seed}");
     }
+}
+
+#[test]
+fn a_registration_that_met_a_failed_sync_is_durable_once_it_succeeds() {
+    for syncs in 0..6 {
+        let disk = filled(2, 1 << 20, &close);
+        let name = StreamName::new("tasks").unwrap();
+        let one = PartitionCount::new(1).unwrap();
+        let queue = open(&disk, 1 << 20).unwrap();
+        disk.fail_sync_after(syncs);
+        let first = queue.register(&name, one);
+        let disk = crash(queue, &disk);
+        let queue = open(&disk, 1 << 20).unwrap();
+        let stream = queue.register(&name, one).unwrap();
+        assert!(first.is_err() || first == Ok(stream));
+        for seed in 0..12 {
+            let after = disk.copy().power_cut(&mut Dice::new(seed));
+            let names = open(&after, 1 << 20).unwrap().streams();
+            assert!(names.iter().any(|known| known.1 == name), "{syncs} syncs, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_trim_that_met_a_failed_sync_leaves_a_queue_that_opens() {
+    for syncs in 0..8 {
+        let disk = FaultyDisk::default();
+        let options = QueueOptions { segment_bytes: 600, ..QueueOptions::new(LET_GO) };
+        let open = |disk: &FaultyDisk| {
+            EmbeddedQueue::open_on(Arc::new(disk.clone()), options, Arc::new(ManualClock::default())).unwrap()
+        };
+        let queue = open(&disk);
+        register(&queue);
+        for round in 0..5 {
+            let _ = append(&queue, round);
+        }
+        queue.close().unwrap();
+        let range = |partition| OffsetRange { from: Offset(0), until: queue.offsets(StreamId(0), partition).end };
+        let advances = (0..PARTITIONS).map(PartitionId).map(|partition| (partition, range(partition))).collect();
+        queue.applied(StreamId(0), &Applied { advances });
+        disk.fail_sync_after(syncs);
+        let _ = queue.trim();
+        let disk = crash(queue, &disk);
+        let queue = open(&disk);
+        let held = queue.sequences();
+        for seed in 0..12 {
+            let after = disk.copy().power_cut(&mut Dice::new(seed));
+            assert_eq!(open(&after).sequences(), held, "{syncs} syncs, seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn positions_may_still_be_saved_when_the_cap_is_reached() {
+    let retention = Retention { max_bytes: 6_000, ..KEEP };
+    let disk = Arc::new(FaultyDisk::default());
+    let queue = EmbeddedQueue::open_on(disk, QueueOptions::new(retention), Arc::new(ManualClock::default())).unwrap();
+    let stream = register(&queue);
+    let mut round = 0;
+    while queue.append(&upserts(stream, round * 20..(round + 1) * 20)).is_ok() {
+        round += 1;
+    }
+    let mut batch = ChangeBatch::default();
+    batch.reached(PositionUpdate { slot: b"file"[..].into(), value: Some([7; 2_000].into()) });
+    assert_eq!(queue.append(&batch).unwrap().from, queue.sequences().end);
+    assert_eq!(queue.positions().get(b"file"), Some(&[7; 2_000][..]));
 }
 
 #[test]
