@@ -89,11 +89,11 @@ agree() {
 edit() { python3 -B "$here/edit.py" "$@"; }
 
 agree "The first load"
-psql -Xc "select key, name, length_m, owner, extra from boats order by key limit 3"
+psql -Xc "select id, name, length_m, owner, extra from boats order by id limit 3"
 
 edit insert
 agree "A new boat, a new person, ten arrivals were added"
-psql -Xc "select key, name, owner from boats where name = 'Zeepaard'"
+psql -Xc "select id, name, owner from boats where name = 'Zeepaard'"
 
 edit change
 agree "A boat was renamed, a berth was given away, a person got a licence"

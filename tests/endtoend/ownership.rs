@@ -105,3 +105,18 @@ fn a_frozen_owner_writes_nothing_after_another_took_over() {
     zombie.terminate();
     let _ = zombie.finish(Duration::from_secs(30));
 }
+
+#[test]
+fn a_look_at_the_status_never_keeps_the_service_from_starting() {
+    let (site, _document) = site("looked_at");
+    let mut looks: Vec<_> = (0..4).map(|_| site.command(&["status"]).start()).collect();
+    let mut service = site.run();
+    looks.extend((0..4).map(|_| site.command(&["status"]).start()));
+    for look in looks {
+        let _ = look.finish(Duration::from_secs(30)).expect(0);
+    }
+    site.expect_soon_equal("the service runs");
+    assert!(service.is_running(), "{}", service.stderr());
+    service.terminate();
+    let _ = service.finish(Duration::from_secs(30)).expect(0);
+}

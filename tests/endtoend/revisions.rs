@@ -88,7 +88,7 @@ fn every_whole_revision_of_the_countries_is_reached_in_turn() {
         json!({ "key": "cca2" }),
     ));
     site.apply_schema_with_audit();
-    let service = site.run();
+    let service = site.run_and_listen();
     let mut seed = Seed::new(1);
     for (number, revision) in revisions("countries").into_iter().enumerate() {
         Manner::Atomic.write(&site.path("store.json"), &std::fs::read(&revision).unwrap(), &mut seed);

@@ -19,7 +19,7 @@ fn a_half_written_document_waits_with_its_byte_offset_and_heals() {
     ));
     let mut document = DocumentStore::create(&site.path("store.json"), &["users"], 50, Seed::new(1));
     site.apply_schema_with_audit();
-    let service = site.run();
+    let service = site.run_and_listen();
     site.expect_soon_equal("the first revision");
     document.edit();
     let whole = document.text();
@@ -50,7 +50,7 @@ fn a_document_broken_from_the_start_is_waited_for() {
         Site::new(Config::new("broken_start").source("store", source).stream("all", "store", json!({ "key": "id" })));
     std::fs::write(site.path("store.json"), b"[{\"id\":1},{\"id\":2,\"name\":\"caf\xe9\"}]").unwrap();
     site.apply_schema();
-    let service = site.run();
+    let service = site.run_and_listen();
     let waiting = site.expect_stream("all", "waiting", |stream| stream.state().contains("wait"));
     assert!(waiting.text().contains("unparsable"), "{waiting:?}");
     std::fs::write(site.path("store.json"), "[{\"id\":1},{\"id\":2,\"name\":\"café\"}]").unwrap();
@@ -65,7 +65,7 @@ fn one_broken_file_of_a_folder_waits_and_the_others_go_on() {
     let site = Site::new(Config::new("broken_file").source("files", source).stream("records", "files", json!({})));
     let mut files = DirectoryStore::create(&site.path("files"), 20, Seed::new(1));
     site.apply_schema_with_audit();
-    let service = site.run();
+    let service = site.run_and_listen();
     site.expect_soon_equal("the first listing");
     let broken = files.file(5);
     let whole = std::fs::read(&broken).unwrap();

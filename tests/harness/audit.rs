@@ -11,9 +11,11 @@ pub fn install(login: &Login, tables: &[(String, String)]) {
     let mut database = Database::connect(login).expect("the target answers");
     database.run(SCHEMA);
     for (stream, table) in tables {
+        let table = table.replace('"', "\"\"");
+        let relation = format!("public.\"{table}\"").replace('\'', "''");
         let key = database
             .value(&format!(
-                "select attname from pg_attribute where attrelid = 'public.\"{table}\"'::regclass and attnum = 1"
+                "select quote_literal(attname) from pg_attribute where attrelid = '{relation}'::regclass and attnum = 1"
             ))
             .expect("a table has a first column");
         for (event, old, new) in [
@@ -23,7 +25,7 @@ pub fn install(login: &Login, tables: &[(String, String)]) {
         ] {
             database.run(&format!(
                 "create or replace trigger audit_{event} after {event} on public.\"{table}\" referencing {old} {new} \
-                 for each statement execute function audit.note_{event}('{stream}', '{key}')"
+                 for each statement execute function audit.note_{event}('{stream}', {key})"
             ));
         }
     }

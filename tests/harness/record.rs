@@ -6,7 +6,6 @@ use crate::seed::Seed;
 const ODD_VALUES: &[&str] = &[
     "null",
     "true",
-    "-0",
     "0.0",
     "1.50",
     "1e2",

@@ -8,7 +8,7 @@ use crate::oracle::{Oracle, Verdict};
 use crate::postgres_server::PostgresServer;
 use crate::run_dir;
 use crate::status::Status;
-use crate::wait::wait_for;
+use crate::wait::{wait_for, wait_until};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -123,6 +123,16 @@ impl Site {
     /// Starts the service.
     pub fn run(&self) -> Landfall {
         self.command(&["run"]).start()
+    }
+
+    /// Starts the service and waits until it can be talked to.
+    #[track_caller]
+    pub fn run_and_listen(&self) -> Landfall {
+        let mut service = self.run();
+        let socket = self.path("state/control.sock");
+        wait_until(COMMAND_PATIENCE, "the service listens", || socket.exists() || !service.is_running());
+        assert!(service.is_running(), "{}", service.stderr());
+        service
     }
 
     /// The oracle of this site, reaching the target directly.

@@ -39,10 +39,12 @@ def number(text):
     exponent = exact.as_tuple().exponent
     if exact.adjusted() >= MAX_BEFORE or -exponent > MAX_BEHIND:
         return ("num", "out of range")
-    digits = format(exact, "f")
-    if digits.startswith("-") and not digits.strip("-0."):
-        digits = digits[1:]
-    return ("num", digits)
+    return ("num", format(exact, "f"))
+
+
+def _storable(digits):
+    """Neither beyond numeric nor a zero whose sign it would lose."""
+    return digits != "out of range" and (digits.strip("-0.") != "" or not digits.startswith("-"))
 
 
 def _constant(name):
@@ -89,7 +91,7 @@ def fault(value):
                 return "nul_character"
             if any("\ud800" <= c <= "\udfff" for c in value):
                 return "lone_surrogate"
-        elif isinstance(value, tuple) and value[1] == "out of range":
+        elif isinstance(value, tuple) and not _storable(value[1]):
             return "number_range"
     return None
 

@@ -4,6 +4,7 @@ The column's text is decoded rather than re-encoded wherever it can be, so that 
 """
 
 import hashlib
+import re
 from decimal import Decimal
 
 from decode import Object, decode
@@ -12,8 +13,10 @@ MAX_BYTES = 1_024
 
 
 def _normal(digits):
-    exact = Decimal(digits)
-    return "0" if exact == 0 else format(exact.normalize(), "f")
+    text = format(Decimal(digits), "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if not text.strip("-0") else text
 
 
 def _plain(value):
@@ -46,7 +49,8 @@ def of_column(text):
     """The key that a tagged key column holds."""
     tag, _, rest = text.partition(":")
     if tag == "s":
-        return ("s", rest)
+        # A backslash is doubled, so that U+0000 has a spelling.
+        return ("s", re.sub(r"\\[\\0]", lambda found: "\0" if found[0] == r"\0" else "\\", rest))
     if tag == "n":
         return ("n", _normal(rest))
     if tag in "TF":

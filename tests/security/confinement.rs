@@ -55,7 +55,7 @@ fn links_lead_nowhere() {
     symlink(site.path("outside"), root.join("folder-link")).unwrap();
     symlink("loop.json", root.join("loop.json")).unwrap();
     symlink("/proc/self/environ", root.join("environ.json")).unwrap();
-    let service = site.run();
+    let service = site.run_and_listen();
     still_follows(&site, &mut files);
     nothing_leaked(&site);
     assert_eq!(site.database().count("select count(*) from records"), 21);
@@ -66,7 +66,7 @@ fn links_lead_nowhere() {
 fn a_file_swapped_for_a_link_again_and_again_never_leaks() {
     let (site, mut files) = site("swapped");
     let root = site.path("files");
-    let service = site.run();
+    let service = site.run_and_listen();
     site.expect_soon_equal("the first listing");
     let (file, link, spare) = (root.join("swap.json"), root.join("swap.link"), root.join("swap.spare"));
     for round in 0..3_000 {
@@ -99,7 +99,7 @@ fn pipes_sockets_and_devices_hang_nothing() {
     let _socket = std::os::unix::net::UnixListener::bind(short_socket(&root)).unwrap();
     symlink("/dev/zero", root.join("zero.json")).unwrap();
     std::fs::create_dir(root.join("folder.json")).unwrap();
-    let service = site.run();
+    let service = site.run_and_listen();
     still_follows(&site, &mut files);
     assert_eq!(site.database().count("select count(*) from records"), 21);
     end(service);
@@ -127,7 +127,7 @@ fn a_document_that_is_a_link_is_not_followed() {
     std::fs::write(site.path("outside/secret.json"), format!("[{OUTSIDE}]")).unwrap();
     symlink(site.path("outside/secret.json"), site.path("store.json")).unwrap();
     site.apply_schema();
-    let service = site.run();
+    let service = site.run_and_listen();
     site.expect_stream("all", "waiting", |stream| stream.state().contains("wait") || stream.state().contains("halt"));
     assert_eq!(site.database().count(r#"select count(*) from "all""#), 0);
     std::fs::remove_file(site.path("store.json")).unwrap();
