@@ -4,22 +4,22 @@
 //! directory's lock is held (promise 17).
 
 use crate::capture;
-use crate::config::{Envelope, Pipeline, SourceKind, SourceSpec, SslMode};
+use crate::config::{Pipeline, SourceKind, SourceSpec};
+use crate::queue::Queue;
 use crate::queue::clock::SystemClock;
 use crate::queue::embedded::{EmbeddedQueue, QueueOptions};
 use crate::queue::history::QueueHistory;
 use crate::queue::lock::{LockRefused, StateLock};
-use crate::queue::Queue;
 use crate::service::{RunningSource, RunningStream, Service};
 use crate::supervise::Supervisor;
 use crate::worker::{self, StreamProgress, StreamWorker, WriterPool};
 use landfall_connectors::checkpoints::OwnerNonce;
 use landfall_connectors::failure::{Failure, FailureClass};
+use landfall_connectors::files::directory::{DirectoryConfig, DirectorySource};
 use landfall_connectors::files::document::{DocumentConfig, DocumentSource};
-use landfall_connectors::files::lines::{LinesConfig, LinesFormat, LinesSource};
-use landfall_connectors::files::pattern::Pattern;
+use landfall_connectors::files::lines::{LinesConfig, LinesSource};
 use landfall_connectors::files::root::Symlinks;
-use landfall_connectors::postgres::{PostgresTarget, SecretUrl, SynchronousCommit, TargetConfig};
+use landfall_connectors::postgres::PostgresTarget;
 use landfall_connectors::sink::Sink;
 use landfall_connectors::source::{Source, SourceStart, SourceStream};
 use landfall_connectors::wake::Wake;
@@ -50,35 +50,7 @@ impl Assembled {
 
 /// The target of a configuration; connects to nothing yet.
 pub fn target(pipeline: &Pipeline) -> Result<PostgresTarget, Failure> {
-    let written = &pipeline.target;
-    let mut url = written.url.reveal().to_owned();
-    let mut parameter = |name: &str, value: &str| {
-        let sign = if url.contains('?') { '&' } else { '?' };
-        url.push(sign);
-        url.push_str(name);
-        url.push('=');
-        url.push_str(value);
-    };
-    if let Some(mode) = written.sslmode {
-        let mode = match mode {
-            SslMode::Disable => "disable",
-            SslMode::Require => "require",
-            SslMode::VerifyCa => "verify-ca",
-            SslMode::VerifyFull => "verify-full",
-        };
-        parameter("sslmode", mode);
-    }
-    if let Some(root) = &written.root_cert {
-        parameter("sslrootcert", &root.to_string_lossy().replace('%', "%25").replace('&', "%26"));
-    }
-    let mut config = TargetConfig::new(SecretUrl::new(url), written.schema.clone());
-    config.max_connections = usize::from(written.max_connections.get());
-    config.timeouts.statement = written.statement_timeout;
-    config.timeouts.lock = written.lock_timeout;
-    if written.synchronous_commit_off_allowed {
-        config.synchronous_commit = SynchronousCommit::MayBeOff;
-    }
-    PostgresTarget::new(&config, &pipeline.name)
+    PostgresTarget::new(&pipeline.target.connection(), &pipeline.name)
         .map_err(|error| Failure::new(FailureClass::Halt, "target_invalid", format!("target: {error}")))
 }
 
@@ -165,40 +137,26 @@ fn source_stream(id: landfall_schemas::stream::StreamId, mapping: &StreamMapping
 fn make_private(dir: &Path) -> Result<(), Failure> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| {
-        Failure::new(FailureClass::Halt, "state_dir_unusable", format!("cannot make {}: {}", dir.display(), error.kind()))
+        Failure::new(
+            FailureClass::Halt,
+            "state_dir_unusable",
+            format!("cannot make {}: {}", dir.display(), error.kind()),
+        )
     })
 }
 
 fn open_source(spec: &SourceSpec, start: SourceStart) -> Result<Box<dyn Source>, Failure> {
     let symlinks = Symlinks::Refuse;
     let cadence = spec.cadence;
-    let invalid = |error: &dyn std::fmt::Display| {
-        Failure::new(FailureClass::Halt, "source_invalid", format!("source {}: {error}", spec.name))
-    };
-    Ok(match &spec.kind {
-        SourceKind::Document { path } => {
-            let root = path.parent().filter(|dir| !dir.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-            let file = PathBuf::from(path.file_name().ok_or_else(|| invalid(&"its path names no file"))?);
+    Ok(match spec.kind.clone() {
+        SourceKind::Document { dir: root, file } => {
             Box::new(DocumentSource::open(DocumentConfig { root, file, cadence, symlinks }, start)?)
         }
-        SourceKind::Directory { .. } => return Err(invalid(&"directories are not there yet")),
-        SourceKind::Lines { files, envelope } => {
-            let (dir, pattern) = Pattern::split(&files.pattern).map_err(|error| invalid(&error))?;
-            let config = LinesConfig { dir: files.base.join(dir), pattern, symlinks, format: lines_format(envelope), cadence };
-            Box::new(LinesSource::open(config, start)?)
+        SourceKind::Directory { dir: root, pattern: glob } => {
+            Box::new(DirectorySource::open(DirectoryConfig { root, glob, cadence, symlinks }, start)?)
+        }
+        SourceKind::Lines { dir, pattern, format } => {
+            Box::new(LinesSource::open(LinesConfig { dir, pattern, symlinks, format, cadence }, start)?)
         }
     })
-}
-
-fn lines_format(envelope: &Envelope) -> LinesFormat {
-    match envelope {
-        Envelope::None => LinesFormat::Record,
-        Envelope::Debezium => LinesFormat::Debezium,
-        Envelope::Operation { from, delete, upsert, record } => LinesFormat::Operation {
-            field: from.clone(),
-            delete: delete.clone(),
-            upsert: upsert.clone(),
-            record: record.clone(),
-        },
-    }
 }

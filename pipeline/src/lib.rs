@@ -2,10 +2,13 @@
 
 pub mod assemble;
 pub mod capture;
+pub mod cli;
 pub mod config;
 pub mod control;
+pub mod offline;
 pub mod overview;
 pub mod queue;
+mod resync;
 pub mod run;
 pub mod service;
 pub mod status;

@@ -7,7 +7,8 @@ use crate::capture::CaptureReport;
 use crate::queue::FullReason;
 use crate::service::{RunningSource, RunningStream, Service};
 use crate::status::{
-    QueueFull, QueueReport, SourceReport, StatusReport, StreamCondition, StreamPhase, StreamReport, TargetReport, Trouble,
+    QueueFull, QueueReport, SourceReport, StatusReport, StreamCondition, StreamPhase, StreamReport, TargetReport,
+    Trouble,
 };
 use crate::worker::{StreamProgressView, StreamState};
 use landfall_connectors::failure::{Failure, FailureClass};
@@ -57,7 +58,13 @@ impl Overview {
             running: true,
             uptime_ms: Some(self.service.started.elapsed().as_millis() as u64),
             target: target(&views),
-            sources: self.service.sources.iter().zip(&captures).map(|(source, capture)| report_source(source, capture)).collect(),
+            sources: self
+                .service
+                .sources
+                .iter()
+                .zip(&captures)
+                .map(|(source, capture)| report_source(source, capture))
+                .collect(),
             streams,
         }
     }
@@ -97,7 +104,9 @@ impl Overview {
 fn gravest(worker: &StreamState, source: Option<&Condition>) -> StreamCondition {
     match (worker, source) {
         (StreamState::Halted(failure), _) => StreamCondition::Halted(failure.into()),
-        (_, Some(trouble @ (Condition::Halted(_) | Condition::Held { .. } | Condition::Waiting { .. }))) => trouble.into(),
+        (_, Some(trouble @ (Condition::Halted(_) | Condition::Held { .. } | Condition::Waiting { .. }))) => {
+            trouble.into()
+        }
         (StreamState::Waiting(_, failure) | StreamState::Starting(Some(failure)), _) => {
             StreamCondition::Waiting(failure.into())
         }
@@ -115,7 +124,8 @@ fn phase(worker: &StreamState, condition: &StreamCondition) -> StreamPhase {
 }
 
 fn target(views: &[StreamProgressView]) -> TargetReport {
-    let passing = |failure: &&Failure| failure.class == FailureClass::Transient || failure.class == FailureClass::Unknown;
+    let passing =
+        |failure: &&Failure| failure.class == FailureClass::Transient || failure.class == FailureClass::Unknown;
     let waiting = views.iter().find_map(|view| match &view.state {
         StreamState::Waiting(_, failure) | StreamState::Starting(Some(failure)) => Some(failure).filter(passing),
         StreamState::Starting(None) | StreamState::Applying(_) | StreamState::Halted(_) => None,

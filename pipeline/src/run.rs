@@ -6,7 +6,8 @@ use crate::control::server::Decide;
 use crate::control::{ControlHandler, ControlSocket, Refused, serve};
 use crate::overview::Overview;
 use crate::queue::lock::LockRefused;
-use crate::service::{RunOutcome, Service};
+use crate::resync;
+use crate::service::{Service, Verdict};
 use crate::status::{StatusReport, StreamCondition};
 use crate::supervise::signals::Signals;
 use landfall_connectors::failure::{Failure, FailureClass};
@@ -20,18 +21,25 @@ use tokio::sync::watch;
 /// Between two published reports.
 const PUBLISH_EVERY: Duration = Duration::from_millis(250);
 
-/// How to run.
+/// When a run ends by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Until {
+pub enum RunUntil {
     /// Until told to stop.
     Stopped,
     /// Until everything that stood in the sources is applied.
     CaughtUp,
 }
 
-/// How the process shall end.
+/// What `run` was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RunOptions {
+    /// When to end.
+    pub until: RunUntil,
+}
+
+/// How a run ended.
 #[derive(Debug)]
-pub enum Ended {
+pub enum RunOutcome {
     /// As asked.
     Done,
     /// Streams need an operator: name and state of each.
@@ -45,28 +53,36 @@ pub enum Ended {
 }
 
 /// Runs `pipeline`. Publishes a report four times a second while anybody listens.
-pub async fn run_service(pipeline: &Pipeline, until: Until, publish: watch::Sender<StatusReport>) -> Ended {
+pub async fn run_service(
+    pipeline: &Pipeline,
+    options: RunOptions,
+    publish: watch::Sender<Arc<StatusReport>>,
+) -> RunOutcome {
     let mut signals = match Signals::install() {
         Ok(signals) => signals,
         Err(error) => {
             let detail = format!("signal handlers cannot be installed: {}", error.kind());
-            return Ended::Failed(Failure::new(FailureClass::Fatal, "signals", detail));
+            return RunOutcome::Failed(Failure::new(FailureClass::Fatal, "signals", detail));
         }
     };
     let assembled = match assemble::start(pipeline).await {
         Ok(assembled) => assembled,
         Err(LockRefused::AlreadyHeld) => {
             let detail = format!("another process works in the state directory {}", pipeline.state_dir.display());
-            return Ended::OtherOwner(detail);
+            return RunOutcome::OtherOwner(detail);
         }
-        Err(LockRefused::Failed(failure)) => return Ended::Failed(failure),
+        Err(LockRefused::Failed(failure)) => return RunOutcome::Failed(failure),
     };
+    let reports = publish.clone();
+    let overview = Overview::new(Arc::clone(&assembled.service), &pipeline.name);
     let socket = attend(pipeline, &assembled, publish);
-    let outcome = wait(&assembled.service, until, &mut signals).await;
+    let outcome = wait(&assembled.service, options.until, &mut signals).await;
     let ended = tokio::select! {
         () = assembled.service.stop() => ended(&assembled.service, outcome),
-        () = signals.next() => Ended::Interrupted,
+        () = signals.next() => RunOutcome::Interrupted,
     };
+    // What the command line says at the end is how it ended, not how it was a moment before.
+    reports.send_replace(Arc::new(overview.report()));
     if let Ok(socket) = socket {
         socket.remove();
     }
@@ -75,30 +91,30 @@ pub async fn run_service(pipeline: &Pipeline, until: Until, publish: watch::Send
 }
 
 /// Waits for what ends the run.
-async fn wait(service: &Service, until: Until, signals: &mut Signals) -> RunOutcome {
+async fn wait(service: &Service, until: RunUntil, signals: &mut Signals) -> Verdict {
     let arrived = async {
         match until {
-            Until::CaughtUp => service.caught_up().await,
-            Until::Stopped => std::future::pending().await,
+            RunUntil::CaughtUp => service.caught_up().await,
+            RunUntil::Stopped => std::future::pending().await,
         }
     };
     tokio::select! {
         outcome = arrived => outcome,
         () = signals.next() => {
             tracing::info!("stopping: finishing what is in hand");
-            RunOutcome::Done
+            Verdict::Done
         }
         // A part failed: its failure is what the process ends with.
-        () = service.supervisor.stop().cancelled() => RunOutcome::Done,
+        () = service.supervisor.stop().cancelled() => Verdict::Done,
     }
 }
 
-fn ended(service: &Service, outcome: RunOutcome) -> Ended {
-    match (service.supervisor.failure(), outcome) {
-        (Some(failure), _) if failure.code == "other_owner" => Ended::OtherOwner(failure.detail),
-        (Some(failure), _) | (None, RunOutcome::Failed(failure)) => Ended::Failed(failure),
-        (None, RunOutcome::NeedsDecision(streams)) => Ended::NeedsDecision(streams),
-        (None, RunOutcome::Done) => Ended::Done,
+fn ended(service: &Service, verdict: Verdict) -> RunOutcome {
+    match (service.supervisor.failure(), verdict) {
+        (Some(failure), _) if failure.code == "other_owner" => RunOutcome::OtherOwner(failure.detail),
+        (Some(failure), _) => RunOutcome::Failed(failure),
+        (None, Verdict::NeedsDecision(streams)) => RunOutcome::NeedsDecision(streams),
+        (None, Verdict::Done) => RunOutcome::Done,
     }
 }
 
@@ -106,7 +122,7 @@ fn ended(service: &Service, outcome: RunOutcome) -> Ended {
 fn attend(
     pipeline: &Pipeline,
     assembled: &Assembled,
-    publish: watch::Sender<StatusReport>,
+    publish: watch::Sender<Arc<StatusReport>>,
 ) -> Result<ControlSocket, std::io::Error> {
     let service = &assembled.service;
     let overview = Arc::new(Overview::new(Arc::clone(service), &pipeline.name));
@@ -120,7 +136,7 @@ fn attend(
     let reports = stop.clone();
     service.supervisor.task("reports", async move {
         loop {
-            publish.send_replace(overview.report());
+            publish.send_replace(Arc::new(overview.report()));
             tokio::select! {
                 () = reports.cancelled() => return Ok(()),
                 () = tokio::time::sleep(PUBLISH_EVERY) => {}
@@ -128,6 +144,7 @@ fn attend(
         }
     });
     service.supervisor.task("stored decisions", recall(Arc::clone(service), Arc::clone(&assembled.target)));
+    service.supervisor.task("lost indexes", resync::look_after(Arc::clone(service), Arc::clone(&assembled.target)));
     let socket = ControlSocket::of(&pipeline.state_dir)?;
     match socket.listen() {
         Ok(listener) => service.supervisor.task("control socket", async move {

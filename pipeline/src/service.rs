@@ -8,7 +8,6 @@ use crate::capture::CaptureHandle;
 use crate::queue::Queue;
 use crate::supervise::Supervisor;
 use crate::worker::{StreamProgress, StreamState};
-use landfall_connectors::failure::Failure;
 use landfall_connectors::source::{Condition, Decision};
 use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::offset::Offset;
@@ -69,15 +68,13 @@ pub struct Service {
     pub started: Instant,
 }
 
-/// How a run ended.
+/// What a service that was waited for has come to.
 #[derive(Debug)]
-pub enum RunOutcome {
+pub enum Verdict {
     /// Stopped as asked, or caught up.
     Done,
     /// Something needs an operator: stream and state.
     NeedsDecision(Vec<(String, String)>),
-    /// The service failed.
-    Failed(Failure),
 }
 
 /// Whether everything captured has been applied.
@@ -109,7 +106,7 @@ impl Service {
     }
 
     /// Waits until what stood in the sources has been applied, or cannot be without an operator.
-    pub async fn caught_up(&self) -> RunOutcome {
+    pub async fn caught_up(&self) -> Verdict {
         let mut goal: Option<Vec<Vec<(PartitionId, Offset)>>> = None;
         let mut blocked_since: Option<Instant> = None;
         loop {
@@ -146,7 +143,12 @@ impl Service {
     fn ends(&self) -> Vec<Vec<(PartitionId, Offset)>> {
         let ends = |stream: &RunningStream| {
             let queue = &self.sources[stream.source].queue;
-            stream.mapping.partitions.all().map(|partition| (partition, queue.offsets(stream.id, partition).end)).collect()
+            stream
+                .mapping
+                .partitions
+                .all()
+                .map(|partition| (partition, queue.offsets(stream.id, partition).end))
+                .collect()
         };
         self.streams.iter().map(ends).collect()
     }
@@ -163,7 +165,7 @@ impl Service {
     }
 
     /// What an arrived service says: done, or which streams need an operator.
-    fn verdict(&self) -> RunOutcome {
+    fn verdict(&self) -> Verdict {
         let mut needs = Vec::new();
         for stream in &self.streams {
             if let StreamState::Halted(failure) = stream.progress.view().state {
@@ -176,7 +178,7 @@ impl Service {
                 }
             }
         }
-        if needs.is_empty() { RunOutcome::Done } else { RunOutcome::NeedsDecision(needs) }
+        if needs.is_empty() { Verdict::Done } else { Verdict::NeedsDecision(needs) }
     }
 
     /// Hands a decision to the capture of the stream; `false` for an unknown stream.

@@ -29,7 +29,7 @@ const ODD_VALUES: &[&str] = &[
 
 /// A record with this key, written as JSON text `key` (a number or a quoted string).
 pub fn record(key: &str, seed: &mut Seed) -> String {
-    let stamp = seed.next();
+    let stamp = seed.draw();
     let odd = seed.pick(ODD_VALUES);
     let extra = if seed.one_in(3) { format!(r#","extra":{}"#, seed.pick(ODD_VALUES)) } else { String::new() };
     let tags = seed.below(4);

@@ -19,11 +19,11 @@ impl Seed {
     /// An independent generator.
     #[must_use]
     pub fn fork(&mut self) -> Self {
-        Self(self.next())
+        Self(self.draw())
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -34,7 +34,7 @@ impl Seed {
     /// A number in `0..bound`; `bound` is at least 1.
     pub fn below(&mut self, bound: u64) -> u64 {
         // The bias of the remainder is below 2⁻³² for the bounds tests use.
-        self.next() % bound.max(1)
+        self.draw() % bound.max(1)
     }
 
     /// A number in `from..until`.
@@ -60,8 +60,8 @@ mod tests {
     #[test]
     fn the_sequence_is_the_published_one() {
         let mut seed = Seed::new(1_234_567);
-        assert_eq!(seed.next(), 6_457_827_717_110_365_317);
-        assert_eq!(seed.next(), 3_203_168_211_198_807_973);
+        assert_eq!(seed.draw(), 6_457_827_717_110_365_317);
+        assert_eq!(seed.draw(), 3_203_168_211_198_807_973);
     }
 
     #[test]

@@ -11,19 +11,16 @@ pub struct Status(Value);
 pub struct StreamStatus(Value);
 
 impl Status {
-    /// From the command's output; `None` when it is not JSON.
+    /// From the command's output, one JSON envelope whose `result` is the report; `None` when it is not.
     pub fn parse(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok().map(Self)
+        let envelope: Value = serde_json::from_str(text).ok()?;
+        envelope.get("result").filter(|report| report.is_object()).cloned().map(Self)
     }
 
-    /// A stream by name. Streams may stand in an array (each with a `name`) or in a map.
+    /// A stream by name.
     pub fn stream(&self, name: &str) -> Option<StreamStatus> {
-        let found = match &self.0["streams"] {
-            Value::Array(streams) => streams.iter().find(|stream| stream["name"] == name),
-            Value::Object(streams) => streams.get(name),
-            _ => None,
-        };
-        found.cloned().map(StreamStatus)
+        let streams = self.0["streams"].as_array()?;
+        streams.iter().find(|stream| stream["name"] == name).cloned().map(StreamStatus)
     }
 
     /// All of it.
@@ -35,22 +32,27 @@ impl Status {
 impl StreamStatus {
     /// `following`, `waiting`, `held`, `halted`, …
     pub fn state(&self) -> &str {
-        self.word(&["state", "condition"])
+        self.condition("state")
     }
 
     /// The name of the reason: `unparsable`, `missing`, …
     pub fn code(&self) -> &str {
-        self.word(&["code", "reason"])
+        self.condition("code")
     }
 
     /// The sentence for the operator.
     pub fn detail(&self) -> &str {
-        self.word(&["detail", "message"])
+        self.condition("detail")
     }
 
     /// What `accept` and `refuse` name.
     pub fn subject(&self) -> &str {
-        self.word(&["revision", "subject"])
+        self.condition("revision")
+    }
+
+    /// Nothing stands between its source and its table.
+    pub fn is_ready(&self) -> bool {
+        self.0["ready"] == true
     }
 
     /// All of it, as text.
@@ -58,13 +60,8 @@ impl StreamStatus {
         self.0.to_string()
     }
 
-    /// The first of these members that is a string, on the stream or inside its `condition`.
-    fn word(&self, names: &[&str]) -> &str {
-        let places = [&self.0, &self.0["condition"], &self.0["state"]];
-        names
-            .iter()
-            .find_map(|name| places.iter().find_map(|place| place.get(name).and_then(Value::as_str)))
-            .unwrap_or_default()
+    fn condition(&self, member: &str) -> &str {
+        self.0["condition"][member].as_str().unwrap_or_default()
     }
 }
 
@@ -73,12 +70,13 @@ mod tests {
     use super::Status;
 
     #[test]
-    fn a_stream_is_found_in_an_array_and_in_a_map() {
-        let array = Status::parse(r#"{"streams":[{"name":"a","state":"held","revision":"ff"}]}"#).unwrap();
-        assert_eq!(array.stream("a").unwrap().subject(), "ff");
-        let map = Status::parse(r#"{"streams":{"a":{"condition":{"state":"waiting","code":"missing"}}}}"#).unwrap();
-        assert_eq!(map.stream("a").unwrap().state(), "waiting");
-        assert_eq!(map.stream("a").unwrap().code(), "missing");
-        assert!(map.stream("b").is_none());
+    fn a_stream_is_found_in_the_envelope() {
+        let text = r#"{"command":"status","ok":false,"result":{"streams":[
+            {"name":"a","ready":false,"condition":{"state":"held","revision":"ff"}}]}}"#;
+        let status = Status::parse(text).unwrap();
+        let stream = status.stream("a").unwrap();
+        assert_eq!((stream.state(), stream.subject(), stream.is_ready()), ("held", "ff", false));
+        assert!(status.stream("b").is_none());
+        assert!(Status::parse(r#"{"command":"status","ok":false,"result":null,"error":{}}"#).is_none());
     }
 }

@@ -1,6 +1,6 @@
 """What a stream should be, read from its store: records by key, and what must have been parked."""
 
-import fnmatch
+import glob
 import os
 import re
 
@@ -103,45 +103,47 @@ def _translate(pattern):
     return re.compile(out + r"\Z")
 
 
-def _directory(root, glob, stream):
+def _directory(root, pattern, stream):
     result = Expected()
-    wanted = _translate(glob)
-    key_path = _key_path(stream)
+    wanted = _translate(pattern)
     if not os.path.isdir(root):
         result.unreadable = f"{root}: not a directory"
         return result
-    for folder, _, names in os.walk(root):
-        for name in names:
-            path = os.path.join(folder, name)
-            below = os.path.relpath(path, root)
-            if not wanted.match(below) or os.path.islink(path) or not os.path.isfile(path):
-                continue
-            try:
-                with open(path, "rb") as file:
-                    value = decode(file.read())
-            except (OSError, Unreadable) as error:
-                result.unreadable = f"{below}: {error!r}"
-                continue
-            found, by = (True, os.path.splitext(below)[0]) if key_path is None else field(value, key_path)
-            key = of_value(by) if found else None
-            code = fault(value)
-            if key is None:
-                result.park("key_missing", below, 0)
-            elif code:
-                result.park(code, below, 0, key)
-            else:
-                result.put(key, value)
+    found = [os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names]
+    seen = set()
+    # Where two files hold one key, the first path stands, in the order of its bytes.
+    for below in sorted((os.path.relpath(path, root) for path in found), key=os.fsencode):
+        path = os.path.join(root, below)
+        if wanted.match(below) and os.path.isfile(path) and not os.path.islink(path):
+            _file(result, path, below, (stream, seen))
     return result
 
 
+def _file(result, path, below, context):
+    stream, seen = context
+    key_path = _key_path(stream)
+    try:
+        with open(path, "rb") as file:
+            value = decode(file.read())
+    except (OSError, Unreadable) as error:
+        result.unreadable = f"{below}: {error!r}"
+        return
+    found, by = (True, os.path.splitext(below)[0]) if key_path is None else field(value, key_path)
+    key = of_value(by) if found else None
+    code = fault(value)
+    if key is None:
+        result.park("key_missing", below, 0)
+    elif key in seen:
+        result.park("duplicate_key", below, 0)
+    elif code:
+        result.park(code, below, 0, key)
+    else:
+        result.put(key, value)
+    seen.add(key)
+
+
 def _glob(folder, pattern):
-    root = folder
-    return sorted(
-        os.path.join(where, name)
-        for where, _, names in os.walk(root)
-        for name in names
-        if fnmatch.fnmatch(os.path.relpath(os.path.join(where, name), root), os.path.normpath(pattern))
-    )
+    return sorted(glob.glob(os.path.join(glob.escape(folder), pattern), recursive=True))
 
 
 def _whole_lines(file):

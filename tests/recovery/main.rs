@@ -2,6 +2,8 @@
 //!
 //! `ROUNDS` and `SEED` change the kill rounds (`make kill-test`), `LANDFALL_SOAK=10m` runs the soak (`make soak`).
 
+#![allow(clippy::unwrap_used, reason = "in a proof, what cannot be unwrapped has failed")]
+
 mod arena;
 mod disk_full;
 mod first_load;

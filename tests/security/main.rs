@@ -1,5 +1,7 @@
 //! Hostile stores, names and neighbours: nothing outside is read, nothing secret is written, nothing unplanned is executed.
 
+#![allow(clippy::unwrap_used, reason = "in a proof, what cannot be unwrapped has failed")]
+
 mod confinement;
 mod names;
 mod permissions;

@@ -42,22 +42,16 @@ fn neither_passwords_nor_row_values_are_written_anywhere() {
         format!(r#"{{"id":"a","n":"{VALUE}"}}"#),
         format!(r#"{{"id":"b","n":1,"x":"{VALUE}""#),
         format!(r#"{{"id":"c","n":1,"x":"{VALUE} \u0000"}}"#),
-        format!(r#"{VALUE}"#),
+        VALUE.to_owned(),
     ];
     std::fs::write(site.path("log.ndjson"), lines.join("\n") + "\n").unwrap();
     std::fs::write(site.path("store.json"), format!(r#"[{{"id":"{VALUE}"}},{{"id":"{VALUE}"}}]"#)).unwrap();
     for words in [&["check"][..], &["schema", "plan"], &["schema", "apply"], &["status"], &["status", "-o", "json"]] {
-        let _ =
-            site.command(words).env("RUST_LOG", "trace").env("LANDFALL_LOG", "trace").finish(Duration::from_secs(60));
+        let _ = site.command(words).env("LANDFALL_VERBOSE", "2").finish(Duration::from_secs(60));
     }
     // A constraint of somebody else's makes PostgreSQL name the row in its error.
     site.database().run(&format!(r#"alter table "all" add check (doc->>'id' <> '{VALUE}')"#));
-    let service = site
-        .command(&["run"])
-        .env("RUST_LOG", "trace")
-        .env("LANDFALL_LOG", "trace")
-        .env("RUST_BACKTRACE", "full")
-        .start();
+    let service = site.command(&["run"]).env("LANDFALL_VERBOSE", "2").env("RUST_BACKTRACE", "full").start();
     let mut database = site.database();
     landfall_tests::wait::wait_until(Duration::from_secs(60), "rows and dead letters are there", || {
         database.count("select count(*) from landfall.dead_letters") >= 4

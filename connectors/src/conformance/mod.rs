@@ -4,3 +4,4 @@
 //! the unit tests of a fake can run the same ones.
 
 pub mod sink;
+pub mod source;

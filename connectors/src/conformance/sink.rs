@@ -4,11 +4,14 @@
 //! A check panics with the sentence that turned out false.
 
 mod checks;
+mod cut;
 mod fixture;
 mod memory_rig;
+mod postgres_rig;
 
-pub use fixture::{Batch, Stored, mapping};
+pub use fixture::{Batch, PARTITIONS, SCHEMA, Stored, mapping};
 pub use memory_rig::MemoryRig;
+pub use postgres_rig::PostgresRig;
 
 use crate::checkpoints::Checkpoints;
 use crate::sink::Sink;

@@ -26,7 +26,8 @@ pub(crate) async fn find(
 ) -> ApplyFailure {
     let mut found = Vec::new();
     // Known to be refused as a whole (the batch itself), or not known yet; the first half is looked at first.
-    let mut open: Vec<Range<usize>> = vec![0..set.rows.len()];
+    let mut open: Vec<Range<usize>> = Vec::new();
+    open.push(0..set.rows.len());
     for _ in 0..MOST_PROBES {
         let Some(range) = open.pop() else { break };
         match probe(link, limit, (shape, way), (set, &set.rows[range.clone()])).await {
@@ -60,7 +61,7 @@ async fn probe(
     let outcome = match plan(link, limit, shape, (rows, way)).await {
         Ok(plan) => {
             let Link { client, driver, .. } = &mut *link;
-            driver.drive(limit, write(client, shape, &plan, (set, rows), async { Ok(()) })).await
+            driver.drive(limit, Box::pin(write(client, shape, &plan, (set, rows), async { Ok(()) }))).await
         }
         Err(error) => Err(error),
     };

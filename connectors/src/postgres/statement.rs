@@ -5,6 +5,9 @@
 //! when some column differs *in its binary image*: jsonb `1` and `1.0`, numeric `1.5` and `1.50`, `-0.0` and `0.0` are
 //! equal to SQL and different to us.
 //!
+//! `unnest` of several arrays is syntax of its own and has no qualified spelling; with nothing but the catalogue on the search
+//! path the plain name can mean nothing else.
+//!
 //! Rows come from one of two places: a temporary stage filled by `COPY` (large batches), or parameters that are one array
 //! per column (small ones: no copy round trip, no temporary table).
 
@@ -129,7 +132,7 @@ fn source(shape: &TableShape, rows: Rows, stage: &str) -> String {
                 format!("a.{name}::{}{} AS {name}", c.ty, collation(shape, c))
             }));
             format!(
-                "(SELECT a.\"{OP_COLUMN}\", {cast} FROM pg_catalog.unnest({arrays}, ${}::\"char\"[]) \
+                "(SELECT a.\"{OP_COLUMN}\", {cast} FROM unnest({arrays}, ${}::\"char\"[]) \
                  AS a ({names}, \"{OP_COLUMN}\")) AS s",
                 shape.columns.len() + 1
             )
@@ -220,7 +223,7 @@ pub(crate) const ADVANCE: &str = "UPDATE landfall.checkpoints AS c \
     SET next_offset = a.until, applied = c.applied + a.applied, superseded = c.superseded + a.superseded, \
         filtered = c.filtered + a.filtered, dead_lettered = c.dead_lettered + a.dead_lettered, \
         updated_at = pg_catalog.now() \
-    FROM pg_catalog.unnest($4::int4[], $5::int8[], $6::int8[], $7::int8[], $8::int8[], $9::int8[], $10::int8[]) \
+    FROM unnest($4::int4[], $5::int8[], $6::int8[], $7::int8[], $8::int8[], $9::int8[], $10::int8[]) \
       AS a (part, from_offset, until, applied, superseded, filtered, dead_lettered) \
     WHERE c.pipeline = $1 AND c.stream = $2 AND c.partition = a.part AND c.owner_nonce = $3 \
       AND c.next_offset = a.from_offset";
@@ -229,7 +232,7 @@ pub(crate) const ADVANCE: &str = "UPDATE landfall.checkpoints AS c \
 pub(crate) const BURY: &str = "INSERT INTO landfall.dead_letters \
       (pipeline, stream, partition, event_offset, version, key, op, code, path, expected, found, byte_at, sqlstate, \
        place, place_at, payload, state, blocks) \
-    SELECT $1, $2, d.* FROM pg_catalog.unnest($3::int4[], $4::int8[], $5::int8[], $6::bytea[], $7::text[], $8::text[], \
+    SELECT $1, $2, d.* FROM unnest($3::int4[], $4::int8[], $5::int8[], $6::bytea[], $7::text[], $8::text[], \
        $9::text[], $10::text[], $11::text[], $12::int8[], $13::text[], $14::text[], $15::int8[], $16::bytea[], \
        $17::text[], $18::bool[]) AS d";
 

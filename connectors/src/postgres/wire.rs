@@ -21,16 +21,19 @@ pub(crate) enum WireError {
     TimedOut,
 }
 
+/// tokio-postgres's half that moves the bytes.
+type Moving = dyn Future<Output = Result<(), Error>> + Send;
+
 /// The future that moves a connection's bytes.
 pub(crate) struct Driver {
-    future: Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>,
-    ended: bool,
+    /// `None` once the connection has ended: dropping it closes the channels on which requests wait for answers.
+    future: Option<Pin<Box<Moving>>>,
     cause: Option<Error>,
 }
 
 impl Driver {
     pub(crate) fn new(future: impl Future<Output = Result<(), Error>> + Send + 'static) -> Self {
-        Self { future: Box::pin(future), ended: false, cause: None }
+        Self { future: Some(Box::pin(future)), cause: None }
     }
 
     /// Polls `work` and the connection together until `work` is done or `limit` has passed.
@@ -45,12 +48,12 @@ impl Driver {
             if let Poll::Ready(done) = work.as_mut().poll(cx) {
                 return Poll::Ready(done);
             }
-            if !self.ended
-                && let Poll::Ready(end) = self.future.as_mut().poll(cx)
+            if let Some(future) = &mut self.future
+                && let Poll::Ready(end) = future.as_mut().poll(cx)
             {
-                self.ended = true;
+                self.future = None;
                 self.cause = end.err();
-                // The connection's channels are closed now: the work hears of it at its next poll.
+                // Whatever waits for an answer hears now that none will come.
                 return work.as_mut().poll(cx);
             }
             Poll::Pending
@@ -85,6 +88,6 @@ impl std::fmt::Debug for Link {
 impl Link {
     /// Whether the connection has ended, as far as is known without asking.
     pub(crate) fn is_closed(&self) -> bool {
-        self.driver.ended || self.client.is_closed()
+        self.driver.future.is_none() || self.client.is_closed()
     }
 }

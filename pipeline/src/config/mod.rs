@@ -6,6 +6,7 @@
 
 pub mod column;
 pub mod column_type;
+pub mod connection;
 pub mod key;
 pub mod load;
 pub mod permission;
@@ -24,7 +25,7 @@ pub mod target;
 pub mod tree;
 
 pub use load::{ConfigError, load, validate};
-pub use pipeline::{Envelope, FilePattern, Pipeline, Reference, SourceKind, SourceSpec, SslMode, Target};
+pub use pipeline::{Pipeline, Reference, SourceKind, SourceSpec, SslMode, Target};
 pub use secret::Secret;
 
 #[cfg(test)]

@@ -4,14 +4,17 @@
 use super::problem::Problems;
 use super::secret::Secret;
 use crate::queue::Retention;
+use landfall_connectors::files::lines::LinesFormat;
+use landfall_connectors::files::pattern::Pattern;
 use landfall_connectors::source::Cadence;
+use landfall_schemas::ddl::BulkLoad;
 use landfall_schemas::ident::Ident;
-use landfall_schemas::mapping::{FieldPath, StreamMapping};
+use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::stream::{SourceName, StreamName};
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A whole pipeline.
@@ -54,7 +57,7 @@ impl Pipeline {
 /// `target`.
 #[derive(Clone)]
 pub struct Target {
-    /// Connection string: `postgres://…` or libpq `key=value`.
+    /// Connection URL: `postgres://…`.
     pub url: Secret,
     /// Schema of the tables.
     pub schema: Ident,
@@ -103,26 +106,30 @@ pub struct SourceSpec {
 }
 
 /// What a source is.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub enum SourceKind {
-    /// `json_document`: one file. Absolute, or relative to the working directory as the configuration file is.
+    /// `json_document`: one file.
     Document {
-        /// The file.
-        path: PathBuf,
+        /// The directory it stands in.
+        dir: PathBuf,
+        /// Its name there.
+        file: PathBuf,
     },
     /// `json_lines`: files by glob.
     Lines {
-        /// The files.
-        files: FilePattern,
-        /// How a line says what it does.
-        envelope: Envelope,
+        /// The directory without any glob.
+        dir: PathBuf,
+        /// Which files below it.
+        pattern: Pattern,
+        /// How a line is understood.
+        format: LinesFormat,
     },
     /// `json_directory`: one record per file.
     Directory {
         /// The directory.
-        path: PathBuf,
-        /// Glob below it.
-        glob: String,
+        dir: PathBuf,
+        /// Which files below it.
+        pattern: Pattern,
     },
 }
 
@@ -135,35 +142,21 @@ impl SourceKind {
             Self::Directory { .. } => "json_directory",
         }
     }
-}
 
-/// Files by a path whose last parts may be globs.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FilePattern {
-    /// What a relative pattern is relative to. Kept apart, so that a `[` in it is not read as a glob.
-    pub base: PathBuf,
-    /// As written.
-    pub pattern: String,
-}
+    /// The directory that is read. Absolute, or relative to the working directory as the configuration file is.
+    pub fn dir(&self) -> &Path {
+        match self {
+            Self::Document { dir, .. } | Self::Lines { dir, .. } | Self::Directory { dir, .. } => dir,
+        }
+    }
 
-/// How a line says what it does.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Envelope {
-    /// A line is a record.
-    None,
-    /// Debezium's `{before, after, op}`, with or without `{schema, payload}` around it.
-    Debezium,
-    /// A field names the operation.
-    Operation {
-        /// The field.
-        from: FieldPath,
-        /// Its values that delete.
-        delete: Vec<String>,
-        /// Its values that write; empty: every other one.
-        upsert: Vec<String>,
-        /// Where the record is; `None`: the line itself.
-        record: Option<FieldPath>,
-    },
+    /// Whether its first revision is loaded in bulk. Lines may repeat a key, so theirs are ordinary changes.
+    pub fn bulk(&self) -> BulkLoad {
+        match self {
+            Self::Document { .. } | Self::Directory { .. } => BulkLoad::Expected,
+            Self::Lines { .. } => BulkLoad::None,
+        }
+    }
 }
 
 /// A declared foreign key.

@@ -24,7 +24,7 @@ pub fn duration(text: &str) -> Option<Duration> {
 pub fn show(duration: Duration) -> String {
     let millis = duration.as_millis();
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")];
-    match units.into_iter().find(|(unit, _)| millis >= *unit && millis % unit == 0) {
+    match units.into_iter().find(|(unit, _)| millis >= *unit && millis.is_multiple_of(*unit)) {
         Some((unit, word)) => format!("{}{word}", millis / unit),
         None => format!("{millis}ms"),
     }

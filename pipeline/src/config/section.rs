@@ -75,6 +75,11 @@ impl<'n> Section<'n> {
         found
     }
 
+    /// The key stands here.
+    pub fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key == key)
+    }
+
     /// Where a key stands.
     pub fn key_place(&self, key: &str) -> Place {
         self.entries.iter().find(|entry| entry.key == key).map_or(self.at, |entry| entry.at)

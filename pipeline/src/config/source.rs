@@ -1,12 +1,15 @@
 //! `sources`: what each one is and how often it looks by itself.
 
-use super::pipeline::{Envelope, FilePattern, SourceKind, SourceSpec};
+use super::pipeline::{SourceKind, SourceSpec};
 use super::reference::resolve;
 use super::section::{At, Reading, Section, advice};
 use super::tree::{Entry, Node, Value};
+use landfall_connectors::files::lines::LinesFormat;
+use landfall_connectors::files::pattern::{InvalidPattern, Pattern};
 use landfall_connectors::source::Cadence;
 use landfall_schemas::mapping::FieldPath;
 use landfall_schemas::stream::SourceName;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const KINDS: [&str; 5] = ["json_document", "json_lines", "json_directory", "mongodb", "sqlite"];
@@ -93,26 +96,30 @@ fn path(section: &mut Section<'_>, example: &str, reading: &mut Reading<'_>) -> 
 
 fn document(section: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<SourceKind> {
     let path = path(section, "path: data/db.json", reading)?;
-    if path.value.ends_with('/') || path.value.contains(['*', '?']) {
+    let whole = resolve(&path.value, &reading.surroundings.base);
+    let (Some(dir), Some(file), false) =
+        (whole.parent(), whole.file_name(), path.value.ends_with(['/', '.']) || path.value.contains(['*', '?']))
+    else {
         reading.problems.add(path.at, "a json_document is exactly one file", "the path of one file");
         return None;
-    }
-    Some(SourceKind::Document { path: resolve(&path.value, &reading.surroundings.base) })
+    };
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    Some(SourceKind::Document { dir: dir.to_path_buf(), file: PathBuf::from(file) })
 }
 
 fn lines(section: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<SourceKind> {
     let path = path(section, "path: \"logs/*.ndjson\"", reading);
-    let envelope = section
-        .get("envelope")
-        .map(|node| reading.choice(node, "envelope", &[("none", Envelope::None), ("debezium", Envelope::Debezium)]));
+    let envelope = section.get("envelope").map(|node| {
+        reading.choice(node, "envelope", &[("none", LinesFormat::Record), ("debezium", LinesFormat::Debezium)])
+    });
     let envelope_at = section.key_place("envelope");
     let operation = section.get("operation").map(|node| operation(node, reading));
     let envelope = match (envelope, operation) {
-        (None, None) => Some(Envelope::None),
+        (None, None) => Some(LinesFormat::Record),
         (Some(word), None) => word,
         (None, Some(operation)) => operation,
         (Some(word), Some(operation)) => {
-            if matches!(word, Some(Envelope::Debezium)) {
+            if matches!(word, Some(LinesFormat::Debezium)) {
                 let what = "envelope: debezium says already where the operation stands";
                 reading.problems.add(envelope_at, what, "either `envelope` or `operation`");
             }
@@ -120,19 +127,38 @@ fn lines(section: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<SourceK
         }
     };
     let path = path?;
-    let files = FilePattern { base: reading.surroundings.base.clone(), pattern: path.value };
-    if files.pattern.ends_with('/') {
-        reading.problems.add(path.at, "a path of json_lines ends in a file name or a glob", "`logs/*.ndjson`");
-        return None;
+    match Pattern::split(&path.value) {
+        Ok((dir, pattern)) => {
+            let dir = resolve_dir(&dir, reading);
+            Some(SourceKind::Lines { dir, pattern, format: envelope? })
+        }
+        Err(error) => {
+            refuse_pattern(&path, &error, reading);
+            None
+        }
     }
-    Some(SourceKind::Lines { files, envelope: envelope? })
 }
 
-fn operation(node: &Node, reading: &mut Reading<'_>) -> Option<Envelope> {
+fn resolve_dir(dir: &Path, reading: &Reading<'_>) -> PathBuf {
+    let base = &reading.surroundings.base;
+    if dir == Path::new(".") { base.clone() } else { base.join(dir.strip_prefix(".").unwrap_or(dir)) }
+}
+
+fn refuse_pattern(text: &At<String>, error: &InvalidPattern, reading: &mut Reading<'_>) {
+    let (what, instead) = match error {
+        InvalidPattern::Empty => ("a path of json_lines ends in a file name or a glob", "`logs/*.ndjson`"),
+        InvalidPattern::Parent => ("a glob stays below its directory", "a glob without `..`, like `**/*.json`"),
+        InvalidPattern::Syntax(_) => ("this is not a glob", "`*`, `?`, `**`, `[a-z]` and `{a,b}` only in pairs"),
+    };
+    reading.problems.add(text.at, what, instead);
+}
+
+fn operation(node: &Node, reading: &mut Reading<'_>) -> Option<LinesFormat> {
     let mut section = Section::open(node, "operation", reading)?;
     let from = section.need("from", "from: op", reading).and_then(|node| field(node, reading));
     let delete = section.need("delete", "delete: [delete]", reading).and_then(|node| words(node, "delete", reading));
-    let upsert = section.get("upsert").map_or(Some(Vec::new()), |node| words(node, "upsert", reading));
+    let upsert =
+        section.need("upsert", "upsert: [insert, update]", reading).and_then(|node| words(node, "upsert", reading));
     let upsert_at = section.key_place("upsert");
     let record = section.get("record").map(|node| field(node, reading));
     section.close(reading);
@@ -146,7 +172,7 @@ fn operation(node: &Node, reading: &mut Reading<'_>) -> Option<Envelope> {
         None => None,
         Some(found) => Some(found?),
     };
-    Some(Envelope::Operation { from: from?, delete, upsert, record })
+    Some(LinesFormat::Operation { field: from?, delete, upsert, record })
 }
 
 /// A path to a field.
@@ -183,18 +209,11 @@ fn directory(section: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<Sou
         Some(node) => reading.text(node, "glob"),
     };
     let (path, glob) = (path?, glob?);
-    let climbs = glob.value.split('/').any(|part| part == "..") || glob.value.starts_with('/');
-    if climbs {
-        reading.problems.add(glob.at, "a glob stays below its path", "a relative glob without `..`, like `**/*.json`");
-        return None;
-    }
+    let pattern = Pattern::new(&glob.value).map_err(|error| refuse_pattern(&glob, &error, reading)).ok();
     if path.value.contains(['*', '?']) {
-        reading.problems.add(
-            path.at,
-            "the path of a json_directory is one directory",
-            "the directory here, the glob in `glob`",
-        );
+        let what = "the path of a json_directory is one directory";
+        reading.problems.add(path.at, what, "the directory here, the glob in `glob`");
         return None;
     }
-    Some(SourceKind::Directory { path: resolve(&path.value, &reading.surroundings.base), glob: glob.value })
+    Some(SourceKind::Directory { dir: resolve(&path.value, &reading.surroundings.base), pattern: pattern? })
 }

@@ -53,6 +53,7 @@ pub fn target(
     };
     let statement_timeout = timeout(section.get("statement_timeout"), "statement_timeout", 60, reading);
     let lock_timeout = timeout(section.get("lock_timeout"), "lock_timeout", 10, reading);
+    said_twice(&section, url.as_ref(), reading);
     let unsafe_commit = section
         .get("synchronous_commit_off_allowed")
         .map_or(Some(false), |node| reading.flag(node, "synchronous_commit_off_allowed"));
@@ -69,6 +70,16 @@ pub fn target(
     })
 }
 
+/// TLS settings of the URL and of the file would contradict each other without a word.
+fn said_twice(section: &Section<'_>, url: Option<&super::Secret>, reading: &mut Reading<'_>) {
+    for (key, parameter) in [("sslmode", "sslmode="), ("root_cert", "sslrootcert=")] {
+        if section.has(key) && url.is_some_and(|url| url.reveal().contains(parameter)) {
+            let at = section.key_place(key);
+            reading.problems.add(at, format!("{key} stands here and in the URL"), "it in one of the two places");
+        }
+    }
+}
+
 /// Absent is fine, present and wrong is not.
 fn flatten<T>(found: Option<Option<T>>) -> Option<Option<T>> {
     match found {
@@ -80,10 +91,9 @@ fn flatten<T>(found: Option<Option<T>>) -> Option<Option<T>> {
 fn url(node: &Node, reading: &mut Reading<'_>, warnings: &mut Vec<permission::Warning>) -> Option<super::Secret> {
     let url = reading.secret(node, "target.url")?;
     let text = url.value.reveal();
-    let known = text.starts_with("postgres://") || text.starts_with("postgresql://");
-    if !known && (text.contains("://") || !text.contains('=')) {
+    if !(text.starts_with("postgres://") || text.starts_with("postgresql://")) {
         let advice = "`postgres://user@host:5432/database`, best by way of `\"${DATABASE_URL}\"`";
-        reading.problems.add(url.at, "target.url is not a PostgreSQL connection string", advice);
+        reading.problems.add(url.at, "target.url is not a PostgreSQL URL", advice);
         return None;
     }
     if permission::holds_password(node) {

@@ -79,7 +79,8 @@ impl ControlClient {
             self.writer.write_all(&line_of(request)?).await?;
             read_line(&mut self.reader, MAX_ANSWER).await
         };
-        let line = tokio::time::timeout(ANSWER, exchange).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let line =
+            tokio::time::timeout(ANSWER, exchange).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         let Line::Whole(line) = line else {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         };

@@ -94,9 +94,7 @@ async fn answer(line: &[u8], handler: &impl ControlHandler) -> Answer {
     };
     let work = async {
         match request {
-            Request::Ping => {
-                Ok(Content::Pong { pipeline: handler.pipeline().to_owned(), pid: std::process::id() })
-            }
+            Request::Ping => Ok(Content::Pong { pipeline: handler.pipeline().to_owned(), pid: std::process::id() }),
             Request::Status => Ok(Content::Status(Box::new(handler.status().await))),
             Request::Decide { stream, subject, accept, actor } => {
                 handler.decide(Decide { stream, subject, accept, actor }).await.map(|()| Content::Decided)

@@ -58,7 +58,9 @@ impl ControlSocket {
     pub async fn connect(&self) -> io::Result<Option<UnixStream>> {
         match UnixStream::connect(&self.named).await {
             Ok(stream) => Ok(Some(stream)),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

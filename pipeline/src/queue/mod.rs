@@ -5,9 +5,11 @@
 //! threads and on the blocking pool.
 
 pub mod clock;
+pub mod conformance;
 pub mod embedded;
 pub mod history;
 pub mod lock;
+pub mod model;
 
 use landfall_connectors::checkpoints::QueueId;
 use landfall_connectors::failure::Failure;

@@ -89,8 +89,9 @@ fn sources(sources: &[SourceReport]) -> Table {
 }
 
 fn streams(streams: &[StreamReport]) -> Table {
-    let mut table =
-        Table::new(&["STREAM", "TABLE", "PHASE", "STATE", "READY", "CAPTURED", "APPLIED", "PARKED", "QUEUED", "LAG", "RATE"]);
+    let mut table = Table::new(&[
+        "STREAM", "TABLE", "PHASE", "STATE", "READY", "CAPTURED", "APPLIED", "PARKED", "QUEUED", "LAG", "RATE",
+    ]);
     for stream in streams {
         let phase = match stream.phase {
             StreamPhase::Prepared => "prepared",

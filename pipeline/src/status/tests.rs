@@ -34,11 +34,16 @@ fn report() -> StatusReport {
     };
     let kyc = StreamReport {
         phase: StreamPhase::Copying,
-        ..StreamReport::new("kyc", "events", "public.kyc")
-            .in_condition(StreamCondition::Copying { records: 10, bytes: 430, total: 1_000 })
+        ..StreamReport::new("kyc", "events", "public.kyc").in_condition(StreamCondition::Copying {
+            records: 10,
+            bytes: 430,
+            total: 1_000,
+        })
     };
-    let wait = StreamReport::new("late", "store", "public.late")
-        .in_condition(StreamCondition::Waiting(trouble("unparsable", "data/db.json: not JSON at byte 812; it is read again when it changes")));
+    let wait = StreamReport::new("late", "store", "public.late").in_condition(StreamCondition::Waiting(trouble(
+        "unparsable",
+        "data/db.json: not JSON at byte 812; it is read again when it changes",
+    )));
     let queue = QueueReport { bytes: 1_300_000, events: 1_294_811, segments: 2, full: None };
     StatusReport {
         pipeline: "flux".to_owned(),
@@ -46,7 +51,12 @@ fn report() -> StatusReport {
         uptime_ms: Some(7_980_000),
         target: TargetReport { reachable: true, waiting_for: None },
         sources: vec![
-            SourceReport { name: "store".into(), kind: "json_document".into(), queue: queue.clone(), watch: Some(WatchMode::Events) },
+            SourceReport {
+                name: "store".into(),
+                kind: "json_document".into(),
+                queue: queue.clone(),
+                watch: Some(WatchMode::Events),
+            },
             SourceReport {
                 name: "events".into(),
                 kind: "json_lines".into(),
@@ -74,7 +84,10 @@ fn the_json_is_stable() {
 fn a_stopped_pipeline_says_so() {
     let report = StatusReport {
         pipeline: "flux".to_owned(),
-        target: TargetReport { reachable: false, waiting_for: Some(trouble("connection_refused", "nobody listens at localhost:5432")) },
+        target: TargetReport {
+            reachable: false,
+            waiting_for: Some(trouble("connection_refused", "nobody listens at localhost:5432")),
+        },
         ..StatusReport::default()
     };
     crate::cli::golden::check("status_stopped.txt", &render::text(&report));

@@ -36,7 +36,9 @@ impl Supervisor {
             // A panicking task poisons nothing we still use: the service stops.
             let outcome = match futures_util::FutureExt::catch_unwind(AssertUnwindSafe(work)).await {
                 Ok(outcome) => outcome,
-                Err(_) => Err(Failure::new(FailureClass::Fatal, "task_panicked", format!("the task `{name}` panicked"))),
+                Err(_) => {
+                    Err(Failure::new(FailureClass::Fatal, "task_panicked", format!("the task `{name}` panicked")))
+                }
             };
             this.ended(name, outcome);
         });

@@ -108,11 +108,14 @@ impl<T: Sink + Checkpoints + 'static> Applier<T> {
                 Ok(checkpoints) => {
                     let stands = |at: fn(OffsetRange) -> landfall_schemas::offset::Offset| {
                         prepared.batch.advances.iter().all(|advance| {
-                            checkpoints.iter().any(|known| known.partition == advance.partition && known.next == at(advance.range))
+                            checkpoints
+                                .iter()
+                                .any(|known| known.partition == advance.partition && known.next == at(advance.range))
                         })
                     };
                     return Some(if stands(|range| range.until) {
-                        let advances = prepared.batch.advances.iter().map(|advance| (advance.partition, advance.range)).collect();
+                        let advances =
+                            prepared.batch.advances.iter().map(|advance| (advance.partition, advance.range)).collect();
                         Settled::Applied(Applied { advances })
                     } else if stands(|range| range.from) {
                         Settled::NotApplied

@@ -95,7 +95,11 @@ impl<T: Sink + Checkpoints + 'static> Lane<T> {
     }
 
     /// Commits `prepared` and, when there is a backlog, prepares the next batch meanwhile.
-    async fn commit(&mut self, prepared: &mut Prepared, limit: ReadLimit) -> (Outcome, Option<Result<Prepared, Failure>>) {
+    async fn commit(
+        &mut self,
+        prepared: &mut Prepared,
+        limit: ReadLimit,
+    ) -> (Outcome, Option<Result<Prepared, Failure>>) {
         let ahead = prepared.more && !prepared.ends_bulk;
         let after = prepared.after.clone();
         let applier = Arc::clone(&self.applier);

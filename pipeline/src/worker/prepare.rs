@@ -74,7 +74,8 @@ impl Prepared {
             !gone.contains(&(index - 1))
         });
         for letter in &letters {
-            if let Some(advance) = self.batch.advances.iter_mut().find(|advance| advance.partition == letter.partition) {
+            if let Some(advance) = self.batch.advances.iter_mut().find(|advance| advance.partition == letter.partition)
+            {
                 advance.counts.applied -= 1;
                 advance.counts.dead_lettered += 1;
             }

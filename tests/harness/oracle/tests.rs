@@ -98,8 +98,8 @@ fn every_planted_difference_is_found() {
         assert!(!bench.oracle.equal().holds, "not found: {what}");
         bench.database.run("truncate items, landfall.dead_letters; alter table items add primary key (key)");
         bench.database.run(ROWS);
-        assert!(bench.oracle.equal().holds, "after {what} was mended");
     }
+    bench.oracle.equal().expect("after everything was mended");
 }
 
 #[test]

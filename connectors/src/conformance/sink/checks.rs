@@ -10,10 +10,14 @@ use landfall_schemas::hash::KeyHash;
 use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::offset::Offset;
 use landfall_schemas::rejection::RejectCode;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Sizes on both sides of every threshold a sink may have between small and large batches.
 const SIZES: [u64; 3] = [1, 100, 2_000];
+
+/// Far less than any deadline of a statement, far more than a cut connection takes to be seen.
+const SOON: Duration = Duration::from_secs(10);
 
 /// A stream that is owned, and a writer.
 struct Owned<T: Sink> {
@@ -208,7 +212,8 @@ pub(super) async fn an_unknown_commit_is_settled_by_reading<R: Rig>(rig: &R) {
     own.must_apply(batch).await;
     rig.lose_next_answer().await;
     let batch = own.batch().upsert("a", b"a", 1, 1).step(0, 1, 2, 0);
-    assert_eq!(failure(own.apply(batch).await).class, FailureClass::Unknown);
+    let lost = tokio::time::timeout(SOON, own.apply(batch)).await.expect("a cut connection is noticed at once");
+    assert_eq!(failure(lost).class, FailureClass::Unknown);
     assert_eq!(own.next(0).await, 2, "the checkpoint says that the commit stands");
     assert_eq!(rig.rows(&own.stream).await.len(), 2);
     let batch = own.batch().upsert("a", b"b", 1, 2).step(0, 2, 3, 0);

@@ -1,15 +1,10 @@
 //! What is remembered of the revision that was taken last, so that an unchanged file is not read again.
 //!
-//! Size and times may stay equal across a rewrite within one tick of the file system's clock: a revision that was read
-//! within [`RACY`] of its last change is read once more later before it is believed to stand still. Losing a fingerprint
-//! costs one reading. Never fails.
+//! Only a revision that is believed to stand still ([`Look`](crate::files::look::Look)) is covered after a restart. Losing
+//! a fingerprint costs one reading. Never fails.
 
 use crate::files::root::FileStat;
 use landfall_schemas::position::{PositionTable, PositionUpdate};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-/// Coarser than the clock ticks of every file system we meet (FAT has two seconds).
-pub(super) const RACY: Duration = Duration::from_secs(2);
 
 /// The slot: version u8, settled u8, dev u64, ino u64, size u64, mtime i128, ctime i128, streams u64, digest u128; little
 /// endian.
@@ -53,7 +48,10 @@ impl Fingerprint {
 
     /// What the queue kept.
     pub(super) fn stored(positions: &PositionTable) -> Option<Stored> {
-        positions.get(SLOT).filter(|value| value.len() == SLOT_BYTES && value[0] == VERSION).map(|value| Stored(value.into()))
+        positions
+            .get(SLOT)
+            .filter(|value| value.len() == SLOT_BYTES && value[0] == VERSION)
+            .map(|value| Stored(value.into()))
     }
 }
 
@@ -68,35 +66,4 @@ impl Stored {
         let same = Fingerprint { stat: *stat, settled: true, streams, digest };
         same.update().value.as_deref() == Some(&*self.0)
     }
-}
-
-/// The last look that came to an end, whatever the end was.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Look {
-    /// The file as it stood.
-    pub(super) stat: FileStat,
-    /// When it began.
-    pub(super) began: Instant,
-    /// It is believed to stand still while its numbers do.
-    pub(super) settled: bool,
-}
-
-impl Look {
-    /// A look that began at `began`, after `before`.
-    pub(super) fn new(stat: FileStat, began: Instant, before: Option<&Self>) -> Self {
-        let again = before.is_some_and(|before| before.stat == stat && began.duration_since(before.began) >= RACY);
-        Self { stat, began, settled: again || is_old(&stat, began.elapsed()) }
-    }
-
-    /// How long until the file is to be read again although its numbers stand still.
-    pub(super) fn due_in(&self) -> Option<Duration> {
-        (!self.settled).then(|| RACY.saturating_sub(self.began.elapsed()))
-    }
-}
-
-/// By the wall clock, the last change was [`RACY`] before the look began. A clock that runs wrong costs one more reading.
-fn is_old(stat: &FileStat, since_began: Duration) -> bool {
-    let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) else { return false };
-    let began = now.saturating_sub(since_began).as_nanos() as i128;
-    began - stat.ctime_ns.max(stat.mtime_ns) >= RACY.as_nanos() as i128
 }

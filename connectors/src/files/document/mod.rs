@@ -19,15 +19,16 @@ use crate::files::guard::{Guard, Held, Judgement, Loss};
 use crate::files::index::FirstRevision;
 use crate::files::index::diff::Outcome;
 use crate::files::index::ledger::{Ledger, Which};
+use crate::files::look::Look;
 use crate::files::root::{FileStat, OpenError, Root, Symlinks};
 use crate::files::split::{Progress, Selection, Shape, SplitError, Splitter};
 use crate::files::watch::{Watch, WatchScope};
 use crate::source::{Cadence, Condition, Decision, Source, SourceStart, Step};
 use crate::wake::{Wake, Woken};
-use fingerprint::{Fingerprint, Look, Stored};
+use fingerprint::{Fingerprint, Stored};
 use handing_out::{Filled, HandingOut};
 use landfall_schemas::event::ChangeBatch;
-use landfall_schemas::mapping::{KeyFrom, Select};
+use landfall_schemas::mapping::Select;
 use landfall_schemas::offset::Sequence;
 use landfall_schemas::stream::StreamId;
 use reading::{Found, Reading};
@@ -169,7 +170,10 @@ impl DocumentSource {
         let (file, stat) = match opened {
             Some(Ok((_, stat))) if stat.size == 0 => {
                 self.look = None;
-                return self.wait_all("empty", format!("{path} is empty (0 bytes): write a JSON document; nothing is deleted"));
+                return self.wait_all(
+                    "empty",
+                    format!("{path} is empty (0 bytes): write a JSON document; nothing is deleted"),
+                );
             }
             Some(Ok(opened)) => opened,
             Some(Err(error)) => {
@@ -193,9 +197,11 @@ impl DocumentSource {
             return look.stat == *stat && look.due_in().is_none_or(|due| !due.is_zero());
         }
         let Some(stored) = self.stored.take() else { return false };
-        let complete = self.ledger.streams.iter().all(|stream| {
-            stream.lost.is_none() && stream.standing.first == FirstRevision::Complete
-        });
+        let complete = self
+            .ledger
+            .streams
+            .iter()
+            .all(|stream| stream.lost.is_none() && stream.standing.first == FirstRevision::Complete);
         // It stands in the queue: what is handed out next makes it untrue.
         self.noted = Some(Noted::Stored);
         let still = complete && stored.covers(stat, self.streams);
@@ -254,12 +260,16 @@ impl DocumentSource {
         match error {
             SplitError::NotJson(error) => {
                 self.look = Some(Look::new(stat, began, self.look.as_ref()));
-                let advice = "the last complete revision stands; it goes on when the file is whole, valid JSON in UTF-8";
+                let advice =
+                    "the last complete revision stands; it goes on when the file is whole, valid JSON in UTF-8";
                 self.wait_all("unparsable", format!("{path}, {error}; {advice}"))
             }
             SplitError::Read(error) => {
                 self.look = None;
-                self.wait_all("unreadable", format!("{path} cannot be read: {error}; nothing is deleted while it is away"))
+                self.wait_all(
+                    "unreadable",
+                    format!("{path} cannot be read: {error}; nothing is deleted while it is away"),
+                )
             }
         }
     }
@@ -377,7 +387,8 @@ impl DocumentSource {
         }
         let look = self.look;
         out.end(&mut self.ledger, Outcome::HandedOut);
-        if let Some(look) = look.filter(|_| self.conditions.iter().all(|condition| *condition == Condition::Following)) {
+        if let Some(look) = look.filter(|_| self.conditions.iter().all(|condition| *condition == Condition::Following))
+        {
             let print = Fingerprint {
                 stat: look.stat,
                 settled: look.settled,
@@ -464,6 +475,22 @@ impl Source for DocumentSource {
             (stream.stream.id, condition)
         });
         overlaid.collect()
+    }
+
+    fn adopt(&mut self, stream: StreamId, keys: Vec<Vec<u8>>) -> bool {
+        // A pass under way counts slots of the old index: the offer is made again.
+        let at = self.ledger.streams.iter().position(|known| known.stream.id == stream);
+        let idle = matches!(self.state, State::Idle);
+        let Some(at) = at.filter(|_| idle && self.ledger.is_settled()) else { return false };
+        let adopted = self.ledger.adopt(stream, &keys);
+        if adopted {
+            self.conditions[at] = Condition::Following;
+            self.stored = None;
+            self.noted = Some(Noted::Stored);
+            self.look = None;
+            self.wake.ring();
+        }
+        adopted
     }
 
     fn decide(&mut self, decision: &Decision) -> bool {

@@ -8,9 +8,7 @@ use crate::files::index::SlotId;
 use crate::files::index::diff::{Diff, Outcome, Verdict};
 use crate::files::index::ledger::Ledger;
 use crate::files::root::FileStat;
-use crate::files::split::{
-    Body, Name, NotJson, Origin, Progress, RecordSink, Shape, SplitError, Splitter,
-};
+use crate::files::split::{Body, Name, NotJson, Origin, Progress, RecordSink, Shape, SplitError, Splitter};
 use landfall_schemas::hash::RowHash;
 use landfall_schemas::json::{self, check_syntax};
 use landfall_schemas::key::{RecordKey, key_of};

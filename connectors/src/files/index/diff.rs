@@ -102,12 +102,13 @@ impl Diff {
         }
         self.seen[word] |= 1 << (slot.0 % 64);
         self.kept += u64::from(index.counts(slot));
-        self.place(slot.0, hash);
+        self.place(slot.0, (index.key(slot), hash));
     }
 
-    fn place(&mut self, slot: u32, hash: RowHash) {
+    fn place(&mut self, slot: u32, row: (&[u8], RowHash)) {
         self.order.push(slot);
-        self.digest.update(&hash.0.to_le_bytes());
+        self.digest.update(row.0);
+        self.digest.update(&row.1.0.to_le_bytes());
     }
 
     /// The length of the record at the head of `window`, if it is the one expected here. `name`: what it is called, where
@@ -157,7 +158,9 @@ impl Diff {
     pub fn take_by_key(&mut self, index: &mut FileIndex, key: &RecordKey, row: (RowHash, u32)) -> Verdict {
         let (hash, len) = row;
         let expected = index.at_ordinal(self.cursor).filter(|slot| {
-            index.kind(*slot) != Kind::Free && index.slots[slot.0 as usize].class() == Class::Record && index.key(*slot) == key.as_bytes()
+            index.kind(*slot) != Kind::Free
+                && index.slots[slot.0 as usize].class() == Class::Record
+                && index.key(*slot) == key.as_bytes()
         });
         let slot = match expected {
             Some(slot) => {
@@ -194,7 +197,7 @@ impl Diff {
         let group = index.find_or_add(key.as_bytes(), Class::Duplicates);
         let before = self.groups.get(&group).copied();
         self.groups.insert(group, fold(before, hash));
-        self.place(FileIndex::NO_SLOT, hash);
+        self.place(FileIndex::NO_SLOT, (key.as_bytes(), hash));
         Verdict::Duplicate { group, first }
     }
 

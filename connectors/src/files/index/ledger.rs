@@ -16,6 +16,7 @@ use landfall_schemas::key::RecordKey;
 use landfall_schemas::offset::Sequence;
 use landfall_schemas::position::{PositionTable, PositionUpdate};
 use landfall_schemas::rejection::RejectCode;
+use landfall_schemas::stream::StreamId;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -106,6 +107,26 @@ impl Ledger {
             })?;
         }
         Ok(Self { streams, handed: end, durable: end, key: RecordKey::default() })
+    }
+
+    /// Takes the keys of a stream's table in place of a lost index; `false` when none is lost. They are records of unknown
+    /// content: whatever the file holds under them differs.
+    pub fn adopt(&mut self, stream: StreamId, keys: &[Vec<u8>]) -> bool {
+        let Some(ledger) = self.streams.iter_mut().find(|ledger| ledger.stream.id == stream && ledger.lost.is_some())
+        else {
+            return false;
+        };
+        ledger.lost = None;
+        ledger.index = FileIndex::default();
+        for key in keys {
+            StreamLedger::replay_record(&mut ledger.index, key, (Kind::Live, RowHash(0)));
+        }
+        // What the table holds was captured before: nothing is a first sight any more.
+        ledger.standing.first = FirstRevision::Complete;
+        ledger.begun = false;
+        ledger.indexed_until = self.durable;
+        ledger.changes = keys.len() as u64;
+        true
     }
 
     /// The lowest sequence that a saved index has not taken in.
@@ -343,7 +364,10 @@ impl StreamLedger {
 
     fn save(&mut self, until: Sequence) -> Result<(), Failure> {
         let failed = |error: std::io::Error| {
-            let detail = format!("the index of stream {} cannot be saved: {error}; free or mend the state directory", self.stream.name);
+            let detail = format!(
+                "the index of stream {} cannot be saved: {error}; free or mend the state directory",
+                self.stream.name
+            );
             Failure::new(FailureClass::Transient, "index_unsaved", detail)
         };
         fail::fail_point!("document::before_index_write");

@@ -158,7 +158,8 @@ impl FileIndex {
         let start = self.keys.len() as u64;
         self.keys.extend_from_slice(key);
         let class_bit = u64::from(class == Class::Duplicates);
-        let slot = Slot { hash: [0; 2], key: start << 12 | class_bit << 11 | key.len() as u64, len: 0, kind: Kind::New };
+        let slot =
+            Slot { hash: [0; 2], key: start << 12 | class_bit << 11 | key.len() as u64, len: 0, kind: Kind::New };
         let at = match self.free.pop() {
             Some(at) => {
                 self.slots[at as usize] = slot;

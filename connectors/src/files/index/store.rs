@@ -158,5 +158,9 @@ pub fn load(path: &Path) -> Result<(FileIndex, Sequence, u64), LoadError> {
     let mut sum = [0; 4];
     source.inner.read_exact(&mut sum)?;
     let ends = source.inner.read(&mut [0])? == 0;
-    if !ends || u32::from_le_bytes(sum) != source.sum.finalize() { Err(LoadError::Damaged) } else { Ok((index, until, size)) }
+    if !ends || u32::from_le_bytes(sum) != source.sum.finalize() {
+        Err(LoadError::Damaged)
+    } else {
+        Ok((index, until, size))
+    }
 }

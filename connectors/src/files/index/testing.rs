@@ -118,10 +118,16 @@ impl Log {
         for event in self.events().into_iter().filter(|event| event.stream == StreamId(stream)) {
             assert!(!event.snapshot || !target.copied, "a snapshot mark behind the end of the first revision");
             let first = captured.insert(event.key.clone());
-            assert!(!event.snapshot || first || event.reject == Some(RejectCode::DuplicateKey), "{} marked twice", event.key);
+            assert!(
+                !event.snapshot || first || event.reject == Some(RejectCode::DuplicateKey),
+                "{} marked twice",
+                event.key
+            );
             match event.op {
                 Op::Upsert => drop(target.rows.insert(event.key, event.payload)),
-                Op::Delete => assert!(target.rows.remove(&event.key).is_some() || target.dead.remove(&event.key).is_some()),
+                Op::Delete => {
+                    assert!(target.rows.remove(&event.key).is_some() || target.dead.remove(&event.key).is_some())
+                }
                 Op::Reject => {
                     target.dead.entry(event.key).or_default().push((event.reject.unwrap(), event.payload));
                 }
@@ -196,4 +202,16 @@ pub(crate) fn settle_at_most(source: &mut impl Source, log: &Log, batches: usize
         }
     }
     None
+}
+
+/// Ends a source as a kill would: what it saves while it is dropped is undone.
+pub(crate) fn kill(dir: &Path, source: impl Source) {
+    let state = dir.join("state");
+    let files = || std::fs::read_dir(&state).unwrap().map(|file| file.unwrap().path());
+    let before: Vec<_> = files().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+    drop(source);
+    files().for_each(|path| std::fs::remove_file(path).unwrap());
+    for (path, content) in before {
+        std::fs::write(path, content).unwrap();
+    }
 }

@@ -15,6 +15,10 @@ use std::sync::Arc;
 /// Most position updates beside the one being read that one batch carries: bounds a queue frame.
 const MAX_UPDATES: usize = 256;
 
+/// Serials count up from here, in steps that leave room for what turns up between or before.
+const FIRST_SERIAL: u64 = 1 << 32;
+const SERIAL_STEP: u64 = 1 << 16;
+
 /// Why a lineage does not go on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Trouble {
@@ -49,8 +53,7 @@ impl Lineage {
 pub(super) struct Ledger {
     /// By the path relative to the root.
     pub lineages: BTreeMap<PathBuf, Lineage>,
-    /// Serial of the next generation.
-    pub next_serial: u64,
+    last_serial: u64,
     /// Some generation beside the one being read has changed.
     pub unsaved: bool,
     forgotten: Vec<Arc<str>>,
@@ -66,13 +69,26 @@ impl Ledger {
                               damaged: restore the state directory, or resynchronise the source";
                 Failure::new(FailureClass::Halt, "position_unreadable", detail)
             })?;
-            ledger.next_serial = ledger.next_serial.max(generation.serial + 1);
+            ledger.last_serial = ledger.last_serial.max(generation.serial);
             ledger.lineages.entry(generation.base.clone()).or_default().generations.push(generation);
         }
         for lineage in ledger.lineages.values_mut() {
             lineage.generations.sort_by_key(|generation| generation.serial);
         }
         Ok(ledger)
+    }
+
+    /// The serial of a generation that comes at `index` of a lineage.
+    pub(super) fn serial_at(&mut self, lineage: &Lineage, index: usize) -> u64 {
+        let serial = |index: usize| lineage.generations.get(index).map(|generation| generation.serial);
+        match (index.checked_sub(1).and_then(serial), serial(index)) {
+            (Some(before), Some(after)) => before.midpoint(after),
+            (None, Some(after)) => after.saturating_sub(SERIAL_STEP),
+            (_, None) => {
+                self.last_serial = self.last_serial.max(FIRST_SERIAL) + SERIAL_STEP;
+                self.last_serial
+            }
+        }
     }
 
     /// A generation by its lineage and slot.

@@ -7,7 +7,7 @@ use crate::files::identity::Inode;
 use crate::files::lines::ledger::Ledger;
 use crate::files::lines::rotation::{self, Age};
 use crate::files::pattern::Pattern;
-use crate::files::root::{Listed, ReadError, Root};
+use crate::files::root::{Listed, ReadError, Root, Skipped};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,8 @@ pub(super) struct Member {
 pub(super) struct View {
     /// Regular files, sorted by path.
     pub files: Vec<Listed>,
+    /// What the pattern means and is no file to read.
+    pub skipped: Vec<Skipped>,
     /// What could not be looked into; empty: absence is proven.
     pub unreadable: Vec<ReadError>,
     /// Files that some generation stands in.
@@ -51,7 +53,8 @@ impl View {
         }
         let claimed = vec![false; listing.files.len()];
         let members = group(&listing.files, pattern, ledger);
-        Ok(Self { files: listing.files, unreadable: listing.unreadable, claimed, by_inode, members })
+        let skipped = listing.skipped.into_iter().filter(|skip| pattern.matches(&skip.path)).collect();
+        Ok(Self { skipped, files: listing.files, unreadable: listing.unreadable, claimed, by_inode, members })
     }
 
     /// Unclaimed files whose inode may be this one, the one at `path` first.
@@ -61,6 +64,14 @@ impl View {
         let mut found: Vec<usize> = files.iter().copied().filter(may_be).collect();
         found.sort_by_key(|index| self.files[*index].path != path);
         found
+    }
+
+    /// A generation stands in this file, under whichever of its names.
+    pub(super) fn claim(&mut self, index: usize) {
+        let claimed = self.files[index].stat;
+        for other in self.by_inode.get(&claimed.ino).map_or(&[][..], Vec::as_slice) {
+            self.claimed[*other] |= self.files[*other].stat.same_inode(&claimed);
+        }
     }
 
     /// The chain under a path, oldest first.
@@ -78,14 +89,13 @@ fn group(files: &[Listed], pattern: &Pattern, ledger: &Ledger) -> BTreeMap<PathB
     let there = |path: &Path| files.binary_search_by(|file| file.path.as_path().cmp(path)).is_ok();
     let mut members: BTreeMap<PathBuf, Vec<Member>> = BTreeMap::new();
     for (file, listed) in files.iter().enumerate() {
-        let of_its_own = ledger.lineages.contains_key(&listed.path);
         let rotated = rotation::parse(&listed.path).filter(|rotated| {
             let base = &rotated.base;
-            !of_its_own && pattern.matches(base) && (there(base) || ledger.lineages.contains_key(base))
+            pattern.matches(base) && (there(base) || ledger.lineages.contains_key(base))
         });
         let (base, age) = match rotated {
             Some(rotated) => (rotated.base, rotated.age),
-            None if of_its_own || pattern.matches(&listed.path) => (listed.path.clone(), Age::Live),
+            None if pattern.matches(&listed.path) => (listed.path.clone(), Age::Live),
             None => continue,
         };
         members.entry(base).or_default().push(Member { file, age });

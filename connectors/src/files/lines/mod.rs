@@ -11,6 +11,7 @@
 mod body;
 mod generation;
 mod ledger;
+mod likeness;
 mod listing;
 mod operation;
 mod pass;
@@ -40,6 +41,9 @@ use pass::{Pass, Reading};
 use reader::Reader;
 use std::path::PathBuf;
 use survey::{Copies, Survey};
+
+/// Passes in a row over files that change under their hands before the source waits a little.
+const STALE_PASSES: u8 = 3;
 
 /// A checked `json_lines` source of the configuration.
 #[derive(Clone, Debug)]
@@ -78,6 +82,8 @@ pub struct LinesSource {
     watch: Watch,
     /// The whole source cannot read just now.
     trouble: Option<Trouble>,
+    /// Passes in a row that found a file changed under their hands.
+    stale: u8,
     /// A wait has ended since the last survey.
     waited: bool,
     later: bool,
@@ -106,6 +112,7 @@ impl LinesSource {
             state: State::Idle,
             watch,
             trouble: None,
+            stale: 0,
             waited: false,
             later: false,
             config,
@@ -123,6 +130,8 @@ impl LinesSource {
         let view = View::take(&root, &self.config.pattern, &self.ledger)
             .map_err(|error| Trouble::Waiting(error.code(), format!("{}: {}", root.path().display(), error.errno)))?;
         let nothing = view.files.is_empty() && view.unreadable.is_empty();
+        let skipped =
+            view.skipped.first().map(|skip| format!(" ({} is not read: {})", skip.path.display(), skip.reason.name()));
         let mut survey = Survey {
             root: &root,
             pattern: &self.config.pattern,
@@ -135,7 +144,8 @@ impl LinesSource {
         survey.run();
         let pass = Pass::plan(&self.ledger);
         if nothing && pass.is_over() {
-            let detail = format!("no file in {} matches; waiting for one", self.config.dir.display());
+            let skipped = skipped.unwrap_or_default();
+            let detail = format!("no file in {} matches; waiting for one{skipped}", self.config.dir.display());
             return Err(Trouble::Waiting("missing", detail));
         }
         Ok((pass, root))
@@ -186,19 +196,19 @@ impl Source for LinesSource {
         if !batch.is_empty() || !pass.is_over() || self.ledger.unsaved {
             return Ok(Step::More);
         }
-        let stale = pass.stale;
+        self.stale = if pass.stale { self.stale.saturating_add(1) } else { 0 };
         self.state = State::Idle;
-        Ok(match () {
-            () if stale => Step::More,
-            () if self.troubles().next().is_some() => Step::Blocked,
-            () => Step::CaughtUp,
+        Ok(match self.stale {
+            0 if self.troubles().next().is_none() => Step::CaughtUp,
+            1..STALE_PASSES => Step::More,
+            _ => Step::Blocked,
         })
     }
 
     fn wait(&mut self) -> Woken {
         self.waited = true;
         // What waits for others to finish their work is looked at again soon.
-        if self.troubles().any(|trouble| matches!(trouble, Trouble::Waiting(..))) {
+        if self.stale > 0 || self.troubles().any(|trouble| matches!(trouble, Trouble::Waiting(..))) {
             self.watch.wait_at_most(self.config.cadence.poll)
         } else {
             self.watch.wait()
@@ -217,6 +227,10 @@ impl Source for LinesSource {
     fn conditions(&self) -> Vec<(StreamId, Condition)> {
         let condition = self.condition();
         self.interpreter.streams().iter().map(|stream| (stream.id, condition.clone())).collect()
+    }
+
+    fn adopt(&mut self, _stream: StreamId, _keys: Vec<Vec<u8>>) -> bool {
+        false
     }
 
     fn decide(&mut self, decision: &Decision) -> bool {

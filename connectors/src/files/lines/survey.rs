@@ -10,6 +10,7 @@ use crate::files::identity::{Fingerprint, HEAD_BYTES, Inode, TAIL_BYTES};
 use crate::files::lines::body::{Body, OpenBodies};
 use crate::files::lines::generation::{Generation, Standing};
 use crate::files::lines::ledger::{Ledger, Lineage, Trouble};
+use crate::files::lines::likeness::{Holds, holds, repeats};
 use crate::files::lines::listing::{Member, View};
 use crate::files::lines::rotation::{self, Age};
 use crate::files::pattern::Pattern;
@@ -39,21 +40,12 @@ pub(super) struct Survey<'a> {
     pub later: bool,
 }
 
-/// Whether a file holds the rest of a generation.
-enum Holds {
-    /// From the offset on.
-    Rest,
-    /// Its beginning, and ends before the offset: everything that was copied has been handed out.
-    LessThanRead(u64),
-    /// Something else.
-    No,
-}
-
 type Outcome<T> = Result<T, Trouble>;
 
 impl Survey<'_> {
     /// Brings all lineages up to date with the listing.
     pub(super) fn run(&mut self) {
+        self.join_chains();
         let mut bases: Vec<PathBuf> = self.ledger.lineages.keys().cloned().collect();
         bases.extend(self.view.bases().filter(|base| !self.ledger.lineages.contains_key(*base)).cloned());
         let mut lineages: Vec<(PathBuf, Lineage)> = Vec::with_capacity(bases.len());
@@ -79,6 +71,27 @@ impl Survey<'_> {
         self.copies.retain(|path, _| files.binary_search_by(|file| file.path.cmp(path)).is_ok());
     }
 
+    /// A rotated file seen while its base was away stood for itself; now it takes its place in the chain.
+    fn join_chains(&mut self) {
+        let joins = |path: &PathBuf| {
+            let base = rotation::parse(path)?.base;
+            let live = self.view.members(&base).iter().any(|member| member.age == Age::Live);
+            (live && self.pattern.matches(&base)).then(|| (path.clone(), base))
+        };
+        let joining: Vec<(PathBuf, PathBuf)> = self.ledger.lineages.keys().filter_map(joins).collect();
+        for (path, base) in joining {
+            let joined = self.ledger.lineages.remove(&path).unwrap_or_default();
+            let lineage = self.ledger.lineages.entry(base.clone()).or_default();
+            for mut generation in joined.generations {
+                generation.base.clone_from(&base);
+                generation.touched = true;
+                lineage.generations.push(generation);
+            }
+            lineage.generations.sort_by_key(|generation| generation.serial);
+            self.ledger.unsaved = true;
+        }
+    }
+
     fn locate_all(&mut self, lineage: &mut Lineage) -> Outcome<()> {
         let mut outcome = Ok(());
         // Newest first: of two that claim one inode, the newer is right.
@@ -98,10 +111,12 @@ impl Survey<'_> {
             let listed = self.view.files[index].clone();
             let unchanged = generation.verified == Some(listed.stat) && generation.path == listed.path;
             if !unchanged && !self.confirm(generation, &listed.path, listed.stat)? {
-                overwritten |= listed.path == generation.path || listed.path == generation.base;
+                // With a birth time it is the same inode under whatever name; without, inodes of the vanished are reused.
+                let same_name = listed.path == generation.path || listed.path == generation.base;
+                overwritten |= same_name || generation.inode.birth_ns.is_some();
                 continue;
             }
-            self.view.claimed[index] = true;
+            self.view.claim(index);
             generation.standing = Standing::Listed(listed.stat);
             return Ok(());
         }
@@ -110,12 +125,17 @@ impl Survey<'_> {
             generation.standing = Standing::Overwritten;
             return Ok(());
         }
-        let held = self.bodies.peek(&generation.slot).and_then(|body| body.stat().ok());
-        generation.standing = match held.filter(|stat| generation.inode.may_be(&Inode::of(stat))) {
-            Some(stat) => Standing::Held(stat),
-            None => Standing::Absent,
-        };
+        generation.standing = self.held(generation).map_or(Standing::Absent, Standing::Held);
         Ok(())
+    }
+
+    /// The state of a generation that only an open descriptor leads to.
+    fn held(&mut self, generation: &Generation) -> Option<FileStat> {
+        let body = self.bodies.get(&generation.slot)?;
+        let stat = body.stat().ok()?;
+        let unchanged = generation.drained == Some(stat);
+        let ours = unchanged || generation.agrees(body, &stat).ok()?;
+        ours.then_some(stat)
     }
 
     /// Checks the evidence of a generation against a listed file and notes its new name.
@@ -165,7 +185,10 @@ impl Survey<'_> {
         }
         let chain = self.view.members(base).to_vec();
         for generation in lineage.generations.iter_mut().rev() {
-            if matches!(generation.standing, Standing::Overwritten | Standing::Absent) {
+            let deleted = matches!(generation.standing, Standing::Held(stat) if stat.nlink == 0);
+            // Deleted and finished: it may live on, compressed, under another name.
+            let moved_on = deleted && generation.closed && !generation.has_work();
+            if moved_on || matches!(generation.standing, Standing::Overwritten | Standing::Absent) {
                 self.search(generation, &chain)?;
             }
         }
@@ -201,7 +224,7 @@ impl Survey<'_> {
                     generation.tail = Fingerprint::of(&tail);
                 }
             }
-            self.view.claimed[member.file] = true;
+            self.view.claim(member.file);
             generation.compressed = rotation::is_compressed(&listed.path);
             generation.inode = Inode::of(&listed.stat);
             generation.path = listed.path;
@@ -215,13 +238,14 @@ impl Survey<'_> {
         Ok(())
     }
 
-    /// Takes in the files of a chain that no generation stands in.
+    /// Takes in the files of a chain that no generation stands in: those the pattern means, and those newer than the
+    /// oldest known generation (what is known stays known while it is listed, so these were never read).
     fn see_new(&mut self, base: &Path, lineage: &mut Lineage, chain: &[Member]) -> Outcome<()> {
-        let newest = lineage.generations.last().map(|newest| {
-            let listed = matches!(newest.standing, Standing::Listed(_));
-            let at = chain.iter().find(|member| listed && self.view.files[member.file].path == newest.path);
-            at.map_or(Age::Live, |member| member.age.clone())
-        });
+        let mut ages = Vec::with_capacity(lineage.generations.len());
+        for generation in &lineage.generations {
+            ages.push(self.age(generation, chain)?);
+        }
+        let oldest = ages.iter().flatten().min().cloned();
         for member in chain {
             if self.view.claimed[member.file] {
                 continue;
@@ -229,7 +253,7 @@ impl Survey<'_> {
             let listed = self.view.files[member.file].clone();
             let live = member.age == Age::Live;
             let meant = live || self.pattern.matches(&listed.path);
-            let behind = newest.as_ref().is_some_and(|newest| member.age > *newest);
+            let behind = oldest.as_ref().is_some_and(|oldest| member.age > *oldest);
             let empty = listed.stat.size == 0 && !live;
             if empty || !(meant || behind) || self.copies.get(&listed.path) == Some(&listed.stat) {
                 continue;
@@ -240,21 +264,38 @@ impl Survey<'_> {
                 continue;
             }
             let head = body.stretch(0, HEAD_BYTES).map_err(|error| unreadable(&listed.path, &error))?;
-            let of_its_own = newest.is_some() && !behind && !live;
-            let base = if of_its_own { &listed.path } else { base };
+            let newer = |age: &Option<Age>| age.as_ref().is_some_and(|age| *age > member.age);
+            let at = ages.iter().position(newer).unwrap_or(ages.len());
+            let serial = self.ledger.serial_at(lineage, at);
             let seen = (&listed.stat, Fingerprint::of(&head));
-            let generation = Generation::first_seen(base, &listed.path, self.ledger.next_serial, seen);
-            self.ledger.next_serial += 1;
+            let generation = Generation::first_seen(base, &listed.path, serial, seen);
             self.ledger.unsaved = true;
-            self.view.claimed[member.file] = true;
+            self.view.claim(member.file);
             self.bodies.hold(&generation.slot, body);
-            if of_its_own {
-                self.ledger.lineages.entry(listed.path).or_default().generations.push(generation);
-            } else {
-                lineage.generations.push(generation);
-            }
+            lineage.generations.insert(at, generation);
+            ages.insert(at, Some(member.age.clone()));
         }
         Ok(())
+    }
+
+    /// Where a generation stands in the chain. One that only an open descriptor leads to is placed by its compressed copy.
+    fn age(&self, generation: &Generation, chain: &[Member]) -> Outcome<Option<Age>> {
+        let listed = matches!(generation.standing, Standing::Listed(_));
+        for member in chain.iter().rev().filter(|member| listed || member.age != Age::Live) {
+            let file = &self.view.files[member.file];
+            if listed && file.path == generation.path {
+                return Ok(Some(member.age.clone()));
+            }
+            if listed || self.view.claimed[member.file] {
+                continue;
+            }
+            let Some(mut body) = self.open(&file.path, &file.stat)? else { continue };
+            let found = holds(generation, &mut body).map_err(|error| unreadable(&file.path, &error))?;
+            if matches!(found, Holds::Rest) {
+                return Ok(Some(member.age.clone()));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether a rotated file only repeats a generation that is known: it, or a part of it, under another name.
@@ -339,31 +380,4 @@ fn loss(generation: &Generation, searches: u8) -> Trouble {
 fn unreadable(path: &Path, error: &std::io::Error) -> Trouble {
     let code = if error.kind() == std::io::ErrorKind::NotFound { "missing" } else { "unreadable" };
     Trouble::Waiting(code, format!("{}: {error}", path.display()))
-}
-
-/// Whether `body` holds what follows the offset of a generation.
-fn holds(generation: &Generation, body: &mut Body) -> std::io::Result<Holds> {
-    if generation.head.len == 0 || !generation.head_agrees(body)? {
-        return Ok(Holds::No);
-    }
-    let len = usize::from(generation.tail.len);
-    let tail = body.stretch(generation.offset - len as u64, len)?;
-    if tail.len() == len && generation.tail.begins(&tail) {
-        return Ok(Holds::Rest);
-    }
-    let end = body.length()?;
-    // Only a copy made before a truncation can be shorter than what was read.
-    let copied_early = generation.standing == Standing::Overwritten && end < generation.offset;
-    Ok(if copied_early { Holds::LessThanRead(end) } else { Holds::No })
-}
-
-/// Whether `copy` repeats `original` from its beginning.
-fn repeats(original: &mut Body, copy: &mut Body) -> std::io::Result<bool> {
-    let head = copy.stretch(0, HEAD_BYTES)?;
-    if original.stretch(0, head.len())? != head {
-        return Ok(false);
-    }
-    let end = copy.length()?;
-    let len = end.min(TAIL_BYTES as u64);
-    Ok(copy.stretch(end - len, len as usize)? == original.stretch(end - len, len as usize)?)
 }

@@ -1,11 +1,12 @@
 use super::*;
+use crate::conformance;
 use crate::source::{History, Recorded, SourceStream};
 use crate::wake::Wake;
 use landfall_schemas::event::Op;
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::{FieldPath, KeySpec};
 use landfall_schemas::position::PositionTable;
-use landfall_schemas::stream::StreamName;
+use landfall_schemas::stream::{PartitionCount, StreamName};
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
@@ -68,20 +69,8 @@ impl Bench {
     /// Ends the process and starts another at the durable positions.
     fn reopen(&mut self) {
         self.source = None;
-        let cadence = Cadence { rescan: Duration::from_millis(2), poll: Duration::from_millis(1) };
-        let config = LinesConfig {
-            dir: self.dir.clone(),
-            pattern: Pattern::new(&self.glob).unwrap(),
-            symlinks: Symlinks::Refuse,
-            format: LinesFormat::Record,
-            cadence,
-        };
-        let stream = SourceStream {
-            id: StreamId(1),
-            name: StreamName::new("s").unwrap(),
-            select: Select::Whole,
-            key: KeySpec { from: self.key.clone(), column: Ident::new("id").unwrap(), ty: None },
-        };
+        let config = config(&self.dir, &self.glob);
+        let stream = stream(self.key.clone());
         let start = SourceStart {
             streams: vec![stream],
             positions: self.positions.clone(),
@@ -122,12 +111,13 @@ impl Bench {
 
     /// Until there is nothing more at hand, without a wait.
     fn drain(&mut self) -> Step {
-        loop {
+        for _ in 0..100_000 {
             let step = self.step();
             if step != Step::More {
                 return step;
             }
         }
+        panic!("no end: {:?}", self.condition());
     }
 
     /// Through as many waits as anything unfinished needs.
@@ -170,6 +160,32 @@ impl Bench {
     fn saw(&mut self, expected: &[&str]) {
         let seen: Vec<String> = std::mem::take(&mut self.seen);
         assert_eq!(seen, expected);
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn config(dir: &Path, glob: &str) -> LinesConfig {
+    LinesConfig {
+        dir: dir.to_owned(),
+        pattern: Pattern::new(glob).unwrap(),
+        symlinks: Symlinks::Refuse,
+        format: LinesFormat::Record,
+        cadence: Cadence { rescan: Duration::from_millis(2), poll: Duration::from_millis(1) },
+    }
+}
+
+fn stream(from: KeyFrom) -> SourceStream {
+    SourceStream {
+        id: StreamId(1),
+        name: StreamName::new("s").unwrap(),
+        select: Select::Whole,
+        key: KeySpec { from, column: Ident::new("id").unwrap(), ty: None },
+        partitions: PartitionCount::DEFAULT,
     }
 }
 
@@ -304,4 +320,74 @@ fn an_unknown_stored_position_is_refused() {
     let mut table = PositionTable::default();
     table.0.insert(b"x".as_slice().into(), b"nonsense".as_slice().into());
     assert_eq!(Ledger::load(&table).unwrap_err().code, "position_unreadable");
+}
+
+/// Writes lines; deletes are lines as well.
+struct Log(Bench);
+
+impl conformance::source::Store for Log {
+    type Source = LinesSource;
+
+    fn open(&self, start: SourceStart) -> Result<LinesSource, Failure> {
+        let field = FieldPath::parse("gone").unwrap();
+        let format =
+            LinesFormat::Operation { field, delete: vec!["true".into()], upsert: vec!["false".into()], record: None };
+        LinesSource::open(LinesConfig { format, ..config(&self.0.dir, "*.log") }, start)
+    }
+
+    fn stream(&self) -> SourceStream {
+        stream(KeyFrom::Field(FieldPath::parse("id").unwrap()))
+    }
+
+    fn state_dir(&self) -> PathBuf {
+        self.0.dir.clone()
+    }
+
+    fn put(&mut self, records: &[(u64, u64)]) {
+        let text: String =
+            records.iter().map(|(id, v)| format!("{{\"gone\":false,\"id\":{id},\"v\":{v}}}\n")).collect();
+        append(&self.0.dir.join("a.log"), text.as_bytes());
+    }
+
+    fn remove(&mut self, id: u64) -> bool {
+        append(&self.0.dir.join("a.log"), format!("{{\"gone\":true,\"id\":{id}}}\n").as_bytes());
+        true
+    }
+}
+
+#[test]
+fn lines_pass_the_suite_of_sources() {
+    conformance::source::all(|name| {
+        let bench = Bench::new(&format!("suite-{name}"), "*.log");
+        Log(bench)
+    });
+}
+
+#[test]
+fn an_incomplete_gzip_file_is_waited_for() {
+    let mut bench = Bench::new("halfgz", "*");
+    bench.append("a.log", &lines(0..5_000));
+    bench.gzip("a.log");
+    let whole = fs::read(bench.dir.join("a.log.gz")).unwrap();
+    fs::write(bench.dir.join("a.log.gz"), &whole[..whole.len() / 2]).unwrap();
+    assert_eq!(bench.settle(), Step::Blocked);
+    assert!(matches!(bench.condition(), Condition::Waiting { code: "unreadable", .. }));
+    append(&bench.dir.join("a.log.gz"), &whole[whole.len() / 2..]);
+    assert_eq!(bench.settle(), Step::CaughtUp);
+    let expected: Vec<String> = (0..5_000).map(line).collect();
+    assert_eq!(bench.seen, expected);
+}
+
+#[test]
+fn a_link_or_a_pipe_is_no_log() {
+    let mut bench = Bench::new("odd", "*.log");
+    fs::create_dir(bench.dir.join("d")).unwrap();
+    fs::write(bench.dir.join("d/outside"), lines(1..2)).unwrap();
+    std::os::unix::fs::symlink("d/outside", bench.dir.join("link.log")).unwrap();
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    let pipe = bench.dir.join("pipe.log");
+    rustix::fs::mknodat(rustix::fs::CWD, pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    bench.append("a.log", &lines(2..3));
+    assert_eq!(bench.settle(), Step::CaughtUp);
+    bench.saw(&[&line(2)]);
 }

@@ -271,7 +271,9 @@ impl Splitter {
             }
             node = match (in_object, self.name_broken) {
                 (false, _) => self.selection.element(parent, index),
-                (true, false) => std::str::from_utf8(&self.name).ok().and_then(|name| self.selection.child(parent, name)),
+                (true, false) => {
+                    std::str::from_utf8(&self.name).ok().and_then(|name| self.selection.child(parent, name))
+                }
                 (true, true) => None,
             };
         }
@@ -405,11 +407,9 @@ impl Splitter {
     fn record<S: RecordSink>(&mut self, sink: &mut S) -> Result<Flow, NotJson> {
         let Doing::Record(follower, followed) = &mut self.doing else { return Ok(Flow::Go) };
         let held = self.filled - self.pos;
-        let end = match follower.follow(&self.buffer[self.pos + *followed..self.filled]) {
-            Some(len) => Some(*followed + len),
-            // A bare value at the file's end is cut off anyway: its container is still open.
-            None => None,
-        };
+        // A bare value at the file's end has no end: its container is still open, and that is the error.
+        let rest = &self.buffer[self.pos + *followed..self.filled];
+        let end = follower.follow(rest).map(|len| *followed + len);
         *followed = held;
         match end {
             Some(len) if len <= MAX_RECORD_BYTES => {

@@ -1,7 +1,8 @@
 //! What good configurations become.
 
 use super::validate;
-use crate::config::{Envelope, SourceKind, SslMode};
+use crate::config::{SourceKind, SslMode};
+use landfall_connectors::files::lines::LinesFormat;
 use landfall_schemas::mapping::{KeyFrom, OnError, Select};
 use landfall_schemas::pgtype::PgType;
 use landfall_schemas::table::ColumnRole;
@@ -21,7 +22,7 @@ queue: { kind: embedded, max_bytes: 50GiB, retention: { bytes: 10GiB, age: 7d, f
 http: { listen: 127.0.0.1:8650 }
 sources:
   store: { kind: json_document, path: data/projects.json, rescan: 10s }
-  events: { kind: json_lines, path: "logs/*.ndjson", operation: { from: op, delete: d, record: after } }
+  events: { kind: json_lines, path: "logs/*.ndjson", operation: { from: op, delete: d, upsert: [c, u], record: after } }
   kyc: { kind: json_directory, path: ../uploads/kyc, glob: "**/*.json" }
 streams:
   projects:
@@ -55,12 +56,12 @@ fn the_whole_example_becomes_plain_values() {
     assert_eq!(pipeline.target.statement_timeout, Duration::from_secs(90));
     assert_eq!(pipeline.state_dir, Path::new("/etc/landfall/.landfall"));
     assert_eq!(pipeline.retention.max_bytes, 50 << 30);
-    let SourceKind::Lines { files, envelope } = &pipeline.sources[1].kind else { panic!("lines") };
-    assert_eq!((files.base.as_path(), files.pattern.as_str()), (Path::new("/etc/landfall"), "logs/*.ndjson"));
-    assert!(matches!(envelope, Envelope::Operation { delete, upsert, record: Some(_), .. }
-        if delete == &["d"] && upsert.is_empty()));
-    let SourceKind::Directory { path, .. } = &pipeline.sources[2].kind else { panic!("directory") };
-    assert_eq!(path, Path::new("/etc/landfall/../uploads/kyc"));
+    let SourceKind::Lines { dir, pattern, format } = &pipeline.sources[1].kind else { panic!("lines") };
+    assert_eq!(dir, Path::new("/etc/landfall/logs"));
+    assert!(pattern.matches(Path::new("a.ndjson")) && !pattern.matches(Path::new("a.json")));
+    assert!(matches!(format, LinesFormat::Operation { delete, upsert, record: Some(_), .. }
+        if delete == &["d"] && upsert == &["c", "u"]));
+    assert_eq!(pipeline.sources[2].kind.dir(), Path::new("/etc/landfall/../uploads/kyc"));
     assert_eq!(pipeline.references.len(), 1);
     assert_eq!(pipeline.references[0].table.as_str(), "users");
     assert_eq!(pipeline.warnings.len(), 1, "{}", pipeline.warnings);
@@ -136,8 +137,7 @@ fn what_a_variable_holds_never_becomes_yaml() {
     let pipeline = validate(text).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(pipeline.name, "a");
     assert_eq!(pipeline.target.schema.as_str(), "x, schema: other }\nname: taken");
-    let SourceKind::Document { path } = &pipeline.sources[0].kind else { panic!("document") };
-    assert_eq!(path, Path::new("/etc/landfall/${DATABASE_URL}/$(id)/x.json"));
+    assert_eq!(pipeline.sources[0].kind.dir(), Path::new("/etc/landfall/${DATABASE_URL}/$(id)"));
 }
 
 #[test]

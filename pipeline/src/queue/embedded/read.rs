@@ -40,7 +40,8 @@ impl Wanted {
     fn new(cursor: &Cursor) -> Self {
         let mut wanted = Self { chosen: [false; PARTITIONS], next: [0; PARTITIONS], end: [0; PARTITIONS], pending: 0 };
         for (partition, offset) in &cursor.next {
-            let index = usize::from(partition.0);
+            // A partition past the table is refused when the cursor is admitted.
+            let index = usize::from(partition.0).min(PARTITIONS - 1);
             wanted.chosen[index] = true;
             wanted.next[index] = offset.0;
         }
@@ -165,7 +166,8 @@ impl Log {
                 }
                 return Ok(false);
             }
-            room.events = room.events.saturating_sub(1);
+            // A first event that passes a limit comes alone.
+            room.events = if bytes > room.bytes { 0 } else { room.events.saturating_sub(1) };
             room.bytes = room.bytes.saturating_sub(bytes);
             wanted.next[index] += 1;
             if wanted.next[index] == wanted.end[index] {
@@ -208,7 +210,7 @@ impl Log {
         let spot = found.map_or(fallback, |(position, sequence)| Spot { segment, position, sequence });
         let mut scanner = Scanner::new(self, spot, until)?;
         while let Some(mut found) = scanner.next()? {
-            if found.header.until() > from {
+            if found.header.count > 0 && found.header.until() > from {
                 let body = scanner.body(&mut found)?;
                 show(&found.header, &body, from, visit).ok_or_else(|| {
                     scanner.damage(found.spot.position..scanner.spot().position, "a frame cannot be read")

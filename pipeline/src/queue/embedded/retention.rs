@@ -153,10 +153,12 @@ impl Log {
 
 /// Every event before `cells` of a stream that still exists is applied.
 fn is_applied(catalog: &Catalog, cells: &[u64]) -> bool {
-    catalog.streams.entries().iter().filter(|entry| !entry.removed).all(|entry| {
-        let range = entry.first_cell..entry.first_cell + usize::from(entry.partitions.get());
-        range.into_iter().all(|cell| catalog.applied[cell] >= cells.get(cell).copied().unwrap_or(0))
-    })
+    catalog
+        .streams
+        .entries()
+        .iter()
+        .filter(|entry| !entry.removed)
+        .all(|entry| entry.cell_range().all(|cell| catalog.applied[cell] >= cells.get(cell).copied().unwrap_or(0)))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -7,6 +7,7 @@ use super::failures;
 use super::wire::Walk;
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_schemas::stream::{PartitionCount, PartitionId, StreamId, StreamName};
+use std::ops::Range;
 
 /// One stream.
 #[derive(Clone, Debug)]
@@ -17,6 +18,13 @@ pub(super) struct StreamEntry {
     pub(super) first_cell: usize,
     /// Taken out: its events hold nothing back.
     pub(super) removed: bool,
+}
+
+impl StreamEntry {
+    /// Its cells.
+    pub(super) fn cell_range(&self) -> Range<usize> {
+        self.first_cell..self.first_cell + usize::from(self.partitions.get())
+    }
 }
 
 /// All streams ever registered.
@@ -101,8 +109,8 @@ impl StreamTable {
             out.push(u8::from(entry.removed));
             out.push(name.len() as u8);
             out.extend_from_slice(name);
-            for cell in entry.first_cell..entry.first_cell + usize::from(entry.partitions.get()) {
-                out.extend_from_slice(&next[cell].to_le_bytes());
+            for offset in &next[entry.cell_range()] {
+                out.extend_from_slice(&offset.to_le_bytes());
             }
         }
     }

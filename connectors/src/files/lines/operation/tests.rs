@@ -1,7 +1,7 @@
 use super::*;
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::{KeySpec, Select};
-use landfall_schemas::stream::{StreamId, StreamName};
+use landfall_schemas::stream::{PartitionCount, StreamId, StreamName};
 
 fn stream(id: u16, from: KeyFrom) -> SourceStream {
     SourceStream {
@@ -9,6 +9,7 @@ fn stream(id: u16, from: KeyFrom) -> SourceStream {
         name: StreamName::new("s").unwrap(),
         select: Select::Whole,
         key: KeySpec { from, column: Ident::new("id").unwrap(), ty: None },
+        partitions: PartitionCount::DEFAULT,
     }
 }
 

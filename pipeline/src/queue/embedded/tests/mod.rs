@@ -1,6 +1,10 @@
+mod damage;
+mod simulation;
+
 use super::*;
 use crate::queue::Retention;
 use crate::queue::clock::SystemClock;
+use crate::queue::conformance::fixture::{KEEP, from_start, upserts};
 use landfall_schemas::event::Place;
 use landfall_schemas::key::RecordKey;
 use std::time::Duration;

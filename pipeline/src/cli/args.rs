@@ -1,0 +1,137 @@
+//! What can be typed.
+
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const AFTER: &str = "\
+Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 differences, 4 halted and needs a decision,
+            5 another owner runs, 130 interrupted.
+Every option can be given by the variable shown with it. NO_COLOR is honoured.";
+
+/// Carries JSON file stores into PostgreSQL while they are being written to.
+#[derive(Debug, Parser)]
+#[command(name = "landfall", version, after_help = AFTER, max_term_width = 100, disable_help_subcommand = true)]
+pub(super) struct Arguments {
+    /// Configuration file.
+    #[arg(
+        short = 'c',
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "landfall.yaml",
+        env = "LANDFALL_CONFIG"
+    )]
+    pub(super) config: PathBuf,
+    /// What stdout carries; json is one envelope and stable.
+    #[arg(short = 'o', long, global = true, value_enum, default_value_t = Format::Text, env = "LANDFALL_OUTPUT")]
+    pub(super) output: Format,
+    /// How log lines on stderr look.
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text, env = "LANDFALL_LOG_FORMAT")]
+    pub(super) log_format: Format,
+    /// No progress and no notes; errors are still said.
+    #[arg(short = 'q', long, global = true, env = "LANDFALL_QUIET", value_parser = BoolishValueParser::new())]
+    pub(super) quiet: bool,
+    /// More log lines; twice for everything.
+    #[arg(short = 'v', long, global = true, action = ArgAction::Count, env = "LANDFALL_VERBOSE")]
+    pub(super) verbose: u8,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Text or JSON.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Look at configuration, stores and target, and change nothing.
+    Check,
+    /// Tables in the target: show or run what the streams need.
+    #[command(subcommand)]
+    Schema(SchemaCommand),
+    /// Run the service.
+    Run(RunArguments),
+    /// Show streams, lag, and what needs a decision.
+    Status(StatusArguments),
+    /// Let a held revision or a halted stream go on, on the running service.
+    Accept(Subject),
+    /// Keep a held revision from being applied, on the running service.
+    Refuse(Subject),
+}
+
+impl Command {
+    /// Its name in the JSON envelope.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Check => "check",
+            Self::Schema(SchemaCommand::Plan) => "schema plan",
+            Self::Schema(SchemaCommand::Apply { .. }) => "schema apply",
+            Self::Run(_) => "run",
+            Self::Status(_) => "status",
+            Self::Accept(_) => "accept",
+            Self::Refuse(_) => "refuse",
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SchemaCommand {
+    /// Print the SQL that apply would run.
+    Plan,
+    /// Create and extend tables; additive only, all in one transaction.
+    Apply {
+        /// Rows written so far keep the old mapping until their records change; without this a changed mapping is refused.
+        #[arg(long, env = "LANDFALL_ACCEPT_MAPPING_CHANGE", value_parser = BoolishValueParser::new())]
+        accept_mapping_change: bool,
+        #[command(flatten)]
+        actor: Actor,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArguments {
+    /// End when everything that stands in the sources has been applied.
+    #[arg(long, env = "LANDFALL_UNTIL_CAUGHT_UP", value_parser = BoolishValueParser::new())]
+    pub(super) until_caught_up: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArguments {
+    /// Show it again and again; with -o json one envelope a line.
+    #[arg(short = 'w', long, env = "LANDFALL_WATCH", value_parser = BoolishValueParser::new())]
+    pub(super) watch: bool,
+    /// Time between two looks of --watch.
+    #[arg(long, value_name = "DURATION", default_value = "1s", env = "LANDFALL_INTERVAL", value_parser = interval)]
+    pub(super) interval: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Subject {
+    /// The stream.
+    pub(super) stream: String,
+    /// Hash of the held revision, or code of the halted state, as `landfall status` shows it.
+    pub(super) subject: String,
+    #[command(flatten)]
+    pub(super) actor: Actor,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Actor {
+    /// Who decides, for the history; the user's name when left out.
+    #[arg(long, value_name = "NAME", env = "LANDFALL_ACTOR")]
+    pub(super) actor: Option<String>,
+}
+
+/// Shorter intervals would show noise and cost the service; longer ones are for cron.
+fn interval(text: &str) -> Result<Duration, String> {
+    crate::config::quantity::duration(text)
+        .filter(|duration| (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(duration))
+        .ok_or_else(|| "write a duration from 100ms to 1h, like 2s".to_owned())
+}

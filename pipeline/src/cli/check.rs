@@ -1,0 +1,73 @@
+//! `landfall check`: everything that can be known before the first row, each point by itself, with what to do about it.
+
+mod destination;
+mod finding;
+mod store;
+
+use super::Outcome;
+use super::console::Console;
+use super::envelope::Finished;
+use super::exit::Exit;
+use super::settings::Settings;
+use crate::config::{Pipeline, permission};
+use finding::{Finding, Level};
+use serde_json::json;
+
+pub(super) async fn check(settings: &Settings, console: &Console) -> Outcome {
+    let pipeline = settings.pipeline()?;
+    if pipeline.http.is_some() {
+        console.note("note: http is checked and not served in this version");
+    }
+    let mut findings = vec![configuration(&pipeline)];
+    findings.extend(warnings(&pipeline));
+    findings.push(state_dir(&pipeline));
+    for source in &pipeline.sources {
+        findings.extend(store::look(source, &pipeline.streams_of(&source.name).collect::<Vec<_>>()));
+    }
+    findings.extend(destination::look(&pipeline).await);
+    Ok(finished(&findings))
+}
+
+fn configuration(pipeline: &Pipeline) -> Finding {
+    let (streams, sources) = (pipeline.streams.len(), pipeline.sources.len());
+    let message = format!("{}: streams: {streams}, sources: {sources}", pipeline.file.display());
+    Finding::pass("config", "config_valid", message)
+}
+
+fn warnings(pipeline: &Pipeline) -> Vec<Finding> {
+    let finding = |report: crate::config::problem::ProblemReport| {
+        let message = format!("line {}: {}", report.line, report.problem);
+        let finding = Finding::warn("config", "config_warning", message);
+        match report.instead {
+            Some(instead) => finding.suggest(format!("write {instead} instead")),
+            None => finding,
+        }
+    };
+    pipeline.warnings.reports().into_iter().map(finding).collect()
+}
+
+fn state_dir(pipeline: &Pipeline) -> Finding {
+    let path = &pipeline.state_dir;
+    if !path.exists() {
+        return Finding::pass("state", "state_dir_new", format!("{} will be made by the first run", path.display()));
+    }
+    match permission::inspect_state_dir(path) {
+        Ok(()) => Finding::pass("state", "state_dir_usable", format!("{} is ours", path.display())),
+        Err(refusal) => Finding::fail("state", "state_dir_unusable", refusal.to_string()).suggest(refusal.suggestion()),
+    }
+}
+
+fn finished(findings: &[Finding]) -> Finished {
+    let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+    let (warned, failed) = (count(Level::Warn), count(Level::Fail));
+    let summary = match (warned, failed) {
+        (0, 0) => "all is well".to_owned(),
+        _ => format!("{} passed, {warned} to look at, {failed} failed", count(Level::Pass)),
+    };
+    Finished {
+        exit: if failed == 0 { Exit::Done } else { Exit::Failed },
+        summary,
+        text: findings.iter().map(Finding::to_string).collect(),
+        result: json!({ "checks": findings }),
+    }
+}

@@ -1,0 +1,77 @@
+//! The command line: a file per command, one table of exit codes, one envelope for `-o json`.
+//!
+//! stdout carries data only; everything for people goes to stderr. Owns no verb: commands read the configuration, call the
+//! room that does the work, and say how it went.
+
+mod args;
+mod check;
+mod console;
+mod decide;
+mod envelope;
+mod exit;
+mod failure;
+mod logging;
+mod progress;
+mod run;
+mod schema;
+mod settings;
+mod status;
+
+#[cfg(test)]
+pub(crate) mod golden;
+#[cfg(test)]
+mod tests;
+
+pub use exit::Exit;
+
+use args::{Arguments, Command};
+use clap::Parser;
+use clap::error::ErrorKind;
+use console::Console;
+use envelope::Finished;
+use failure::CliFailure;
+use settings::Settings;
+use std::process::ExitCode;
+
+/// What a command comes to.
+type Outcome = Result<Finished, CliFailure>;
+
+/// Runs the command line of this process: what every binary of Landfall calls.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error).into(),
+    };
+    let console = Console::of_process(arguments.output, arguments.quiet);
+    logging::start(&arguments);
+    let name = arguments.command.name();
+    let outcome = perform(arguments, &console);
+    console.finish(name, outcome).into()
+}
+
+fn perform(arguments: Arguments, console: &Console) -> Outcome {
+    let settings = Settings::of_process(arguments.config);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        CliFailure::new(Exit::Failed, "no_runtime", format!("the process cannot start its threads: {}", error.kind()))
+    })?;
+    runtime.block_on(async {
+        match arguments.command {
+            Command::Check => check::check(&settings, console).await,
+            Command::Schema(command) => schema::schema(command, &settings, console).await,
+            Command::Run(options) => Box::pin(run::run(options, &settings, console)).await,
+            Command::Status(options) => status::status(options, &settings, console).await,
+            Command::Accept(subject) => decide::decide(subject, decide::Word::Accept, &settings).await,
+            Command::Refuse(subject) => decide::decide(subject, decide::Word::Refuse, &settings).await,
+        }
+    })
+}
+
+/// Help and version are answers, everything else is a usage error.
+fn usage(error: &clap::Error) -> Exit {
+    // Nothing can be said about a terminal that takes no text.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit::Done,
+        _ => Exit::Usage,
+    }
+}

@@ -1,0 +1,94 @@
+//! `landfall schema plan|apply`: the DDL of the target.
+
+use super::Outcome;
+use super::args::SchemaCommand;
+use super::console::Console;
+use super::envelope::Finished;
+use super::exit::Exit;
+use super::failure::CliFailure;
+use super::settings::Settings;
+use crate::config::Pipeline;
+use landfall_connectors::postgres::{MappingChange, PostgresTarget, WantedStream};
+use landfall_schemas::ddl::{BulkLoad, Plan};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+
+pub(super) async fn schema(command: SchemaCommand, settings: &Settings, console: &Console) -> Outcome {
+    let pipeline = settings.pipeline_with_warnings(console)?;
+    let target = target(&pipeline)?;
+    let wanted = wanted(&pipeline);
+    match command {
+        SchemaCommand::Plan => Ok(planned(&target.schema_plan(&wanted).await?)),
+        SchemaCommand::Apply { accept_mapping_change, actor } => {
+            let change = if accept_mapping_change { MappingChange::Accept } else { MappingChange::Refuse };
+            let actor = settings.actor(actor.actor);
+            let plan = Box::pin(target.schema_apply(&wanted, change, &actor)).await.map_err(explained)?;
+            Ok(applied(&plan))
+        }
+    }
+}
+
+/// The target of a pipeline; connects to nothing yet.
+pub(super) fn target(pipeline: &Pipeline) -> Result<PostgresTarget, CliFailure> {
+    Ok(PostgresTarget::new(&pipeline.target.connection(), &pipeline.name)?)
+}
+
+/// What the streams want of the target.
+pub(super) fn wanted(pipeline: &Pipeline) -> Vec<WantedStream<'_>> {
+    let bulk = |stream| pipeline.source_of(stream).map_or(BulkLoad::None, |source| source.kind.bulk());
+    pipeline.streams.iter().map(|mapping| WantedStream { mapping, bulk: bulk(mapping) }).collect()
+}
+
+fn explained(failure: landfall_connectors::failure::Failure) -> CliFailure {
+    let suggestion = match failure.code {
+        "mapping_changed" => Some("landfall schema apply --accept-mapping-change"),
+        "schema_refused" => Some("landfall schema plan shows each table; nothing was changed"),
+        _ => None,
+    };
+    let failed = CliFailure::from(failure);
+    match suggestion {
+        Some(suggestion) => failed.suggest(suggestion),
+        None => failed,
+    }
+}
+
+fn result(plan: &Plan) -> Value {
+    let steps = plan.steps.iter().map(|step| json!({ "object": step.object, "sql": step.sql }));
+    let refusals =
+        plan.refusals.iter().map(|refusal| json!({ "table": refusal.table, "reason": refusal.reason.to_string() }));
+    json!({ "steps": steps.collect::<Vec<_>>(), "refusals": refusals.collect::<Vec<_>>() })
+}
+
+fn planned(plan: &Plan) -> Finished {
+    let mut text = String::new();
+    for step in &plan.steps {
+        let sql = step.sql.trim_end().trim_end_matches(';');
+        let _ = writeln!(text, "-- {}\n{sql};\n", step.object);
+    }
+    let mut summary = match plan.steps.len() {
+        0 => "the target has all that the streams need".to_owned(),
+        1 => "1 statement to run: landfall schema apply".to_owned(),
+        count => format!("{count} statements to run: landfall schema apply"),
+    };
+    if !plan.refusals.is_empty() {
+        summary = "something stands in the way; nothing can be applied before it is mended".to_owned();
+        for refusal in &plan.refusals {
+            let _ = write!(summary, "\n  {refusal}");
+        }
+    }
+    let exit = if plan.refusals.is_empty() { Exit::Done } else { Exit::NeedsDecision };
+    Finished { exit, summary, text, result: result(plan) }
+}
+
+fn applied(plan: &Plan) -> Finished {
+    let mut text = String::new();
+    for step in &plan.steps {
+        let _ = writeln!(text, "{}", step.object);
+    }
+    let summary = match plan.steps.len() {
+        0 => "the target had all that the streams need".to_owned(),
+        1 => "1 statement was run".to_owned(),
+        count => format!("{count} statements were run, in one transaction"),
+    };
+    Finished { exit: Exit::Done, summary, text, result: result(plan) }
+}
