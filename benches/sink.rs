@@ -79,8 +79,7 @@ impl Bench {
     /// The first pass and the replay.
     fn ours(&self, session: &mut Session) -> (Measured, Measured) {
         session.execute("DROP SCHEMA IF EXISTS landfall CASCADE; DROP TABLE IF EXISTS public.users");
-        let runtime = runtime();
-        let (target, mapping, owner) = self.live(session, &runtime);
+        let (target, mapping, owner) = self.live(session, &runtime());
         session.checkpoint();
         let mut lanes: Vec<Lane> = (0..LANES).map(|_| Lane { runtime: runtime(), writer: target.writer() }).collect();
         let mut pass = |session: &mut Session| {
