@@ -166,7 +166,7 @@ async fn recall(service: Arc<Service>, target: Arc<PostgresTarget>) -> Result<()
         loop {
             match target.decisions(&stream.mapping.name).await {
                 Ok(decisions) => {
-                    for (subject, decision) in decisions {
+                    for (subject, decision) in decisions.into_iter().filter(|(subject, _)| names_a_revision(subject)) {
                         service.decide(stream.mapping.name.as_str(), &subject, decision == Decision::Accept);
                     }
                     break;
@@ -180,6 +180,12 @@ async fn recall(service: Arc<Service>, target: Arc<PostgresTarget>) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Whether a decision is about one revision for ever. A word on a halted state was good for that once: said again at a later start
+/// it would accept a loss nobody looked at.
+pub(crate) fn names_a_revision(subject: &str) -> bool {
+    subject.len() == 32 && subject.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Answers the control socket.
