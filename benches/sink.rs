@@ -79,13 +79,12 @@ impl Bench {
     /// The first pass and the replay.
     fn ours(&self, session: &mut Session) -> (Measured, Measured) {
         session.execute("DROP SCHEMA IF EXISTS landfall CASCADE; DROP TABLE IF EXISTS public.users");
-        let runtime = runtime();
-        let (target, mapping, owner) = self.live(session, &runtime);
+        let (target, mapping, owner) = self.live(session, &runtime());
         session.checkpoint();
-        let mut writers: Vec<PostgresWriter> = (0..LANES).map(|_| target.writer()).collect();
+        let mut lanes: Vec<Lane> = (0..LANES).map(|_| Lane { runtime: runtime(), writer: target.writer() }).collect();
         let mut pass = |session: &mut Session| {
             let server = (&mut *session, self.cluster.postmaster());
-            let work = || apply_all(&mut writers, (&mapping, owner), &self.batches);
+            let work = || apply_all(&mut lanes, (&mapping, owner), &self.batches);
             let (measured, ()) = Measured::with_server(self.sizes.events, server, work);
             self.check(session, "public.users");
             measured
@@ -124,12 +123,18 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("a runtime needs only memory")
 }
 
-fn apply_all(writers: &mut [PostgresWriter], stream: (&StreamMapping, OwnerNonce), batches: &[Vec<SinkBatch>]) {
+/// A writer and the runtime its connection lives on.
+struct Lane {
+    runtime: Runtime,
+    writer: PostgresWriter,
+}
+
+fn apply_all(lanes: &mut [Lane], stream: (&StreamMapping, OwnerNonce), batches: &[Vec<SinkBatch>]) {
     let (mapping, owner) = stream;
     std::thread::scope(|scope| {
-        for (writer, batches) in writers.iter_mut().zip(batches) {
+        for (Lane { runtime, writer }, batches) in lanes.iter_mut().zip(batches) {
             scope.spawn(move || {
-                runtime().block_on(async {
+                runtime.block_on(async {
                     for batch in batches {
                         let _ = writer.apply(mapping, (owner, Phase::Live), batch).await.expect("the batch is applied");
                     }

@@ -8,10 +8,12 @@
 pub mod bare_load;
 pub mod bare_merge;
 pub mod batches;
+pub mod by_hand;
 pub mod chance;
 pub mod cluster;
 pub mod cpu;
 pub mod document;
+pub mod landfall;
 pub mod line_scan;
 pub mod measured;
 pub mod memory;

@@ -3,7 +3,6 @@
 //! Written as a user would write it, and read by the product itself, so that mapping and table are the ones a real run has.
 
 use landfall_pipeline::config::{self, Pipeline};
-use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -27,12 +26,12 @@ impl UsersPipeline {
     /// Writes the configuration into `folder`, which is fresh. Two connections.
     pub fn write(folder: &Path, url: &str, source: Source) -> Self {
         fs::create_dir_all(folder.join("lines")).expect("a bench's own folder is writable");
-        let text = config_text(source).to_string();
+        let text = config_text(source);
         fs::write(folder.join("landfall.yaml"), text).expect("a bench's own folder is writable");
         Self { folder: folder.to_owned(), url: url.to_owned() }
     }
 
-    /// The configuration file. It is JSON, which is YAML.
+    /// The configuration file.
     pub fn file(&self) -> PathBuf {
         self.folder.join("landfall.yaml")
     }
@@ -54,32 +53,32 @@ impl UsersPipeline {
     }
 }
 
-fn config_text(source: Source) -> Value {
+/// Columns stand in the order of the table's rows.
+const STREAM: &str = "
+streams:
+  users:
+    source: store
+    key: { from: id, type: text }
+    columns:
+      email: { from: email, type: text }
+      name: { from: name, type: text }
+      balance: { from: balance, type: \"numeric(18,4)\" }
+      created_at: { from: created_at, type: timestamptz }
+      tags: { from: tags, type: jsonb }
+      extra: { from: extra, type: jsonb }
+    rest: false
+    indexes: [[email]]
+";
+
+fn config_text(source: Source) -> String {
     let store = match source {
-        Source::Lines => json!({
-            "kind": "json_lines", "path": "lines/*.ndjson",
-            "operation": { "from": "op", "upsert": ["u"], "delete": ["d"], "record": "row" },
-        }),
-        Source::Document => json!({ "kind": "json_document", "path": "users.json" }),
+        Source::Lines => {
+            "{ kind: json_lines, path: \"lines/*.ndjson\", operation: { from: op, upsert: [u], delete: [d], record: row } }"
+        }
+        Source::Document => "{ kind: json_document, path: users.json }",
     };
-    json!({
-        "name": "bench",
-        "target": { "url": "${DATABASE_URL}", "schema": "public", "max_connections": 2 },
-        "state": { "dir": "./state" },
-        "sources": { "store": store },
-        "streams": { "users": {
-            "source": "store",
-            "key": { "from": "id", "type": "text" },
-            "columns": {
-                "email": { "from": "email", "type": "text" },
-                "name": { "from": "name", "type": "text" },
-                "balance": { "from": "balance", "type": "numeric(18,4)" },
-                "created_at": { "from": "created_at", "type": "timestamptz" },
-                "tags": { "from": "tags", "type": "jsonb" },
-                "extra": { "from": "extra", "type": "jsonb" },
-            },
-            "rest": false,
-            "indexes": [["email"]],
-        } },
-    })
+    format!(
+        "name: bench\ntarget: {{ url: \"${{DATABASE_URL}}\", schema: public, max_connections: 2 }}\n\
+         state: {{ dir: ./state }}\nsources:\n  store: {store}\n{STREAM}"
+    )
 }
