@@ -3,7 +3,7 @@
 use crate::assemble::{self, Assembled};
 use crate::config::Pipeline;
 use crate::control::server::Decide;
-use crate::control::{ControlHandler, ControlSocket, Refused, serve};
+use crate::control::{ControlClient, ControlHandler, ControlSocket, Refused, serve};
 use crate::overview::Overview;
 use crate::queue::lock::LockRefused;
 use crate::resync;
@@ -15,11 +15,15 @@ use landfall_connectors::postgres::{Decision, PostgresTarget};
 use landfall_connectors::retry::Pace;
 use landfall_schemas::stream::StreamName;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Between two published reports.
 const PUBLISH_EVERY: Duration = Duration::from_millis(250);
+/// How long a lock that no service answers for is waited for: a look at a stopped pipeline takes less.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// Between two tries for the lock.
+const LOCK_RETRY: Duration = Duration::from_millis(50);
 
 /// When a run ends by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,7 +69,7 @@ pub async fn run_service(
             return RunOutcome::Failed(Failure::new(FailureClass::Fatal, "signals", detail));
         }
     };
-    let assembled = match assemble::start(pipeline).await {
+    let assembled = match start(pipeline).await {
         Ok(assembled) => assembled,
         Err(LockRefused::AlreadyHeld) => {
             let detail = format!("another process works in the state directory {}", pipeline.state_dir.display());
@@ -88,6 +92,22 @@ pub async fn run_service(
     }
     assembled.release();
     ended
+}
+
+/// Starts the service. A command that looks at a stopped pipeline holds the lock for a moment: it is waited for, a service is not.
+async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
+    let until = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match assemble::start(pipeline).await {
+            Err(LockRefused::AlreadyHeld) if Instant::now() < until => {
+                if matches!(ControlClient::connect(&pipeline.state_dir).await, Ok(Some(_))) {
+                    return Err(LockRefused::AlreadyHeld);
+                }
+                tokio::time::sleep(LOCK_RETRY).await;
+            }
+            started => return started,
+        }
+    }
 }
 
 /// Waits for what ends the run.
