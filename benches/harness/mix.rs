@@ -21,6 +21,8 @@ pub struct Mix {
     pub changes: Vec<Change>,
     /// Rows that live at the end.
     pub rows_after: u64,
+    /// How many of them the changes wrote.
+    pub written_after: u64,
 }
 
 /// Of 100 changes, how many update.
@@ -35,27 +37,31 @@ impl Mix {
         let mut living: Vec<u64> = (0..rows).collect();
         let mut next = rows;
         let mut changes = Vec::with_capacity(events as usize);
+        let mut written = std::collections::HashSet::new();
         for revision in 1..=events {
             let dice = chance.below(100);
             if dice < UPDATES || living.len() < 2 {
                 let number = living[chance.below(living.len() as u64) as usize];
+                written.insert(number);
                 changes.push(Change { user: User::new(number, revision), delete: false });
             } else if dice < UPDATES + INSERTS {
                 living.push(next);
+                written.insert(next);
                 changes.push(Change { user: User::new(next, 0), delete: false });
                 next += 1;
             } else {
                 let number = living.swap_remove(chance.below(living.len() as u64) as usize);
+                written.remove(&number);
                 changes.push(Change { user: User::new(number, 0), delete: true });
             }
         }
-        Self { changes, rows_after: living.len() as u64 }
+        Self { changes, rows_after: living.len() as u64, written_after: written.len() as u64 }
     }
 
     /// Inserts of users `0..rows`, in order of their numbers (random key order).
     pub fn load(rows: u64) -> Self {
         let changes = (0..rows).map(|number| Change { user: User::new(number, 0), delete: false }).collect();
-        Self { changes, rows_after: rows }
+        Self { changes, rows_after: rows, written_after: rows }
     }
 
     /// The changes as NDJSON: `{"op":"u","row":{…}}`, deletes with the key alone.
@@ -71,14 +77,6 @@ impl Mix {
                 out.extend_from_slice(b"}\n");
             }
         }
-    }
-
-    /// How many distinct users the changes touch.
-    pub fn distinct(&self) -> u64 {
-        let mut ids: Vec<String> = self.changes.iter().map(|change| change.user.id()).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids.len() as u64
     }
 }
 

@@ -8,7 +8,7 @@ use crate::measured::Measured;
 /// Ours beside a baseline.
 #[derive(Clone, Debug)]
 pub struct Comparison {
-    /// One more than of ours.
+    /// One more than of ours: one around each; or as many, each just before its run of ours.
     pub baseline: Vec<Measured>,
     /// Ours.
     pub ours: Vec<Measured>,
@@ -42,25 +42,28 @@ pub fn interleaved(
 impl Comparison {
     /// Rate of ours over rate of the baselines around it.
     pub fn ratio(&self) -> Spread {
-        Spread::of(self.ours.iter().enumerate().map(|(at, ours)| {
-            let around = f64::midpoint(self.baseline[at].rate(), self.baseline[at + 1].rate());
-            ours.rate() / around
-        }))
+        Spread::of(self.ours.iter().enumerate().map(|(at, ours)| ours.rate() / self.around(at, Measured::rate)))
+    }
+
+    fn around(&self, at: usize, of: impl Fn(&Measured) -> f64) -> f64 {
+        match self.baseline.get(at + 1) {
+            Some(after) if self.baseline.len() > self.ours.len() => f64::midpoint(of(&self.baseline[at]), of(after)),
+            _ => of(&self.baseline[at]),
+        }
     }
 
     /// The A/A control: each baseline's rate over the one before.
     pub fn control(&self) -> Spread {
-        Spread::of(self.baseline.windows(2).map(|pair| pair[1].rate() / pair[0].rate()))
+        let pairs = self.baseline.windows(2).map(|pair| pair[1].rate() / pair[0].rate());
+        // One run alone has nothing to be set against.
+        Spread::of(pairs.chain((self.baseline.len() == 1).then_some(1.0)))
     }
 
     /// Processor time of the baseline over that of ours, client and server together: what the ratio would be on a quiet
     /// machine whose processors are the limit.
     pub fn cpu_ratio(&self) -> Spread {
         let used = |run: &Measured| (run.cpu.client + run.cpu.server) / run.units;
-        Spread::of(self.ours.iter().enumerate().map(|(at, ours)| {
-            let around = f64::midpoint(used(&self.baseline[at]), used(&self.baseline[at + 1]));
-            around / used(ours)
-        }))
+        Spread::of(self.ours.iter().enumerate().map(|(at, ours)| self.around(at, used) / used(ours)))
     }
 }
 

@@ -164,6 +164,11 @@ pub trait Source: Send {
     /// What each stream is doing.
     fn conditions(&self) -> Vec<(StreamId, Condition)>;
 
+    /// The index of a stream was lost (`Halted`, `index_lost`), and these encoded keys stand in its table, whose queue is
+    /// drained: they are taken as records of unknown content, so that the next pass writes what is there and deletes, under
+    /// the guard, what is not. `false` when nothing is lost here, or when the source keeps no index.
+    fn adopt(&mut self, stream: StreamId, keys: Vec<Vec<u8>>) -> bool;
+
     /// Takes an operator's decision; `false` when nothing by that name is held here.
     fn decide(&mut self, decision: &Decision) -> bool;
 }

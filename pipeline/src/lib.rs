@@ -8,6 +8,7 @@ pub mod control;
 pub mod offline;
 pub mod overview;
 pub mod queue;
+mod resync;
 pub mod run;
 pub mod service;
 pub mod status;

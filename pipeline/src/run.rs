@@ -3,9 +3,10 @@
 use crate::assemble::{self, Assembled};
 use crate::config::Pipeline;
 use crate::control::server::Decide;
-use crate::control::{ControlHandler, ControlSocket, Refused, serve};
+use crate::control::{ControlClient, ControlHandler, ControlSocket, Refused, serve};
 use crate::overview::Overview;
 use crate::queue::lock::LockRefused;
+use crate::resync;
 use crate::service::{Service, Verdict};
 use crate::status::{StatusReport, StreamCondition};
 use crate::supervise::signals::Signals;
@@ -14,11 +15,15 @@ use landfall_connectors::postgres::{Decision, PostgresTarget};
 use landfall_connectors::retry::Pace;
 use landfall_schemas::stream::StreamName;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// Between two published reports.
 const PUBLISH_EVERY: Duration = Duration::from_millis(250);
+/// How long a lock that no service answers for is waited for: a look at a stopped pipeline takes less.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+/// Between two tries for the lock.
+const LOCK_RETRY: Duration = Duration::from_millis(50);
 
 /// When a run ends by itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,7 +69,7 @@ pub async fn run_service(
             return RunOutcome::Failed(Failure::new(FailureClass::Fatal, "signals", detail));
         }
     };
-    let assembled = match assemble::start(pipeline).await {
+    let assembled = match start(pipeline).await {
         Ok(assembled) => assembled,
         Err(LockRefused::AlreadyHeld) => {
             let detail = format!("another process works in the state directory {}", pipeline.state_dir.display());
@@ -72,17 +77,37 @@ pub async fn run_service(
         }
         Err(LockRefused::Failed(failure)) => return RunOutcome::Failed(failure),
     };
+    let reports = publish.clone();
+    let overview = Overview::new(Arc::clone(&assembled.service), &pipeline.name);
     let socket = attend(pipeline, &assembled, publish);
     let outcome = wait(&assembled.service, options.until, &mut signals).await;
     let ended = tokio::select! {
         () = assembled.service.stop() => ended(&assembled.service, outcome),
         () = signals.next() => RunOutcome::Interrupted,
     };
+    // What the command line says at the end is how it ended, not how it was a moment before.
+    reports.send_replace(Arc::new(overview.report()));
     if let Ok(socket) = socket {
         socket.remove();
     }
     assembled.release();
     ended
+}
+
+/// Starts the service. A command that looks at a stopped pipeline holds the lock for a moment: it is waited for, a service is not.
+async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
+    let until = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match assemble::start(pipeline).await {
+            Err(LockRefused::AlreadyHeld) if Instant::now() < until => {
+                if matches!(ControlClient::connect(&pipeline.state_dir).await, Ok(Some(_))) {
+                    return Err(LockRefused::AlreadyHeld);
+                }
+                tokio::time::sleep(LOCK_RETRY).await;
+            }
+            started => return started,
+        }
+    }
 }
 
 /// Waits for what ends the run.
@@ -139,6 +164,7 @@ fn attend(
         }
     });
     service.supervisor.task("stored decisions", recall(Arc::clone(service), Arc::clone(&assembled.target)));
+    service.supervisor.task("lost indexes", resync::look_after(Arc::clone(service), Arc::clone(&assembled.target)));
     let socket = ControlSocket::of(&pipeline.state_dir)?;
     match socket.listen() {
         Ok(listener) => service.supervisor.task("control socket", async move {
@@ -160,7 +186,7 @@ async fn recall(service: Arc<Service>, target: Arc<PostgresTarget>) -> Result<()
         loop {
             match target.decisions(&stream.mapping.name).await {
                 Ok(decisions) => {
-                    for (subject, decision) in decisions {
+                    for (subject, decision) in decisions.into_iter().filter(|(subject, _)| names_a_revision(subject)) {
                         service.decide(stream.mapping.name.as_str(), &subject, decision == Decision::Accept);
                     }
                     break;
@@ -174,6 +200,12 @@ async fn recall(service: Arc<Service>, target: Arc<PostgresTarget>) -> Result<()
         }
     }
     Ok(())
+}
+
+/// Whether a decision is about one revision for ever. A word on a halted state was good for that once: said again at a later start
+/// it would accept a loss nobody looked at.
+pub(crate) fn names_a_revision(subject: &str) -> bool {
+    subject.len() == 32 && subject.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// Answers the control socket.

@@ -184,6 +184,10 @@ impl Writer for PostgresWriter {
         (nonce, phase): (OwnerNonce, Phase),
         batch: &SinkBatch,
     ) -> Result<Applied, ApplyFailure> {
+        if batch.advances.is_empty() {
+            // Without a step there is nothing to compare: such a transaction would not be fenced.
+            return Err(Failure::new(FailureClass::Fatal, "batch_without_step", "a batch advances no partition").into());
+        }
         let mut link = self.link().await?;
         let result = Box::pin(self.target.apply_on(&mut link, (stream, nonce, phase), batch)).await;
         if link.at_rest {

@@ -4,6 +4,7 @@
 //! | SQLSTATE | class | code |
 //! |---|---|---|
 //! | 08*, 57P01–57P05, connection ended, I/O error | Transient | `target_unreachable` |
+//! | TLS handshake refused by us or by the server | Transient | `tls_refused`: a certificate may be renewed meanwhile |
 //! | 53100 · 53200 · 53300 · other 53* | Transient | `target_disk_full` · `target_memory` · `target_connections` · `target_resources` |
 //! | 40001 · 40P01 · 55P03 | Transient | `serialization` · `deadlock` · `lock_wait` |
 //! | 25006 | Transient | `target_read_only`: a standby, waited for to be promoted |
@@ -55,28 +56,40 @@ pub(crate) fn classify_commit(error: &WireError) -> Failure {
 
 fn classify_error(error: &Error, doing: &str) -> Failure {
     let Some(db) = error.as_db_error() else {
-        return Failure::new(
-            FailureClass::Transient,
-            "target_unreachable",
-            format!("{doing}: no connection to PostgreSQL{}", io_kind(error)),
-        );
+        let (code, what) = match trouble(error) {
+            Trouble::Io(kind) => ("target_unreachable", format!("no connection to PostgreSQL ({kind})")),
+            Trouble::Certificate(tls) => ("tls_refused", format!("TLS: {tls}")),
+            Trouble::NoTls => ("tls_refused", "the server offers no TLS, or not to us; see sslmode".to_owned()),
+            Trouble::Closed => ("target_unreachable", "the connection to PostgreSQL ended".to_owned()),
+        };
+        return Failure::new(FailureClass::Transient, code, format!("{doing}: {what}"));
     };
     let (class, code, what) = of_sqlstate(db.code().code());
     Failure::new(class, code, format!("{doing}: {what} ({})", names(db)))
 }
 
-/// What kind of I/O error stands behind it, without its text.
-fn io_kind(error: &Error) -> String {
+/// What stands behind an error that is not the server's.
+enum Trouble {
+    Io(std::io::ErrorKind),
+    /// rustls's words name certificates and hosts, never rows or secrets.
+    Certificate(String),
+    NoTls,
+    Closed,
+}
+
+fn trouble(error: &Error) -> Trouble {
     let mut cause = std::error::Error::source(error);
+    if cause.is_none() || error.is_closed() {
+        return Trouble::Closed;
+    }
     while let Some(inner) = cause {
         if let Some(io) = inner.downcast_ref::<std::io::Error>() {
-            // rustls speaks through io::Error of kind InvalidData: its words name certificates, not rows or secrets.
             let tls = io.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
-            return tls.map_or_else(|| format!(" ({})", io.kind()), |tls| format!(" (TLS: {tls})"));
+            return tls.map_or_else(|| Trouble::Io(io.kind()), |tls| Trouble::Certificate(tls.to_string()));
         }
         cause = inner.source();
     }
-    String::new()
+    Trouble::NoTls
 }
 
 /// SQLSTATE and the names of the objects concerned; never PostgreSQL's message or detail.

@@ -8,7 +8,7 @@
 //! | `statement`, `copy`, `advance` | SQL text, rows on the wire, what commits beside the rows |
 //! | `apply`, `refused`, `bulk` | the writer |
 //! | `checkpoint`, `fingerprint` | admission and reading; the mapping's hash |
-//! | `status`, `decisions` | what `status` shows; what operators decided |
+//! | `status`, `decisions`, `keys` | what `status` shows; what operators decided; the keys of a table |
 //! | `preflight` | what `check` shows |
 //!
 //! Keeps promises 2, 3, 8, 9, 13 and 17. Values never enter SQL text, and PostgreSQL's own messages, which may repeat
@@ -25,6 +25,7 @@ mod copy;
 mod ddl;
 mod decisions;
 pub mod fingerprint;
+mod keys;
 #[cfg(feature = "mutants")]
 mod mutant;
 pub mod preflight;

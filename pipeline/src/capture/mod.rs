@@ -21,6 +21,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Batches in circulation: one being filled, one waiting, one being synced.
 const BATCHES: usize = 3;
 
+/// What the reader thread is told from outside.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// An operator's decision.
+    Decide(Decision),
+    /// The keys that stand in the table of a stream whose index is lost.
+    Adopt(StreamId, Vec<Vec<u8>>),
+}
+
 /// What capture says about itself.
 #[derive(Clone, Debug, Default)]
 pub struct CaptureReport {
@@ -40,7 +49,7 @@ pub struct CaptureReport {
 #[derive(Clone, Debug)]
 pub struct CaptureHandle {
     report: Arc<Mutex<CaptureReport>>,
-    decisions: Sender<Decision>,
+    orders: Sender<Order>,
     wake: Wake,
 }
 
@@ -53,7 +62,13 @@ impl CaptureHandle {
     /// Hands over an operator's decision; the source takes it before its next read.
     pub fn decide(&self, decision: Decision) {
         // A closed channel means capture has ended; decisions are kept in PostgreSQL and sent again at start.
-        let _ = self.decisions.send(decision);
+        let _ = self.orders.send(Order::Decide(decision));
+        self.wake.ring();
+    }
+
+    /// Offers the keys of a stream's table in place of its lost index; the offer is made again while the stream says it is lost.
+    pub fn adopt(&self, stream: StreamId, keys: Vec<Vec<u8>>) {
+        let _ = self.orders.send(Order::Adopt(stream, keys));
         self.wake.ring();
     }
 
@@ -79,7 +94,7 @@ impl Shared {
 /// Starts capture of one source.
 pub fn start(supervisor: &Supervisor, source: Box<dyn Source>, queue: Arc<dyn Queue>, wake: Wake) -> CaptureHandle {
     let report = Arc::new(Mutex::new(CaptureReport::default()));
-    let (decisions, decided) = channel();
+    let (orders, ordered) = channel();
     let (full, filled) = sync_channel::<ChangeBatch>(BATCHES);
     let (empty, emptied) = sync_channel::<ChangeBatch>(BATCHES);
     for _ in 0..BATCHES {
@@ -91,11 +106,11 @@ pub fn start(supervisor: &Supervisor, source: Box<dyn Source>, queue: Arc<dyn Qu
         report: Arc::clone(report),
         wake: wake.clone(),
     };
-    let reader = reader::Reader { shared: shared(&report), source, full, emptied, decided };
+    let reader = reader::Reader { shared: shared(&report), source, full, emptied, ordered };
     let appender = appender::Appender { shared: shared(&report) };
     supervisor.thread("capture reader", move || reader.run());
     supervisor.thread("capture appender", move || appender.run(&filled, &empty));
-    CaptureHandle { report, decisions, wake }
+    CaptureHandle { report, orders, wake }
 }
 
 /// A failure of a channel between the two threads: the other one has ended and said why itself.
@@ -108,10 +123,19 @@ fn ended() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Drains decisions into the source.
-fn take_decisions(decided: &Receiver<Decision>, source: &mut dyn Source) {
-    while let Ok(decision) = decided.try_recv() {
-        let known = source.decide(&decision);
-        tracing::info!(accept = decision.accept, known, "decision taken");
+/// Passes on what was ordered.
+fn take_orders(ordered: &Receiver<Order>, source: &mut dyn Source) {
+    while let Ok(order) = ordered.try_recv() {
+        match order {
+            Order::Decide(decision) => {
+                let known = source.decide(&decision);
+                tracing::info!(accept = decision.accept, known, "decision taken");
+            }
+            Order::Adopt(stream, keys) => {
+                let count = keys.len();
+                let adopted = source.adopt(stream, keys);
+                tracing::info!(adopted, keys = count, "the table's keys offered in place of a lost index");
+            }
+        }
     }
 }

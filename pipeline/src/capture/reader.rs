@@ -1,8 +1,8 @@
 //! The reader thread: asks the source for changes and waits when there are none.
 
-use super::{BATCHES, Shared, ended, partner_gone, take_decisions};
+use super::{BATCHES, Order, Shared, ended, partner_gone, take_orders};
 use landfall_connectors::failure::{Failure, FailureClass};
-use landfall_connectors::source::{Decision, Source, Step};
+use landfall_connectors::source::{Source, Step};
 use landfall_connectors::wake::Woken;
 use landfall_schemas::event::ChangeBatch;
 use landfall_schemas::offset::Sequence;
@@ -20,7 +20,7 @@ pub(super) struct Reader {
     pub(super) source: Box<dyn Source>,
     pub(super) full: SyncSender<ChangeBatch>,
     pub(super) emptied: Receiver<ChangeBatch>,
-    pub(super) decided: Receiver<Decision>,
+    pub(super) ordered: Receiver<Order>,
 }
 
 impl Reader {
@@ -31,7 +31,7 @@ impl Reader {
             if self.shared.wake.is_stopping() {
                 return self.finish(known);
             }
-            take_decisions(&self.decided, &mut *self.source);
+            take_orders(&self.ordered, &mut *self.source);
             let Some(mut batch) = partner_gone(self.emptied.recv()) else { return ended() };
             let step = match self.source.next(&mut batch) {
                 Ok(step) => step,

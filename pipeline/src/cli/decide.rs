@@ -1,4 +1,5 @@
-//! `landfall accept` and `landfall refuse`: an operator's word, said to the running service.
+//! `landfall accept` and `landfall refuse`: an operator's word, said to the running service, or written to the target for the
+//! next one to find (then under the state lock, so that no service starts meanwhile).
 
 use super::Outcome;
 use super::args::Subject;
@@ -6,8 +7,12 @@ use super::envelope::Finished;
 use super::exit::Exit;
 use super::failure::CliFailure;
 use super::settings::Settings;
+use crate::assemble;
 use crate::config::Pipeline;
 use crate::control::{ControlClient, Request};
+use crate::queue::lock::{LockRefused, StateLock};
+use crate::run::names_a_revision;
+use landfall_connectors::postgres::Decision;
 use serde_json::json;
 
 /// Longest subject: a hash in hex, or a code of ours.
@@ -23,22 +28,43 @@ pub(super) enum Word {
 pub(super) async fn decide(subject: Subject, word: Word, settings: &Settings) -> Outcome {
     let pipeline = settings.pipeline()?;
     check(&subject, &pipeline)?;
-    let Some(mut client) = ControlClient::connect(&pipeline.state_dir).await? else {
-        let message = format!("no service runs for {}: a decision is taken by the running service", pipeline.name);
-        return Err(CliFailure::new(Exit::Failed, "not_running", message).suggest("start `landfall run`, then decide"));
-    };
-    let request = Request::Decide {
-        stream: subject.stream.clone(),
-        subject: subject.subject.clone(),
-        accept: word == Word::Accept,
-        actor: settings.actor(subject.actor.actor),
-    };
-    client.decide(&request).await?;
+    let actor = settings.actor(subject.actor.actor.clone());
+    match ControlClient::connect(&pipeline.state_dir).await? {
+        Some(mut client) => {
+            let request = Request::Decide {
+                stream: subject.stream.clone(),
+                subject: subject.subject.clone(),
+                accept: word == Word::Accept,
+                actor,
+            };
+            client.decide(&request).await?;
+        }
+        None => store(&subject, word, &pipeline, &actor).await?,
+    }
     let said = if word == Word::Accept { "accepted" } else { "refused" };
     Ok(Finished {
         result: json!({ "stream": subject.stream, "subject": subject.subject, "decision": said }),
         ..Finished::done(format!("{said}: {} of {}", subject.subject, subject.stream))
     })
+}
+
+/// Writes the decision where the next service looks for it.
+async fn store(subject: &Subject, word: Word, pipeline: &Pipeline, actor: &str) -> Result<(), CliFailure> {
+    if !names_a_revision(&subject.subject) {
+        let message = format!("no service runs for {}: only a held revision can be decided without one", pipeline.name);
+        return Err(CliFailure::new(Exit::Failed, "not_running", message).suggest("start `landfall run`, then decide"));
+    }
+    let _lock = StateLock::acquire(&pipeline.state_dir).map_err(|refused| match refused {
+        LockRefused::AlreadyHeld => {
+            let message = "a service holds the state directory and does not answer";
+            CliFailure::new(Exit::OtherOwner, "other_owner", message).suggest("try again in a moment")
+        }
+        LockRefused::Failed(failure) => failure.into(),
+    })?;
+    let stream = pipeline.streams.iter().find(|stream| stream.name.as_str() == subject.stream);
+    let Some(stream) = stream else { return Ok(()) };
+    let decision = if word == Word::Accept { Decision::Accept } else { Decision::Refuse };
+    Ok(assemble::target(pipeline)?.decide(&stream.name, &subject.subject, decision, actor).await?)
 }
 
 fn check(subject: &Subject, pipeline: &Pipeline) -> Result<(), CliFailure> {

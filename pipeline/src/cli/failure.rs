@@ -22,7 +22,9 @@ pub(super) struct CliFailure {
     /// What lay below it, outermost first.
     pub(super) caused_by: Vec<String>,
     /// Details for `-o json`.
-    pub(super) result: Value,
+    pub(super) result: Box<Value>,
+    /// What people read instead of the message, where it is longer than a sentence.
+    pub(super) shown: Box<str>,
 }
 
 impl CliFailure {
@@ -33,7 +35,8 @@ impl CliFailure {
             message: message.into(),
             suggestion: None,
             caused_by: Vec::new(),
-            result: Value::Null,
+            result: Box::new(Value::Null),
+            shown: Box::default(),
         }
     }
 
@@ -54,10 +57,10 @@ impl CliFailure {
 impl fmt::Display for CliFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Problems of a configuration come with places and carets of their own.
-        if &*self.code == "config_invalid" {
-            f.write_str(&self.message)?;
-        } else {
+        if self.shown.is_empty() {
             writeln!(f, "error: {} [{}]", self.message.trim_end(), self.code)?;
+        } else {
+            f.write_str(&self.shown)?;
         }
         for cause in &self.caused_by {
             writeln!(f, "  caused by: {cause}")?;
@@ -87,8 +90,10 @@ impl From<ConfigError> for CliFailure {
             ConfigError::Invalid(problems) => {
                 let count = problems.len();
                 let noun = if count == 1 { "problem" } else { "problems" };
-                let mut failure = Self::new(Exit::Usage, "config_invalid", problems.to_string());
-                failure.result = json!({ "problems": problems.reports() });
+                let message = format!("{} has {count} {noun}", problems.file());
+                let mut failure = Self::new(Exit::Usage, "config_invalid", message);
+                failure.shown = problems.to_string().into_boxed_str();
+                *failure.result = json!({ "problems": problems.reports() });
                 failure.suggest(format!("mend the {count} {noun} above; nothing was started"))
             }
             ConfigError::Unreadable { .. } => Self::new(Exit::Usage, "config_unreadable", error.to_string())

@@ -163,7 +163,10 @@ pub trait Queue: Send + Sync {
     /// registration; another one is a `Halt` failure.
     fn register(&self, stream: &StreamName, partitions: PartitionCount) -> Result<StreamId, Failure>;
 
-    /// Takes `batch` and returns when it is durable. Several threads may append; one sync covers them all.
+    /// Takes `batch` and returns when it is durable, as a whole. Several threads may append; one sync covers them all.
+    ///
+    /// Sequences follow the order of the changes: each takes one, but a `SnapshotEnd` takes one per partition of its stream (it
+    /// becomes that many events, in partition order). Positions take none.
     fn append(&self, batch: &ChangeBatch) -> Result<Durable, AppendFailure>;
 
     /// Captured until.

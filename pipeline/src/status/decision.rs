@@ -11,7 +11,11 @@ pub fn how_to(stream: &str, condition: &StreamCondition) -> Vec<String> {
         }
         // A refused revision may still be accepted after a second look.
         StreamCondition::Held { revision, .. } => vec![format!("landfall accept {stream} {revision}")],
-        StreamCondition::Halted(trouble) => vec![format!("landfall accept {stream} {}", trouble.code)],
+        // Other halted states are mended by what their detail says, not by a word.
+        StreamCondition::Halted(trouble) if trouble.code == "file_shrank" => {
+            vec![format!("landfall accept {stream} {}", trouble.code)]
+        }
+        StreamCondition::Halted(_) => Vec::new(),
         StreamCondition::Stopped
         | StreamCondition::Starting
         | StreamCondition::Copying { .. }

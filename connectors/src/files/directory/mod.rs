@@ -15,7 +15,7 @@ mod tests;
 use crate::failure::{Failure, FailureClass};
 use crate::files::guard::{Guard, Judgement, Loss};
 use crate::files::index::diff::Outcome;
-use crate::files::index::ledger::{Ledger, Which};
+use crate::files::index::ledger::Ledger;
 use crate::files::index::{Class, FirstRevision};
 use crate::files::pattern::Pattern;
 use crate::files::root::{Listing, Root, Symlinks};
@@ -29,15 +29,13 @@ use landfall_schemas::mapping::Select;
 use landfall_schemas::offset::Sequence;
 use landfall_schemas::stream::StreamId;
 use pass::{Absence, Catalog, Compared, Filled, Reading};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// After a look during which files changed, the next one follows this soon, and later each time they still do.
 const PACE: Duration = Duration::from_millis(10);
 const SLOWEST_PACE: Duration = Duration::from_millis(320);
-/// How long saving an index is not tried again after it failed.
-const SAVE_RETRY: Duration = Duration::from_secs(10);
 
 /// Which files are meant.
 #[derive(Clone, Debug)]
@@ -70,8 +68,8 @@ pub struct DirectorySource {
     guard: Guard,
     catalog: Catalog,
     reader: Reader,
-    /// Keys of what stands there and is not read (links, FIFOs): not gone.
-    kept_keys: Vec<Box<[u8]>>,
+    /// Keys of what stands there and is not read (links, FIFOs), as far as known: not gone.
+    hidden: BTreeMap<PathBuf, Box<[u8]>>,
     /// The last look left something undone.
     dirty: bool,
     /// Files that changed while they were looked at, and how often in a row there were any.
@@ -82,7 +80,6 @@ pub struct DirectorySource {
     condition: Condition,
     total: u64,
     state: State,
-    save_not_before: Option<Instant>,
 }
 
 impl DirectorySource {
@@ -107,7 +104,7 @@ impl DirectorySource {
             guard: Guard::default(),
             catalog: Catalog::new(),
             reader: Reader::default(),
-            kept_keys: Vec::new(),
+            hidden: BTreeMap::new(),
             dirty: true,
             unsteady: 0,
             unsteady_looks: 0,
@@ -116,7 +113,6 @@ impl DirectorySource {
             condition,
             total: 0,
             state: State::Idle,
-            save_not_before: None,
         })
     }
 
@@ -193,27 +189,27 @@ impl DirectorySource {
         Ok(listing)
     }
 
-    /// Forgets files that are no longer there; `true` when there were any.
+    /// Forgets files that are no longer there; `true` when that changes what the directory says.
     fn drop_gone(&mut self, listing: &Listing, absence: Absence) -> bool {
         let spec = &self.ledger.streams[0].stream.key;
         let mut key = RecordKey::default();
-        let mut kept_keys = Vec::new();
+        let mut hidden = BTreeMap::new();
         for skipped in listing.skipped.iter().filter(|skipped| self.config.glob.matches(&skipped.path)) {
-            let known = self.catalog.get(&*skipped.path).and_then(|entry| entry.content.key().map(Box::from));
-            kept_keys.extend(name_key(spec, &skipped.path, &mut key).or(known));
+            let known = || self.catalog.get(&*skipped.path).and_then(|entry| entry.content.key().map(Box::from));
+            let before = || self.hidden.get(&skipped.path).cloned();
+            if let Some(key) = name_key(spec, &skipped.path, &mut key).or_else(known).or_else(before) {
+                hidden.insert(skipped.path.clone(), key);
+            }
         }
-        // A key that only the catalog knew stays known.
-        let still = |key: &Box<[u8]>| !kept_keys.contains(key) && !listing.skipped.is_empty();
-        let before: Vec<_> = self.kept_keys.drain(..).filter(still).collect();
-        kept_keys.extend(before);
-        self.kept_keys = kept_keys;
+        let moved = hidden != self.hidden;
+        self.hidden = hidden;
         if absence == Absence::Unproven {
-            return false;
+            return moved;
         }
         let there: HashSet<&Path> = listing.files.iter().map(|file| &*file.path).collect();
         let before = self.catalog.len();
         self.catalog.retain(|path, _| there.contains(&**path));
-        self.catalog.len() != before
+        moved || self.catalog.len() != before
     }
 
     fn read_on(&mut self, mut reading: Box<Reading>) -> Step {
@@ -223,7 +219,7 @@ impl DirectorySource {
             self.state = State::Reading(reading);
             return Step::More;
         }
-        let compared = Compared::new(*reading, &self.catalog, &mut self.ledger, &self.kept_keys);
+        let compared = Compared::new(*reading, &self.catalog, &mut self.ledger, self.hidden.values());
         self.judge(compared)
     }
 
@@ -269,7 +265,7 @@ impl DirectorySource {
             return Condition::Waiting { code, detail };
         }
         let index = &mut self.ledger.streams[0].index;
-        let hidden = self.kept_keys.iter().filter(|key| index.find(key, Class::Record).is_some()).count();
+        let hidden = self.hidden.values().filter(|key| index.find(key, Class::Record).is_some()).count();
         if hidden > 0 {
             let detail = format!(
                 "{}: {hidden} records' files are links, or no regular files, and are not read; their records stand as they were",
@@ -313,14 +309,9 @@ impl DirectorySource {
     }
 
     fn save(&mut self) {
-        let idle = matches!(self.state, State::Idle);
-        if !idle || self.save_not_before.is_some_and(|at| Instant::now() < at) || !self.ledger.is_due() {
-            return;
+        if matches!(self.state, State::Idle) {
+            self.ledger.save_due();
         }
-        self.save_not_before = self.ledger.save(Which::Due).err().map(|failure| {
-            tracing::warn!(code = failure.code, "{}", failure.detail);
-            Instant::now() + SAVE_RETRY
-        });
     }
 }
 
@@ -378,6 +369,18 @@ impl Source for DirectorySource {
         vec![(stream.stream.id, condition)]
     }
 
+    fn adopt(&mut self, stream: StreamId, keys: Vec<Vec<u8>>) -> bool {
+        // A pass under way counts slots of the old index: the offer is made again.
+        let idle = matches!(self.state, State::Idle) && self.ledger.is_settled();
+        let adopted = idle && self.ledger.adopt(stream, &keys);
+        if adopted {
+            self.condition = Condition::Following;
+            self.dirty = true;
+            self.wake.ring();
+        }
+        adopted
+    }
+
     fn decide(&mut self, decision: &Decision) -> bool {
         if decision.stream != self.ledger.streams[0].stream.id {
             return false;
@@ -395,8 +398,6 @@ impl Source for DirectorySource {
 impl Drop for DirectorySource {
     /// Saves what changed, so that the next start has less to roll forward; if it fails, only that is lost.
     fn drop(&mut self) {
-        if let Err(failure) = self.ledger.save(Which::Changed) {
-            tracing::warn!(code = failure.code, "{}", failure.detail);
-        }
+        self.ledger.close();
     }
 }

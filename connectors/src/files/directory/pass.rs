@@ -133,8 +133,13 @@ pub(super) struct Compared {
 }
 
 impl Compared {
-    /// Compares all files with the index. `kept_keys`: those of what is there and is not read.
-    pub(super) fn new(reading: Reading, catalog: &Catalog, ledger: &mut Ledger, kept_keys: &[Box<[u8]>]) -> Self {
+    /// Compares all files with the index. `hidden`: keys of what is there and is not read.
+    pub(super) fn new<'a>(
+        reading: Reading,
+        catalog: &Catalog,
+        ledger: &mut Ledger,
+        hidden: impl Iterator<Item = &'a Box<[u8]>>,
+    ) -> Self {
         let diff = Diff::new(&ledger.streams[0].index);
         let Reading { absence, kept, places, .. } = reading;
         let mut compared = Self {
@@ -156,8 +161,8 @@ impl Compared {
             let placed = compared.diff.records() as usize;
             compared.files.resize(placed, path.clone());
         }
-        for kept in kept_keys {
-            compared.keep(kept, ledger, &mut key);
+        for hidden in hidden {
+            compared.keep(hidden, ledger, &mut key);
         }
         let index = &ledger.streams[0].index;
         let diff = &compared.diff;

@@ -1,5 +1,7 @@
 use super::*;
-use crate::files::index::testing::{Log, Target, field, scratch, settle, settle_at_most, shared_data, start, stream};
+use crate::files::index::testing::{
+    Log, Target, field, kill, scratch, settle, settle_at_most, shared_data, start, stream,
+};
 use landfall_schemas::event::Op;
 use landfall_schemas::mapping::KeyFrom;
 use landfall_schemas::rejection::RejectCode;
@@ -236,7 +238,8 @@ fn the_history_of_a_real_directory_is_followed_through_crashes() {
         }
         if at % 4 == 1 {
             settle_at_most(&mut source, &bench.log, 1);
-            std::mem::forget(std::mem::replace(&mut source, bench.open()));
+            kill(&bench.dir, source);
+            source = bench.open();
         }
         assert_eq!(settle(&mut source, &bench.log), Step::CaughtUp, "line {at}: {:?}", source.conditions());
         assert!(bench.target().rows == expected, "line {at}: rows differ");
@@ -254,4 +257,37 @@ fn nested_folders_with_keys_from_a_field_come_out_whole() {
     let target = bench.target();
     assert!(target.copied && target.dead.is_empty());
     assert_eq!(target.rows.len(), 3_538);
+}
+
+#[test]
+#[ignore = "measures: run with --release"]
+#[allow(clippy::print_stderr)]
+fn a_hundred_thousand_files_are_fine() {
+    let bench = Bench::new("many", KeyFrom::Name);
+    for id in 0..100_000 {
+        let path = bench.dir.join(format!("store/{}", id / 1_000));
+        if id % 1_000 == 0 {
+            std::fs::create_dir_all(&path).unwrap();
+        }
+        std::fs::write(path.join(format!("{id}.json")), format!("{{\"id\":{id}}}")).unwrap();
+    }
+    std::thread::sleep(crate::files::look::RACY);
+    let mut source = bench.open();
+    let mut step = |what: &str, expected: usize| {
+        let (mut batch, mut events, begin) = (ChangeBatch::default(), 0, Instant::now());
+        loop {
+            batch.clear();
+            let step = source.next(&mut batch).unwrap();
+            events += batch.changes().len();
+            if step != Step::More {
+                break;
+            }
+        }
+        eprintln!("{what}: {events} events in {:?}", begin.elapsed());
+        assert_eq!(events, expected);
+    };
+    step("first look", 100_001);
+    step("unchanged", 0);
+    bench.put("7/7007.json", "{}");
+    step("one changed", 1);
 }

@@ -8,6 +8,7 @@
 //! Fails at open when two streams select overlapping parts or the log cannot be read; afterwards everything is a
 //! [`Condition`].
 
+mod conditions;
 mod fingerprint;
 mod handing_out;
 mod reading;
@@ -18,13 +19,14 @@ use crate::failure::{Failure, FailureClass};
 use crate::files::guard::{Guard, Held, Judgement, Loss};
 use crate::files::index::FirstRevision;
 use crate::files::index::diff::Outcome;
-use crate::files::index::ledger::{Ledger, Which};
+use crate::files::index::ledger::Ledger;
 use crate::files::look::Look;
-use crate::files::root::{FileStat, OpenError, Root, Symlinks};
-use crate::files::split::{Progress, Selection, Shape, SplitError, Splitter};
+use crate::files::root::{FileStat, Root, Symlinks};
+use crate::files::split::{Progress, Selection, SplitError, Splitter};
 use crate::files::watch::{Watch, WatchScope};
 use crate::source::{Cadence, Condition, Decision, Source, SourceStart, Step};
 use crate::wake::{Wake, Woken};
+use conditions::{copying, halted_or_following, held_along, of_stream, unopened};
 use fingerprint::{Fingerprint, Stored};
 use handing_out::{Filled, HandingOut};
 use landfall_schemas::event::ChangeBatch;
@@ -39,8 +41,6 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 /// After a look that found the file half-written or moving, the next one waits this long: a writer is given room, and
 /// nobody notices.
 const PACE: Duration = Duration::from_millis(10);
-/// How long saving an index is not tried again after it failed.
-const SAVE_RETRY: Duration = Duration::from_secs(10);
 
 /// Where the document is.
 #[derive(Clone, Debug)]
@@ -90,7 +90,6 @@ pub struct DocumentSource {
     unripe: bool,
     conditions: Vec<Condition>,
     state: State,
-    save_not_before: Option<Instant>,
 }
 
 impl DocumentSource {
@@ -127,7 +126,6 @@ impl DocumentSource {
             unripe: false,
             conditions,
             state: State::Idle,
-            save_not_before: None,
         })
     }
 
@@ -276,10 +274,11 @@ impl DocumentSource {
 
     /// Asks the guards, before anything is handed out.
     fn judge(&mut self, out: HandingOut, batch: &mut ChangeBatch) -> Step {
+        let path = self.path();
         let mut accepted = vec![false; self.guards.len()];
         let mut held: Vec<Option<Held>> = vec![None; self.guards.len()];
         for (at, pass) in out.found.streams.iter().enumerate() {
-            self.conditions[at] = self.condition_of(at, &out.found);
+            self.conditions[at] = of_stream(&self.ledger.streams[at], pass, &path);
             if !pass.taken || pass.unproven_at.is_some() {
                 continue;
             }
@@ -308,56 +307,13 @@ impl DocumentSource {
             match held {
                 Some(held) => self.conditions[at] = held.condition(),
                 None if self.conditions[at] == Condition::Following => {
-                    let detail = format!(
-                        "the revision of {} is held, whole, because another of its streams lost much of its records: \
-                         accept or refuse it there",
-                        self.path()
-                    );
-                    self.conditions[at] = Condition::Waiting { code: "revision_held", detail };
+                    self.conditions[at] = held_along(&self.path());
                 }
                 None => {}
             }
         }
         out.end(&mut self.ledger, Outcome::Abandoned);
         Step::Blocked
-    }
-
-    /// What a stream does in a revision that parsed.
-    fn condition_of(&self, at: usize, found: &Found) -> Condition {
-        let (ledger, pass) = (&self.ledger.streams[at], &found.streams[at]);
-        let (name, path) = (&ledger.stream.name, self.path());
-        if ledger.lost.is_some() {
-            return halted_or_following(ledger.lost.as_ref());
-        }
-        if let (true, Some(unproven)) = (pass.taken, pass.unproven_at) {
-            let detail = format!(
-                "{path}, byte {unproven}: a record over 16 MiB whose key stands too far behind; what may be gone is not \
-                 deleted while it is there"
-            );
-            return Condition::Waiting { code: "too_large", detail };
-        }
-        if pass.taken {
-            return Condition::Following;
-        }
-        let pointer = match &ledger.stream.select {
-            Select::Whole => "the whole document".to_owned(),
-            Select::Pointer(tokens) => format!("/{}", tokens.join("/")),
-        };
-        let what = match pass.shape {
-            None => "is not there",
-            Some(Shape::Scalar) => "is neither an array nor an object",
-            Some(Shape::Array | Shape::Map) => {
-                let detail = format!(
-                    "{path}: stream {name} selects {pointer}, whose records need a key of their own: write which field \
-                     tells them apart, for example `key: id`"
-                );
-                return Condition::Halted(Failure::new(FailureClass::Halt, "key_missing", detail));
-            }
-        };
-        let detail = format!(
-            "{path}: {pointer}, selected by stream {name}, {what}; its records are kept until it is an array or object again"
-        );
-        Condition::Waiting { code: "not_a_container", detail }
     }
 
     fn hand_out(&mut self, mut out: Box<HandingOut>, batch: &mut ChangeBatch) -> Step {
@@ -404,26 +360,9 @@ impl DocumentSource {
     }
 
     fn save(&mut self) {
-        let idle = matches!(self.state, State::Idle);
-        if !idle || self.save_not_before.is_some_and(|at| Instant::now() < at) || !self.ledger.is_due() {
-            return;
+        if matches!(self.state, State::Idle) {
+            self.ledger.save_due();
         }
-        self.save_not_before = self.ledger.save(Which::Due).err().map(|failure| {
-            tracing::warn!(code = failure.code, "{}", failure.detail);
-            Instant::now() + SAVE_RETRY
-        });
-    }
-}
-
-fn halted_or_following(lost: Option<&Failure>) -> Condition {
-    lost.map_or(Condition::Following, |failure| Condition::Halted(failure.clone()))
-}
-
-fn unopened(error: &OpenError) -> (&'static str, String) {
-    match error {
-        OpenError::Missing => ("missing", "is not there".to_owned()),
-        OpenError::Skipped(reason) => (reason.name(), format!("is not read ({})", reason.name())),
-        OpenError::Unreadable(errno) => ("unreadable", format!("cannot be read: {errno}")),
     }
 }
 
@@ -466,15 +405,24 @@ impl Source for DocumentSource {
                 Some(((out.stat.size + bytes) / 2, records as u64, out.stat.size))
             }
         };
-        let overlaid = self.ledger.streams.iter().zip(&self.conditions).map(|(stream, condition)| {
-            let copying = stream.standing.first == FirstRevision::Open && *condition == Condition::Following;
-            let condition = match progress {
-                Some((bytes, records, total)) if copying => Condition::Copying { records, bytes, total },
-                _ => condition.clone(),
-            };
-            (stream.stream.id, condition)
-        });
-        overlaid.collect()
+        let streams = self.ledger.streams.iter().zip(&self.conditions);
+        streams.map(|(stream, condition)| (stream.stream.id, copying(stream, condition, progress))).collect()
+    }
+
+    fn adopt(&mut self, stream: StreamId, keys: Vec<Vec<u8>>) -> bool {
+        // A pass under way counts slots of the old index: the offer is made again.
+        let at = self.ledger.streams.iter().position(|known| known.stream.id == stream);
+        let idle = matches!(self.state, State::Idle);
+        let Some(at) = at.filter(|_| idle && self.ledger.is_settled()) else { return false };
+        let adopted = self.ledger.adopt(stream, &keys);
+        if adopted {
+            self.conditions[at] = Condition::Following;
+            self.stored = None;
+            self.noted = Some(Noted::Stored);
+            self.look = None;
+            self.wake.ring();
+        }
+        adopted
     }
 
     fn decide(&mut self, decision: &Decision) -> bool {
@@ -494,8 +442,6 @@ impl Source for DocumentSource {
 impl Drop for DocumentSource {
     /// Saves what changed, so that the next start has less to roll forward; if it fails, only that is lost.
     fn drop(&mut self) {
-        if let Err(failure) = self.ledger.save(Which::Changed) {
-            tracing::warn!(code = failure.code, "{}", failure.detail);
-        }
+        self.ledger.close();
     }
 }

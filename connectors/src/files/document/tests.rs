@@ -1,13 +1,14 @@
 use super::*;
-use crate::files::index::testing::{Log, Target, field, scratch, settle, settle_at_most, shared_data, start, stream};
+use crate::files::index::testing::{Log, Target, field, kill, scratch, settle, settle_at_most, start, stream};
 use crate::source::SourceStream;
 use landfall_schemas::event::Op;
+use landfall_schemas::mapping::KeyFrom;
 use landfall_schemas::rejection::RejectCode;
-use serde_json::value::RawValue;
-use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+
+mod pace;
+mod replay;
 
 const SLOW: Cadence = Cadence { rescan: Duration::from_secs(300), poll: Duration::from_millis(20) };
 
@@ -154,10 +155,25 @@ fn a_change_undone_between_a_crash_and_the_next_look_is_undone_in_the_target() {
     let mut source = bench.open();
     bench.put(new);
     assert_eq!(settle_at_most(&mut source, &bench.log, 1), None);
-    std::mem::forget(source);
+    kill(&bench.dir, source);
     bench.put(old);
     assert_eq!(settle(&mut bench.open(), &bench.log), Step::CaughtUp);
     assert_eq!(bench.rows(), rows(&[("n:1", r#"{"id":1,"a":1}"#), ("n:2", r#"{"id":2}"#)]));
+}
+
+#[test]
+fn a_half_handed_out_revision_has_no_fingerprint() {
+    let bench = by_id("fingerprint");
+    bench.put(numbered(0..5));
+    let mut source = bench.open();
+    settle(&mut source, &bench.log);
+    let stands = || bench.log.positions().get(b"file").is_some();
+    assert!(stands());
+    bench.put(numbered(0..2_500));
+    assert_eq!(settle_at_most(&mut source, &bench.log, 1), None);
+    assert!(!stands(), "the old revision would be taken for unchanged if it came back");
+    settle(&mut source, &bench.log);
+    assert!(stands());
 }
 
 #[test]
@@ -300,8 +316,7 @@ fn a_key_met_twice_is_rejected_once_and_retracted_when_it_is_gone() {
 
     // Neither a restart nor a change elsewhere captures them again.
     let events = bench.log.events().len();
-    std::mem::forget(source);
-    std::fs::remove_file(bench.dir.join("state/s0.index")).ok();
+    kill(&bench.dir, source);
     let mut source = bench.open();
     bench.put(r#"[{"id":1,"a":1},{"id":2,"b":1},{"id":1,"a":2},{"id":1.0,"a":3}]"#);
     assert_eq!(settle(&mut source, &bench.log), Step::CaughtUp);
@@ -340,7 +355,7 @@ fn an_interrupted_first_revision_is_finished_and_marks_each_key_once() {
     for batches in [1, 2, 1] {
         let mut source = bench.open();
         assert_eq!(settle_at_most(&mut source, &bench.log, batches), None);
-        std::mem::forget(source);
+        kill(&bench.dir, source);
         // Keys come, go and come back while it lasts.
         bench.put(numbered(batches as u32 * 20 + 5..6_500));
     }
@@ -432,124 +447,4 @@ fn overlapping_streams_are_refused() {
         DocumentConfig { root: bench.dir.clone(), file: "x".into(), cadence: SLOW, symlinks: Symlinks::Refuse };
     let failure = DocumentSource::open(config, start(&bench.dir, &bench.log, &bench.streams)).unwrap_err();
     assert_eq!(failure.code, "select_overlap");
-}
-
-/// What a revision says, read by another parser: key as encoded here, raw record (the first of a key), and how many
-/// records have a key that stood before; `None`: not JSON.
-fn oracle(document: &[u8], key: &str) -> Option<(BTreeMap<String, String>, usize)> {
-    let mut rows = BTreeMap::new();
-    let mut duplicates = 0;
-    let document = document.strip_prefix(b"\xef\xbb\xbf").unwrap_or(document);
-    if key.is_empty() {
-        let members: BTreeMap<String, &RawValue> = serde_json::from_slice(document).ok()?;
-        rows.extend(members.into_iter().map(|(name, raw)| (format!("s:{name}"), raw.get().to_owned())));
-    } else {
-        serde_json::from_slice::<serde_json::Value>(document).ok()?;
-        for raw in serde_json::from_slice::<Vec<&RawValue>>(document).ok()? {
-            let record: serde_json::Value = serde_json::from_str(raw.get()).ok()?;
-            let key = record.get(key)?.as_str().map(|text| format!("s:{text}"))?;
-            duplicates += usize::from(rows.contains_key(&key));
-            rows.entry(key).or_insert_with(|| raw.get().to_owned());
-        }
-    }
-    Some((rows, duplicates))
-}
-
-/// How a writer writes.
-#[derive(Clone, Copy, Debug)]
-enum Manner {
-    Replaced,
-    Truncated,
-    Torn,
-}
-
-fn replay(name: &str, part: &str, key: &str) {
-    let Some(data) = shared_data(part) else { return };
-    let from = if key.is_empty() { KeyFrom::Name } else { field(key) };
-    for manner in [Manner::Replaced, Manner::Truncated, Manner::Torn] {
-        let bench = Bench::new(&format!("{name}-{manner:?}"), vec![stream(0, "", from.clone())]);
-        let mut source = bench.open();
-        let mut files: Vec<_> =
-            std::fs::read_dir(data.join("revisions")).unwrap().map(|file| file.unwrap().path()).collect();
-        files.sort();
-        let mut expected = (BTreeMap::new(), 0);
-        for (at, path) in files.iter().enumerate() {
-            let content = std::fs::read(path).unwrap();
-            write(&bench, &mut source, (&content, manner, at));
-            if at % 3 == 2 {
-                // Killed after the first batch, if there is one.
-                settle_at_most(&mut source, &bench.log, 1);
-                std::mem::forget(std::mem::replace(&mut source, bench.open()));
-            }
-            let step = accepting(&mut source, &bench.log);
-            match oracle(&content, key) {
-                Some(rows) => {
-                    expected = rows;
-                    assert_eq!(step, Step::CaughtUp, "{path:?} {:?}", source.conditions());
-                }
-                None => assert_eq!((step, waiting(&source).0), (Step::Blocked, "unparsable"), "{path:?}"),
-            }
-            let target = bench.target();
-            assert!(target.rows == expected.0, "{path:?} {manner:?}: rows differ");
-            assert_eq!(target.dead.values().flatten().count(), expected.1, "{path:?} {manner:?}");
-        }
-    }
-}
-
-fn write(bench: &Bench, source: &mut DocumentSource, revision: (&[u8], Manner, usize)) {
-    let (content, manner, seed) = revision;
-    match manner {
-        Manner::Replaced => bench.put(content),
-        Manner::Truncated => std::fs::write(bench.file(), content).unwrap(),
-        Manner::Torn => {
-            let mut file = std::fs::File::create(bench.file()).unwrap();
-            for piece in content.chunks(content.len() / 4 + seed) {
-                let before = bench.target();
-                file.write_all(piece).unwrap();
-                if file.metadata().unwrap().len() < content.len() as u64 {
-                    settle(source, &bench.log);
-                    assert_eq!(bench.target(), before, "a half-written revision was applied");
-                }
-            }
-        }
-    }
-}
-
-/// Settles, and accepts what is held.
-fn accepting(source: &mut DocumentSource, log: &Log) -> Step {
-    let step = settle(source, log);
-    let Condition::Held { revision, .. } = only(source) else { return step };
-    assert!(source.decide(&Decision { stream: StreamId(0), subject: revision, accept: true }));
-    settle(source, log)
-}
-
-#[test]
-fn the_revisions_of_a_real_array_are_followed() {
-    replay("countries", "stores/countries", "cca3");
-}
-
-#[test]
-fn the_revisions_of_a_real_map_are_followed() {
-    replay("mime", "stores/mime-db", "");
-}
-
-#[test]
-fn six_streams_come_out_of_one_real_file() {
-    let Some(data) = shared_data("stores/jsonplaceholder/db.json") else { return };
-    let names = ["posts", "comments", "albums", "photos", "users", "todos"];
-    let streams = names.iter().zip(0..).map(|(name, id)| stream(id, &format!("/{name}"), field("id"))).collect();
-    let bench = Bench::new("six", streams);
-    let content = std::fs::read(data).unwrap();
-    bench.put(&content);
-    assert_eq!(settle(&mut bench.open(), &bench.log), Step::CaughtUp);
-    let whole: BTreeMap<String, Vec<&RawValue>> = serde_json::from_slice(&content).unwrap();
-    for (name, id) in names.iter().zip(0..) {
-        let target = bench.log.target(id);
-        let mut expected: Vec<_> = whole[*name].iter().map(|raw| raw.get().to_owned()).collect();
-        let mut found: Vec<_> = target.rows.into_values().collect();
-        expected.sort();
-        found.sort();
-        assert_eq!(found, expected, "{name}");
-        assert!(target.copied);
-    }
 }

@@ -16,6 +16,7 @@ use landfall_schemas::key::RecordKey;
 use landfall_schemas::offset::Sequence;
 use landfall_schemas::position::{PositionTable, PositionUpdate};
 use landfall_schemas::rejection::RejectCode;
+use landfall_schemas::stream::StreamId;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ const SAVE_PART: u64 = 4;
 const SAVE_LOG_BYTES: u64 = 16 << 20;
 /// And the time after which.
 const SAVE_AFTER: Duration = Duration::from_secs(60);
+/// How long saving is not tried again after it failed.
+const SAVE_RETRY: Duration = Duration::from_secs(10);
 /// What an event takes in the log besides key and payload, roughly.
 const EVENT_BYTES: u64 = 64;
 /// Version of the slot value.
@@ -83,6 +86,7 @@ pub struct Ledger {
     handed: Sequence,
     durable: Sequence,
     key: RecordKey,
+    save_not_before: Option<Instant>,
 }
 
 fn slot_name(stream: &SourceStream) -> Box<[u8]> {
@@ -105,7 +109,27 @@ impl Ledger {
                 }
             })?;
         }
-        Ok(Self { streams, handed: end, durable: end, key: RecordKey::default() })
+        Ok(Self { streams, handed: end, durable: end, key: RecordKey::default(), save_not_before: None })
+    }
+
+    /// Takes the keys of a stream's table in place of a lost index; `false` when none is lost. They are records of unknown
+    /// content: whatever the file holds under them differs.
+    pub fn adopt(&mut self, stream: StreamId, keys: &[Vec<u8>]) -> bool {
+        let Some(ledger) = self.streams.iter_mut().find(|ledger| ledger.stream.id == stream && ledger.lost.is_some())
+        else {
+            return false;
+        };
+        ledger.lost = None;
+        ledger.index = FileIndex::default();
+        for key in keys {
+            StreamLedger::replay_record(&mut ledger.index, key, (Kind::Live, RowHash(0)));
+        }
+        // What the table holds was captured before: nothing is a first sight any more.
+        ledger.standing.first = FirstRevision::Complete;
+        ledger.begun = false;
+        ledger.indexed_until = self.durable;
+        ledger.changes = keys.len() as u64;
+        true
     }
 
     /// The lowest sequence that a saved index has not taken in.
@@ -219,37 +243,38 @@ impl Ledger {
         self.note_standing(batch, at);
     }
 
-    /// Whether some index is due to be saved. Only to be asked between passes.
-    pub fn is_due(&self) -> bool {
-        self.is_settled() && self.streams.iter().any(|stream| stream.is_due(self.durable))
+    /// Saves the indexes of which enough changed, or that hold the log. Only between passes. A failure is logged and tried
+    /// again later: an old index costs only a longer way forward.
+    pub fn save_due(&mut self) {
+        if self.save_not_before.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
+        let until = self.durable;
+        let saved = self.save(|stream| stream.is_due(until));
+        self.save_not_before = saved.err().map(|failure| {
+            tracing::warn!(code = failure.code, "{}", failure.detail);
+            Instant::now() + SAVE_RETRY
+        });
     }
 
-    /// Saves the indexes that are due, or all that changed.
-    pub fn save(&mut self, which: Which) -> Result<(), Failure> {
+    /// Saves all that changed: the source closes, and the next start has less to roll forward.
+    pub fn close(&mut self) {
+        if let Err(failure) = self.save(|stream| stream.changes > 0) {
+            tracing::warn!(code = failure.code, "{}", failure.detail);
+        }
+    }
+
+    /// Never while something handed out is not durable: an index would know more than the log.
+    fn save(&mut self, wanted: impl Fn(&StreamLedger) -> bool) -> Result<(), Failure> {
         if !self.is_settled() {
             return Ok(());
         }
         let until = self.durable;
-        for stream in self.streams.iter_mut().filter(|stream| stream.lost.is_none()) {
-            let wanted = match which {
-                Which::Due => stream.is_due(until),
-                Which::Changed => stream.changes > 0,
-            };
-            if wanted {
-                stream.save(until)?;
-            }
+        for stream in self.streams.iter_mut().filter(|stream| stream.lost.is_none() && wanted(stream)) {
+            stream.save(until)?;
         }
         Ok(())
     }
-}
-
-/// Which indexes to save.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Which {
-    /// Those of which enough changed, or that hold the log.
-    Due,
-    /// All that changed: the source closes.
-    Changed,
 }
 
 impl StreamLedger {

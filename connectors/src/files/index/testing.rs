@@ -203,3 +203,15 @@ pub(crate) fn settle_at_most(source: &mut impl Source, log: &Log, batches: usize
     }
     None
 }
+
+/// Ends a source as a kill would: what it saves while it is dropped is undone.
+pub(crate) fn kill(dir: &Path, source: impl Source) {
+    let state = dir.join("state");
+    let files = || std::fs::read_dir(&state).unwrap().map(|file| file.unwrap().path());
+    let before: Vec<_> = files().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+    drop(source);
+    files().for_each(|path| std::fs::remove_file(path).unwrap());
+    for (path, content) in before {
+        std::fs::write(path, content).unwrap();
+    }
+}

@@ -7,7 +7,7 @@ use crate::files::identity::Inode;
 use crate::files::lines::ledger::Ledger;
 use crate::files::lines::rotation::{self, Age};
 use crate::files::pattern::Pattern;
-use crate::files::root::{Listed, ReadError, Root};
+use crate::files::root::{Listed, ReadError, Root, Skipped};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,8 @@ pub(super) struct Member {
 pub(super) struct View {
     /// Regular files, sorted by path.
     pub files: Vec<Listed>,
+    /// What the pattern means and is no file to read.
+    pub skipped: Vec<Skipped>,
     /// What could not be looked into; empty: absence is proven.
     pub unreadable: Vec<ReadError>,
     /// Files that some generation stands in.
@@ -51,7 +53,8 @@ impl View {
         }
         let claimed = vec![false; listing.files.len()];
         let members = group(&listing.files, pattern, ledger);
-        Ok(Self { files: listing.files, unreadable: listing.unreadable, claimed, by_inode, members })
+        let skipped = listing.skipped.into_iter().filter(|skip| pattern.matches(&skip.path)).collect();
+        Ok(Self { skipped, files: listing.files, unreadable: listing.unreadable, claimed, by_inode, members })
     }
 
     /// Unclaimed files whose inode may be this one, the one at `path` first.

@@ -11,6 +11,7 @@
 mod body;
 mod generation;
 mod ledger;
+mod likeness;
 mod listing;
 mod operation;
 mod pass;
@@ -129,6 +130,8 @@ impl LinesSource {
         let view = View::take(&root, &self.config.pattern, &self.ledger)
             .map_err(|error| Trouble::Waiting(error.code(), format!("{}: {}", root.path().display(), error.errno)))?;
         let nothing = view.files.is_empty() && view.unreadable.is_empty();
+        let skipped =
+            view.skipped.first().map(|skip| format!(" ({} is not read: {})", skip.path.display(), skip.reason.name()));
         let mut survey = Survey {
             root: &root,
             pattern: &self.config.pattern,
@@ -141,7 +144,8 @@ impl LinesSource {
         survey.run();
         let pass = Pass::plan(&self.ledger);
         if nothing && pass.is_over() {
-            let detail = format!("no file in {} matches; waiting for one", self.config.dir.display());
+            let skipped = skipped.unwrap_or_default();
+            let detail = format!("no file in {} matches; waiting for one{skipped}", self.config.dir.display());
             return Err(Trouble::Waiting("missing", detail));
         }
         Ok((pass, root))
@@ -223,6 +227,10 @@ impl Source for LinesSource {
     fn conditions(&self) -> Vec<(StreamId, Condition)> {
         let condition = self.condition();
         self.interpreter.streams().iter().map(|stream| (stream.id, condition.clone())).collect()
+    }
+
+    fn adopt(&mut self, _stream: StreamId, _keys: Vec<Vec<u8>>) -> bool {
+        false
     }
 
     fn decide(&mut self, decision: &Decision) -> bool {

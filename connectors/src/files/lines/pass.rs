@@ -156,8 +156,11 @@ impl Reading<'_> {
             return Ok(Ended::Changed);
         }
         let Some(body) = self.bodies.get(&generation.slot) else { return Ok(Ended::Changed) };
-        if !self.reader.is_on(&generation.slot) && !self.reader.turn_to(generation, body)? {
-            return Ok(Ended::Changed);
+        if !self.reader.is_on(&generation.slot) {
+            generation.lengthen_head(body, &stat)?;
+            if !self.reader.turn_to(generation, body)? {
+                return Ok(Ended::Changed);
+            }
         }
         let place = batch.place(&generation.path.to_string_lossy());
         loop {

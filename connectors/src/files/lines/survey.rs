@@ -10,6 +10,7 @@ use crate::files::identity::{Fingerprint, HEAD_BYTES, Inode, TAIL_BYTES};
 use crate::files::lines::body::{Body, OpenBodies};
 use crate::files::lines::generation::{Generation, Standing};
 use crate::files::lines::ledger::{Ledger, Lineage, Trouble};
+use crate::files::lines::likeness::{Holds, holds, repeats};
 use crate::files::lines::listing::{Member, View};
 use crate::files::lines::rotation::{self, Age};
 use crate::files::pattern::Pattern;
@@ -37,16 +38,6 @@ pub(super) struct Survey<'a> {
     pub copies: &'a mut Copies,
     /// A wait has passed since the last survey: only then does "nothing changed" mean anything.
     pub later: bool,
-}
-
-/// Whether a file holds the rest of a generation.
-enum Holds {
-    /// From the offset on.
-    Rest,
-    /// Its beginning, and ends before the offset: everything that was copied has been handed out.
-    LessThanRead(u64),
-    /// Something else.
-    No,
 }
 
 type Outcome<T> = Result<T, Trouble>;
@@ -389,31 +380,4 @@ fn loss(generation: &Generation, searches: u8) -> Trouble {
 fn unreadable(path: &Path, error: &std::io::Error) -> Trouble {
     let code = if error.kind() == std::io::ErrorKind::NotFound { "missing" } else { "unreadable" };
     Trouble::Waiting(code, format!("{}: {error}", path.display()))
-}
-
-/// Whether `body` holds what follows the offset of a generation.
-fn holds(generation: &Generation, body: &mut Body) -> std::io::Result<Holds> {
-    if generation.head.len == 0 || !generation.head_agrees(body)? {
-        return Ok(Holds::No);
-    }
-    let len = usize::from(generation.tail.len);
-    let tail = body.stretch(generation.offset - len as u64, len)?;
-    if tail.len() == len && generation.tail.begins(&tail) {
-        return Ok(Holds::Rest);
-    }
-    let end = body.length()?;
-    // Only a copy made before a truncation can be shorter than what was read.
-    let copied_early = generation.standing == Standing::Overwritten && end < generation.offset;
-    Ok(if copied_early { Holds::LessThanRead(end) } else { Holds::No })
-}
-
-/// Whether `copy` repeats `original` from its beginning.
-fn repeats(original: &mut Body, copy: &mut Body) -> std::io::Result<bool> {
-    let head = copy.stretch(0, HEAD_BYTES)?;
-    if original.stretch(0, head.len())? != head {
-        return Ok(false);
-    }
-    let end = copy.length()?;
-    let len = end.min(TAIL_BYTES as u64);
-    Ok(copy.stretch(end - len, len as usize)? == original.stretch(end - len, len as usize)?)
 }

@@ -163,6 +163,12 @@ impl Bench {
     }
 }
 
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
 fn config(dir: &Path, glob: &str) -> LinesConfig {
     LinesConfig {
         dir: dir.to_owned(),
@@ -317,7 +323,7 @@ fn an_unknown_stored_position_is_refused() {
 }
 
 /// Writes lines; deletes are lines as well.
-struct Log(PathBuf);
+struct Log(Bench);
 
 impl conformance::source::Store for Log {
     type Source = LinesSource;
@@ -326,7 +332,7 @@ impl conformance::source::Store for Log {
         let field = FieldPath::parse("gone").unwrap();
         let format =
             LinesFormat::Operation { field, delete: vec!["true".into()], upsert: vec!["false".into()], record: None };
-        LinesSource::open(LinesConfig { format, ..config(&self.0, "*.log") }, start)
+        LinesSource::open(LinesConfig { format, ..config(&self.0.dir, "*.log") }, start)
     }
 
     fn stream(&self) -> SourceStream {
@@ -334,17 +340,17 @@ impl conformance::source::Store for Log {
     }
 
     fn state_dir(&self) -> PathBuf {
-        self.0.clone()
+        self.0.dir.clone()
     }
 
     fn put(&mut self, records: &[(u64, u64)]) {
         let text: String =
             records.iter().map(|(id, v)| format!("{{\"gone\":false,\"id\":{id},\"v\":{v}}}\n")).collect();
-        append(&self.0.join("a.log"), text.as_bytes());
+        append(&self.0.dir.join("a.log"), text.as_bytes());
     }
 
     fn remove(&mut self, id: u64) -> bool {
-        append(&self.0.join("a.log"), format!("{{\"gone\":true,\"id\":{id}}}\n").as_bytes());
+        append(&self.0.dir.join("a.log"), format!("{{\"gone\":true,\"id\":{id}}}\n").as_bytes());
         true
     }
 }
@@ -352,8 +358,36 @@ impl conformance::source::Store for Log {
 #[test]
 fn lines_pass_the_suite_of_sources() {
     conformance::source::all(|name| {
-        let mut bench = Bench::new(&format!("suite-{name}"), "*.log");
-        bench.stop();
-        Log(bench.dir.clone())
+        let bench = Bench::new(&format!("suite-{name}"), "*.log");
+        Log(bench)
     });
+}
+
+#[test]
+fn an_incomplete_gzip_file_is_waited_for() {
+    let mut bench = Bench::new("halfgz", "*");
+    bench.append("a.log", &lines(0..5_000));
+    bench.gzip("a.log");
+    let whole = fs::read(bench.dir.join("a.log.gz")).unwrap();
+    fs::write(bench.dir.join("a.log.gz"), &whole[..whole.len() / 2]).unwrap();
+    assert_eq!(bench.settle(), Step::Blocked);
+    assert!(matches!(bench.condition(), Condition::Waiting { code: "unreadable", .. }));
+    append(&bench.dir.join("a.log.gz"), &whole[whole.len() / 2..]);
+    assert_eq!(bench.settle(), Step::CaughtUp);
+    let expected: Vec<String> = (0..5_000).map(line).collect();
+    assert_eq!(bench.seen, expected);
+}
+
+#[test]
+fn a_link_or_a_pipe_is_no_log() {
+    let mut bench = Bench::new("odd", "*.log");
+    fs::create_dir(bench.dir.join("d")).unwrap();
+    fs::write(bench.dir.join("d/outside"), lines(1..2)).unwrap();
+    std::os::unix::fs::symlink("d/outside", bench.dir.join("link.log")).unwrap();
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    let pipe = bench.dir.join("pipe.log");
+    rustix::fs::mknodat(rustix::fs::CWD, pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    bench.append("a.log", &lines(2..3));
+    assert_eq!(bench.settle(), Step::CaughtUp);
+    bench.saw(&[&line(2)]);
 }

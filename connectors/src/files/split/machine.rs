@@ -1,11 +1,11 @@
 //! The machine that walks a document: one buffer, a bit a level, no recursion.
 
+use super::levels::Levels;
+use super::oversize::Oversize;
 use super::pieces::{self, Follower, Scan};
-use super::{Body, CHUNK, Name, NotJson, Origin, RecordSink, Selection, Shape, SplitError, TOO_LARGE_HEAD};
-use landfall_schemas::hash::RowHash;
+use super::{Body, CHUNK, Name, NotJson, Origin, RecordSink, Selection, Shape, SplitError};
 use landfall_schemas::json::{MAX_RECORD_BYTES, RawString};
 use std::io::Read;
-use xxhash_rust::xxh3::Xxh3;
 
 /// What the grammar allows next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,21 +31,7 @@ enum Doing {
     /// Inside a record that starts at `pos`; this many of its bytes are followed.
     Record(Follower, usize),
     /// Inside a record that is too large.
-    TooLarge(Box<TooLarge>),
-}
-
-struct TooLarge {
-    follower: Follower,
-    at: u64,
-    len: u64,
-    head: Vec<u8>,
-    hash: Xxh3,
-}
-
-impl std::fmt::Debug for TooLarge {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TooLarge").field("at", &self.at).field("len", &self.len).finish_non_exhaustive()
-    }
+    TooLarge(Box<Oversize>),
 }
 
 /// A level on the way to a selected container, or that container itself.
@@ -54,29 +40,6 @@ struct Step {
     node: usize,
     index: u64,
     stream: Option<usize>,
-}
-
-/// Open brackets, one bit each (1: object).
-#[derive(Debug, Default)]
-struct Levels {
-    bits: Vec<u64>,
-    len: usize,
-}
-
-impl Levels {
-    fn push(&mut self, object: u64) {
-        let (word, bit) = (self.len / 64, self.len % 64);
-        if word == self.bits.len() {
-            self.bits.push(0);
-        }
-        self.bits[word] = (self.bits[word] & !(1 << bit)) | (object << bit);
-        self.len += 1;
-    }
-
-    fn top_is_object(&self) -> bool {
-        let top = self.len - 1;
-        self.bits[top / 64] >> (top % 64) & 1 == 1
-    }
 }
 
 /// Whether a document is through.
@@ -407,11 +370,9 @@ impl Splitter {
     fn record<S: RecordSink>(&mut self, sink: &mut S) -> Result<Flow, NotJson> {
         let Doing::Record(follower, followed) = &mut self.doing else { return Ok(Flow::Go) };
         let held = self.filled - self.pos;
-        let end = match follower.follow(&self.buffer[self.pos + *followed..self.filled]) {
-            Some(len) => Some(*followed + len),
-            // A bare value at the file's end is cut off anyway: its container is still open.
-            None => None,
-        };
+        // A bare value at the file's end has no end: its container is still open, and that is the error.
+        let rest = &self.buffer[self.pos + *followed..self.filled];
+        let end = follower.follow(rest).map(|len| *followed + len);
         *followed = held;
         match end {
             Some(len) if len <= MAX_RECORD_BYTES => {
@@ -439,12 +400,10 @@ impl Splitter {
         let at = self.origin + self.pos as u64;
         let bytes = &self.buffer[self.pos..self.pos + len];
         if let Doing::Record(follower, _) = self.doing {
-            let head = bytes[..len.min(TOO_LARGE_HEAD)].to_vec();
-            self.doing = Doing::TooLarge(Box::new(TooLarge { follower, at, len: 0, head, hash: Xxh3::new() }));
+            self.doing = Doing::TooLarge(Box::new(Oversize::new(follower, at, bytes)));
         }
         if let Doing::TooLarge(large) = &mut self.doing {
-            large.hash.update(bytes);
-            large.len += len as u64;
+            large.take(bytes);
         }
         self.pos += len;
     }
@@ -459,8 +418,7 @@ impl Splitter {
     fn hand_out_too_large<S: RecordSink>(&mut self, sink: &mut S) -> Result<Flow, NotJson> {
         let Doing::TooLarge(large) = std::mem::replace(&mut self.doing, Doing::Grammar) else { return Ok(Flow::Go) };
         let origin = Origin { stream: self.stream(), at: large.at, name: self.name() };
-        let hash = RowHash(large.hash.digest128());
-        sink.record(origin, Body::TooLarge { head: &large.head, len: large.len, hash })?;
+        sink.record(origin, Body::TooLarge { head: &large.head, len: large.len, hash: large.hash() })?;
         self.end_record();
         Ok(Flow::Go)
     }

@@ -10,7 +10,9 @@
 //! Memory: [`CHUNK`], or the longest record up to [`MAX_RECORD_BYTES`](landfall_schemas::json::MAX_RECORD_BYTES) and a
 //! chunk; a longer record is hashed and skipped. Fails with the byte offset of the first thing that is not JSON.
 
+mod levels;
 mod machine;
+mod oversize;
 mod pieces;
 mod selection;
 #[cfg(test)]

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 const FRAME_BYTES: usize = 8 << 20;
 /// A frame counts at least this much, so that tiny frames are bounded too.
 const FRAME_FLOOR: usize = 512;
+/// Buffers kept for filling again.
+const SPARE: usize = 4;
 /// Segments held open for reading, with their indexes (2 MiB each at the very most).
 const OPEN_SEGMENTS: usize = 6;
 /// Remembered cursors: lanes of some dozens of streams.
@@ -23,6 +25,7 @@ const HINTS: usize = 2_048;
 #[derive(Clone, Debug)]
 pub(super) struct CachedFrame {
     pub(super) header: Arc<FrameHeader>,
+    /// The raw body leads it; what stands behind is nothing.
     pub(super) body: Arc<[u8]>,
 }
 
@@ -37,6 +40,8 @@ struct HeldFrames {
     frames: HashMap<(u64, u64), CachedFrame>,
     order: VecDeque<(u64, u64)>,
     bytes: usize,
+    /// Buffers that nobody uses any more: filling one again costs less than a new one.
+    spare: Vec<Arc<[u8]>>,
 }
 
 impl FrameCache {
@@ -60,8 +65,24 @@ impl FrameCache {
             let Some(oldest) = held.order.pop_front() else { break };
             if let Some(gone) = held.frames.remove(&oldest) {
                 held.bytes -= cost(&gone);
+                if held.spare.len() < SPARE {
+                    held.spare.push(gone.body);
+                }
             }
         }
+    }
+
+    /// A buffer of its own of at least `length` bytes, perhaps longer; its content is whatever it was.
+    pub(super) fn buffer(&self, length: usize) -> Arc<[u8]> {
+        let mut held = self.held();
+        while let Some(mut spare) = held.spare.pop() {
+            let fits = (length..=length.saturating_mul(2).max(FRAME_FLOOR)).contains(&spare.len());
+            if fits && Arc::get_mut(&mut spare).is_some() {
+                return spare;
+            }
+        }
+        drop(held);
+        std::iter::repeat_n(0, length).collect()
     }
 
     fn held(&self) -> MutexGuard<'_, HeldFrames> {

@@ -16,6 +16,8 @@ use landfall_schemas::offset::{Offset, Sequence};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// Most events a read makes room for at once.
+const RESERVED: usize = 4_096;
 /// Partitions of a stream, at most.
 const PARTITIONS: usize = 256;
 
@@ -48,6 +50,12 @@ impl Wanted {
         wanted
     }
 
+    /// Events between the cursor and the end.
+    fn left(&self) -> usize {
+        let left: u64 = self.next.iter().zip(&self.end).map(|(next, end)| end.saturating_sub(*next)).sum();
+        usize::try_from(left).unwrap_or(usize::MAX)
+    }
+
     /// Whether a frame of the stream holds something wanted.
     fn touches(&self, header: &FrameHeader) -> bool {
         header.parts.iter().any(|part| {
@@ -71,6 +79,7 @@ impl Log {
         };
         let mut scanner = Scanner::new(self, spot, until)?;
         let mut room = limit;
+        batch.events.reserve(wanted.left().min(limit.events).min(RESERVED));
         let mut resume = scanner.spot();
         while wanted.pending > 0 {
             let Some(mut found) = scanner.next()? else { break };
@@ -144,9 +153,10 @@ impl Log {
             offsets[usize::from(part.partition)] = part.base;
         }
         let bad = |what| Err(scanner.damage(found.spot.position..scanner.spot().position, what));
-        let Some(mut events) = BodyEvents::new(&body) else { return bad("the places of a frame cannot be read") };
+        let Some(mut events) = BodyEvents::new(raw(&found.header, &body)) else {
+            return bad("the places of a frame cannot be read");
+        };
         let before = batch.events.len();
-        batch.events.reserve(room.events.min(found.header.count as usize));
         for number in 0..u64::from(found.header.count) {
             let Some(event) = events.next() else { return bad("an event of a frame cannot be read") };
             let index = usize::from(event.partition.0);
@@ -252,8 +262,14 @@ fn stored(event: BodyEvent, at: (u64, u64), header: &FrameHeader, buffer: u32) -
     }
 }
 
+/// The body in its buffer.
+fn raw<'a>(header: &FrameHeader, buffer: &'a [u8]) -> &'a [u8] {
+    buffer.get(..header.raw_len as usize).unwrap_or(buffer)
+}
+
 /// Shows the events of a frame from `from` on; `None` when they cannot be read.
 fn show(header: &FrameHeader, body: &[u8], from: Sequence, visit: &mut dyn FnMut(Recorded<'_>)) -> Option<()> {
+    let body = raw(header, body);
     let mut events = BodyEvents::new(body)?;
     for number in 0..u64::from(header.count) {
         let event = events.next()?;

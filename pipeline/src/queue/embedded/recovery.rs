@@ -44,7 +44,7 @@ const CHUNK: usize = 256 * 1024;
 pub(super) fn open(disk: Arc<dyn Disk>, options: QueueOptions, clock: Arc<dyn Clock>) -> Result<Log, Failure> {
     let numbers = list_segments(&*disk)?;
     let (id, mut watermark) = load_names(&*disk, !numbers.is_empty())?;
-    let mut numbers = drop_leftovers(&*disk, id, watermark.mark(), numbers)?;
+    let mut numbers = drop_leftovers(&*disk, id, &mut watermark, numbers)?;
     if numbers.is_empty() && watermark.mark().segment < watermark.mark().first {
         make_first(&*disk, id, &mut watermark)?;
         numbers.push(watermark.mark().first);
@@ -70,10 +70,13 @@ pub(super) fn open(disk: Arc<dyn Disk>, options: QueueOptions, clock: Arc<dyn Cl
         newest_ms,
         marked_ms: newest_ms,
     };
-    let now = Mark { first: mark.first, segment: header.number, position: replay.end, sequence: replay.sequence };
-    if now != mark {
-        watermark.set(now)?;
-    }
+    // Also when it says so already: what was read of it may only be in the page cache.
+    watermark.set(Mark {
+        first: mark.first,
+        segment: header.number,
+        position: replay.end,
+        sequence: replay.sequence,
+    })?;
     Ok(assemble(Parts { disk, id, options, clock }, (tail, watermark), entries, (header.streams, replay)))
 }
 
@@ -123,6 +126,8 @@ fn assemble(
 
 /// Numbers of all segment files, in order; removes what was not finished.
 fn list_segments(disk: &dyn Disk) -> Result<Vec<u64>, Failure> {
+    // An earlier process may have ended between a change of names and its sync, or by a failed one.
+    disk.sync_dir().map_err(|error| failures::sync_failed("the queue directory", &error))?;
     let names = disk.list().map_err(|error| failures::unusable("list files", &error))?;
     for name in names.iter().filter(|name| name.ends_with(TEMPORARY)) {
         disk.unlink(name).map_err(|error| failures::unusable("remove an unfinished file", &error))?;
@@ -149,13 +154,23 @@ fn load_names(disk: &dyn Disk, has_segments: bool) -> Result<(QueueId, Watermark
 }
 
 /// Removes segments that a trim had given up, and a newest one that was half made.
-fn drop_leftovers(disk: &dyn Disk, id: QueueId, mark: Mark, numbers: Vec<u64>) -> Result<Vec<u64>, Failure> {
+fn drop_leftovers(
+    disk: &dyn Disk,
+    id: QueueId,
+    watermark: &mut Watermark,
+    numbers: Vec<u64>,
+) -> Result<Vec<u64>, Failure> {
+    let mark = watermark.mark();
     let (mut gone, mut kept): (Vec<u64>, Vec<u64>) = numbers.into_iter().partition(|number| *number < mark.first);
     if let Some(&newest) = kept.last().filter(|newest| **newest > mark.segment)
         && is_half_made(disk, id, newest)?
     {
         kept.pop();
         gone.push(newest);
+    }
+    if gone.iter().any(|number| *number < mark.first) && !watermark.set_both(mark)? {
+        // What was read of it may only be in the page cache: nothing is unlinked on its word before it is durable.
+        return Err(failures::unusable("write the watermark", &ErrorKind::StorageFull.into()));
     }
     for number in &gone {
         for name in [index::file_name(*number), segment::file_name(*number)] {

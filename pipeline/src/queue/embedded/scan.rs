@@ -88,7 +88,7 @@ impl<'a> Scanner<'a> {
         Ok(Some(found))
     }
 
-    /// The raw body of the frame that [`Scanner::next`] gave last.
+    /// The raw body of the frame that [`Scanner::next`] gave last; the buffer may be longer than the body.
     pub(super) fn body(&mut self, found: &mut Found) -> Result<Arc<[u8]>, Failure> {
         if let Some(body) = &found.body {
             return Ok(body.clone());
@@ -130,8 +130,9 @@ impl<'a> Scanner<'a> {
         let header = &found.header;
         let start = found.spot.position + u64::from(header.header_len);
         let end = start + u64::from(header.body_len);
-        let mut body = zeroed(header.raw_len as usize);
-        let into = Arc::get_mut(&mut body).expect("a new buffer has one owner");
+        let mut body = self.log.frames.buffer(header.raw_len as usize);
+        let into = Arc::get_mut(&mut body).expect("a buffer that was just given has one owner");
+        let into = &mut into[..header.raw_len as usize];
         let whole = if header.is_compressed() {
             let stored = self.bytes(start, header.body_len as usize)?;
             crc32fast::hash(stored) == header.body_crc
@@ -162,11 +163,6 @@ impl<'a> Scanner<'a> {
     fn unreadable(&self, error: &std::io::Error) -> Failure {
         failures::unreadable(&segment::file_name(self.segment.number), error)
     }
-}
-
-/// A buffer of its own for a body.
-fn zeroed(length: usize) -> Arc<[u8]> {
-    std::iter::repeat_n(0, length).collect()
 }
 
 /// Durable bytes of a segment and the first sequence of the next.

@@ -92,9 +92,14 @@ impl Watermark {
         Ok(true)
     }
 
-    /// Writes `mark` into both slots, so that losing one later does not bring the old mark back.
+    /// Writes `mark` into both slots, so that losing one later does not bring the old mark back. It counts once the first
+    /// is durable.
     pub(super) fn set_both(&mut self, mark: Mark) -> Result<bool, Failure> {
-        Ok(self.set(mark)? && self.set(mark)?)
+        let counts = self.set(mark)?;
+        if counts {
+            self.set(mark)?;
+        }
+        Ok(counts)
     }
 }
 

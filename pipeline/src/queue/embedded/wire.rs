@@ -1,6 +1,7 @@
 //! The numbers that all files of the queue are made of: little-endian integers and LEB128 varints.
 
 /// Appends a varint: seven bits a byte, low ones first, the top bit says that more follow.
+#[inline]
 pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -29,18 +30,21 @@ impl<'a> Walk<'a> {
         self.at == self.bytes.len()
     }
 
+    #[inline]
     pub(super) fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let taken = self.bytes.get(self.at..self.at.checked_add(count)?)?;
         self.at += count;
         Some(taken)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (head, _) = self.bytes.get(self.at..)?.split_first_chunk::<N>()?;
         self.at += N;
         Some(*head)
     }
 
+    #[inline]
     pub(super) fn u8(&mut self) -> Option<u8> {
         let byte = *self.bytes.get(self.at)?;
         self.at += 1;
@@ -63,6 +67,7 @@ impl<'a> Walk<'a> {
         self.array().map(u128::from_le_bytes)
     }
 
+    #[inline]
     pub(super) fn varint(&mut self) -> Option<u64> {
         let first = self.u8()?;
         if first < 0x80 {
@@ -80,6 +85,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A varint that counts bytes or items in memory.
+    #[inline]
     pub(super) fn length(&mut self) -> Option<usize> {
         usize::try_from(self.varint()?).ok()
     }

@@ -272,7 +272,6 @@ fn run(seed: u64, parent: &Path, glob: &str) {
         let trace = world.trace.join(", ");
         std::panic::resume_unwind(Box::new(format!("seed {seed}, glob {glob}: {trace}: {}", message(&*panic))));
     }
-    fs::remove_dir_all(&world.bench.dir).unwrap();
 }
 
 fn message(panic: &(dyn std::any::Any + Send)) -> String {

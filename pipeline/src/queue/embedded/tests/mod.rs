@@ -1,4 +1,5 @@
 mod damage;
+mod life;
 mod simulation;
 
 use super::*;

@@ -5,87 +5,25 @@
 //! a prefix of their operations, as a journal does. A failed sync loses what it should have covered while reads go on showing
 //! it, as page caches do. Handles of a disk that lost its power, or whose process ended, fail for ever.
 
+mod dice;
+mod world;
+
+pub use dice::Dice;
+
 use super::{Disk, DiskFile};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard};
+use world::{Change, NameChange, World, lose, put};
 
 /// What a disk writes at once.
 const SECTOR: usize = 512;
 
 /// A disk in memory.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct FaultyDisk {
     world: Arc<Mutex<World>>,
     life: u64,
-}
-
-#[derive(Clone, Default)]
-struct World {
-    inodes: Vec<Inode>,
-    names: BTreeMap<String, usize>,
-    durable_names: BTreeMap<String, usize>,
-    pending_names: Vec<NameChange>,
-    /// Counts power cuts and process ends: handles of an earlier life fail.
-    life: u64,
-    /// Bytes that files may still grow by.
-    room: Option<u64>,
-    /// Changing operations left before the power goes.
-    left: Option<u64>,
-    /// Changing operations so far.
-    done: u64,
-    /// Syncs left before one fails.
-    sync_failure: Option<u64>,
-    stubborn: bool,
-    calls: u64,
-    unreadable: Option<String>,
-}
-
-#[derive(Clone, Default)]
-struct Inode {
-    durable: Vec<u8>,
-    live: Vec<u8>,
-    pending: Vec<Change>,
-}
-
-#[derive(Clone)]
-enum Change {
-    Write { at: usize, bytes: Vec<u8> },
-    Cut(usize),
-}
-
-#[derive(Clone)]
-enum NameChange {
-    Link(String, usize),
-    Unlink(String),
-    Rename(String, String),
-}
-
-/// Throws dice from a seed (SplitMix64).
-#[derive(Clone, Debug)]
-pub struct Dice(u64);
-
-impl Dice {
-    /// The same seed throws the same.
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    /// `0..sides`; 0 for no sides.
-    pub fn throw(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)).checked_rem(sides).unwrap_or(0)
-    }
-}
-
-impl Default for FaultyDisk {
-    fn default() -> Self {
-        Self { world: Arc::default(), life: 0 }
-    }
 }
 
 impl fmt::Debug for FaultyDisk {
@@ -219,112 +157,6 @@ fn gone() -> io::Error {
     io::Error::other("the simulated disk has no power")
 }
 
-fn missing() -> io::Error {
-    ErrorKind::NotFound.into()
-}
-
-impl World {
-    fn link(&mut self, name: &str) -> usize {
-        self.inodes.push(Inode::default());
-        let inode = self.inodes.len() - 1;
-        self.names.insert(name.to_owned(), inode);
-        self.pending_names.push(NameChange::Link(name.to_owned(), inode));
-        inode
-    }
-
-    fn find(&self, name: &str) -> io::Result<usize> {
-        self.names.get(name).copied().ok_or_else(missing)
-    }
-
-    /// One sync in turn fails when it was asked for.
-    fn sync_fails(&mut self) -> bool {
-        match self.sync_failure {
-            Some(0) => {
-                self.sync_failure = None;
-                true
-            }
-            Some(left) => {
-                self.sync_failure = Some(left - 1);
-                false
-            }
-            None => false,
-        }
-    }
-
-    /// How many of `wanted` bytes a stubborn disk moves now.
-    fn moved(&mut self, wanted: usize) -> io::Result<usize> {
-        self.calls += 1;
-        match (self.stubborn, self.calls % 3) {
-            (true, 0) => Err(ErrorKind::Interrupted.into()),
-            (true, 1) => Ok(wanted.min(1 + (self.calls % 700) as usize)),
-            _ => Ok(wanted),
-        }
-    }
-}
-
-impl NameChange {
-    fn apply(&self, names: &mut BTreeMap<String, usize>) {
-        match self {
-            Self::Link(name, inode) => {
-                names.insert(name.clone(), *inode);
-            }
-            Self::Unlink(name) => {
-                names.remove(name);
-            }
-            Self::Rename(from, to) => {
-                if let Some(inode) = names.remove(from) {
-                    names.insert(to.clone(), inode);
-                }
-            }
-        }
-    }
-}
-
-impl Change {
-    fn apply(&self, bytes: &mut Vec<u8>) {
-        match self {
-            Self::Write { at, bytes: new } => put(bytes, *at, new),
-            Self::Cut(len) => bytes.resize(*len, 0),
-        }
-    }
-}
-
-fn put(bytes: &mut Vec<u8>, at: usize, new: &[u8]) {
-    if bytes.len() < at + new.len() {
-        bytes.resize(at + new.len(), 0);
-    }
-    bytes[at..at + new.len()].copy_from_slice(new);
-}
-
-/// What of the pending changes reaches the disk when the power goes.
-fn lose(durable: &mut Vec<u8>, pending: Vec<Change>, dice: &mut Dice) {
-    match dice.throw(4) {
-        0 => {}
-        1 => pending.iter().for_each(|change| change.apply(durable)),
-        2 => {
-            let kept = dice.throw(pending.len() as u64 + 1) as usize;
-            pending[..kept].iter().for_each(|change| change.apply(durable));
-            if let Some(Change::Write { at, bytes }) = pending.get(kept) {
-                put(durable, *at, &bytes[..dice.throw(bytes.len() as u64 + 1) as usize]);
-            }
-        }
-        _ => {
-            for change in &pending {
-                match change {
-                    Change::Write { at, bytes } => {
-                        for (number, sector) in bytes.chunks(SECTOR).enumerate() {
-                            if dice.throw(2) == 0 {
-                                put(durable, at + number * SECTOR, sector);
-                            }
-                        }
-                    }
-                    Change::Cut(_) => change.apply(durable),
-                }
-            }
-        }
-    }
-}
-
 impl Disk for FaultyDisk {
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut world = self.changing()?;
@@ -374,7 +206,7 @@ impl Disk for FaultyDisk {
     fn sync_dir(&self) -> io::Result<()> {
         let mut world = self.changing()?;
         if world.sync_fails() {
-            world.pending_names.clear();
+            // Names stay in the journal of a file system; only data pages are dropped.
             return Err(io::Error::other("simulated: the directory was not synced"));
         }
         let pending = std::mem::take(&mut world.pending_names);

@@ -1,0 +1,129 @@
+//! The parts of the way, each alone: capture of lines, keys, queue frames, transform. What they cost per change adds up to the
+//! budget of the whole way (about 3 µs).
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use landfall_benches::by_hand;
+use landfall_benches::mix::Mix;
+use landfall_benches::queue_load::{batches, open, read_all};
+use landfall_benches::run_dir;
+use landfall_benches::user::User;
+use landfall_benches::users_pipeline::Source;
+use landfall_connectors::files::lines::{LinesConfig, LinesFormat, LinesSource};
+use landfall_connectors::files::pattern::Pattern;
+use landfall_connectors::files::root::Symlinks;
+use landfall_connectors::source::Cadence;
+use landfall_pipeline::queue::Queue;
+use landfall_pipeline::queue::embedded::Compression;
+use landfall_pipeline::transform::RowPlan;
+use landfall_schemas::key::{RecordKey, key_of};
+use landfall_schemas::mapping::FieldPath;
+use landfall_schemas::offset::{Generation, Sequence};
+use std::hint::black_box;
+use std::time::Duration;
+
+/// Records per iteration.
+const RECORDS: u64 = 10_000;
+
+fn records() -> Vec<Vec<u8>> {
+    let record = |number| {
+        let mut text = Vec::new();
+        User::new(number, 0).write_json(&mut text);
+        text
+    };
+    (0..RECORDS).map(record).collect()
+}
+
+fn transform(criterion: &mut Criterion) {
+    let pipeline = by_hand::pipeline(&run_dir::fresh("parts-transform"), Source::Lines);
+    let mapping = &pipeline.streams[0];
+    let records = records();
+    let keys: Vec<Vec<u8>> = (0..RECORDS).map(|number| User::new(number, 0).record_key()).collect();
+    let version = Generation::new(1).expect("1 is a generation").version(Sequence(7));
+    let mut group = criterion.benchmark_group("transform");
+    group.throughput(Throughput::Elements(RECORDS));
+    let (mut plan, mut rows) = (RowPlan::new(mapping), Vec::new());
+    group.bench_function("record to row", |bencher| {
+        bencher.iter(|| {
+            rows.clear();
+            for (key, record) in keys.iter().zip(&records) {
+                plan.upsert(key, record, version, &mut rows).expect("a user fits its mapping");
+            }
+            rows.len()
+        });
+    });
+    let mut key = RecordKey::default();
+    group.bench_function("key of record", |bencher| {
+        bencher.iter(|| {
+            for record in &records {
+                key_of(&mapping.key, record, None, &mut key).expect("a user has a key");
+                black_box(key.as_bytes());
+            }
+        });
+    });
+    group.finish();
+}
+
+fn queue(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("queue");
+    group.throughput(Throughput::Elements(RECORDS));
+    for (name, compression) in [("LZ4", Compression::Lz4), ("uncompressed", Compression::Off)] {
+        let (queue, stream) = open(&run_dir::fresh("parts-queue"), compression);
+        let batches = batches(stream, RECORDS, 1_000);
+        for batch in &batches {
+            let _ = queue.append(batch).expect("a bench's own disk has room");
+        }
+        group.bench_function(format!("read, {name}"), |bencher| bencher.iter(|| read_all(&queue, stream)));
+        let (queue, _) = open(&run_dir::fresh("parts-append"), compression);
+        group.bench_function(format!("append and sync, {name}"), |bencher| {
+            bencher.iter(|| {
+                for batch in &batches {
+                    let _ = queue.append(batch).expect("a bench's own disk has room");
+                }
+            });
+        });
+    }
+    group.finish();
+}
+
+fn capture(criterion: &mut Criterion) {
+    let folder = run_dir::fresh("parts-capture");
+    let pipeline = by_hand::pipeline(&folder, Source::Lines);
+    let mut lines = Vec::new();
+    Mix::steady(RECORDS, RECORDS, 1).write_lines(&mut lines);
+    std::fs::write(folder.join("lines/users.ndjson"), &lines).expect("a bench's own disk has room");
+    let mut group = criterion.benchmark_group("capture");
+    group.throughput(Throughput::Elements(RECORDS));
+    group.bench_function("lines with operations", |bencher| {
+        bencher.iter_with_setup(
+            || {
+                let (_, start) = by_hand::start(&run_dir::fresh("parts-capture-state"), &pipeline);
+                LinesSource::open(lines_config(&folder), start).expect("the bench's own lines open")
+            },
+            |mut source| assert_eq!(by_hand::count(&mut source), RECORDS),
+        );
+    });
+    group.finish();
+}
+
+fn lines_config(folder: &std::path::Path) -> LinesConfig {
+    let path = |name| FieldPath::parse(name).expect("a plain name is a path");
+    LinesConfig {
+        dir: folder.join("lines"),
+        pattern: Pattern::new("*.ndjson").expect("a plain pattern"),
+        symlinks: Symlinks::Refuse,
+        format: LinesFormat::Operation {
+            field: path("op"),
+            delete: vec!["d".to_owned()],
+            upsert: vec!["u".to_owned()],
+            record: Some(path("row")),
+        },
+        cadence: Cadence::default(),
+    }
+}
+
+criterion_group! {
+    name = parts;
+    config = Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(4));
+    targets = transform, queue, capture
+}
+criterion_main!(parts);
