@@ -55,6 +55,23 @@ impl LinesStore {
         append(&self.ledger, &bytes);
     }
 
+    /// Appends records of a few kibibytes that no compression makes small, in one write.
+    pub fn append_bulky(&mut self, count: u64) {
+        const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-";
+        let mut bytes = Vec::new();
+        for _ in 0..count {
+            let key = self.seed.below(self.keys);
+            bytes.extend_from_slice(format!("{{\"id\":\"bulky {key}\",\"text\":\"").as_bytes());
+            for _ in 0..300 {
+                let draw = self.seed.draw();
+                bytes.extend((0..10).map(|at| LETTERS[(draw >> (6 * at)) as usize & 63]));
+            }
+            bytes.extend_from_slice(b"\"}\n");
+        }
+        append(&self.path, &bytes);
+        append(&self.ledger, &bytes);
+    }
+
     /// A few lines; now and then the log is rotated by rename first.
     pub fn live(&mut self) {
         if self.seed.one_in(40) {
@@ -122,8 +139,8 @@ impl LinesStore {
 }
 
 fn append(path: &Path, bytes: &[u8]) {
-    let mut file = OpenOptions::new().append(true).open(path).expect("the ledger can be opened");
-    file.write_all(bytes).expect("the ledger can be written");
+    let mut file = OpenOptions::new().append(true).open(path).expect("a log can be opened");
+    file.write_all(bytes).expect("a log can be written");
 }
 
 #[cfg(test)]

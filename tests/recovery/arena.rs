@@ -31,7 +31,7 @@ impl Arena {
             .source("store", json!({ "kind": "json_document", "path": "store.json", "rescan": "1s" }))
             .source("log", json!({ "kind": "json_lines", "path": "log/events.ndjson", "rescan": "1s" }))
             .source("files", json!({ "kind": "json_directory", "path": "files", "glob": "**/*.json", "rescan": "1s" }))
-            .section("queue", json!({ "max_bytes": "1GiB", "retention": { "bytes": 0, "age": "0s", "floor": "0s" } }))
+            .section("queue", json!({ "max_bytes": "1GiB", "retention": { "bytes": "0B", "age": "0s", "floor": "0s" } }))
             .stream("users", "store", json!({ "select": "/users", "key": "id" }))
             .stream("orders", "store", json!({ "select": "/orders", "key": "id" }))
             .stream("events", "log", json!({ "key": "id" }))
