@@ -296,6 +296,15 @@ fn a_trim_that_met_a_failed_sync_leaves_a_queue_that_opens() {
         disk.fail_sync_after(syncs);
         let _ = queue.trim();
         let disk = crash(queue, &disk);
+        // The power may also go while that queue is opened.
+        for stop in 0..12 {
+            let early = disk.copy();
+            early.stop_after(stop);
+            drop(EmbeddedQueue::open_on(Arc::new(early.clone()), options, Arc::new(ManualClock::default())));
+            for seed in 0..8 {
+                let _ = open(&early.copy().power_cut(&mut Dice::new(seed)));
+            }
+        }
         let queue = open(&disk);
         let held = queue.sequences();
         for seed in 0..12 {
