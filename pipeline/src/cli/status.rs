@@ -11,9 +11,14 @@ use crate::config::Pipeline;
 use crate::control::ControlClient;
 use crate::offline;
 use crate::status::{StatusReport, render};
+use std::time::{Duration, Instant};
 
 /// Clears the terminal and goes to its first line.
 const CLEAR: &str = "\u{1b}[2J\u{1b}[H";
+/// How long a held lock without a socket is waited for: a service opens its queues in less, or drains.
+const PATIENCE: Duration = Duration::from_secs(12);
+/// Between two tries.
+const RETRY: Duration = Duration::from_millis(50);
 
 pub(super) async fn status(options: StatusArguments, settings: &Settings, console: &Console) -> Outcome {
     let pipeline = settings.pipeline()?;
@@ -40,10 +45,18 @@ pub(super) async fn status(options: StatusArguments, settings: &Settings, consol
     }
 }
 
+/// Asks the service, else looks by itself. A lock without a socket is a service that starts or ends, or another look: it is tried
+/// again, since one of the two ways opens soon.
 async fn look(pipeline: &Pipeline) -> Result<StatusReport, CliFailure> {
-    match ControlClient::connect(&pipeline.state_dir).await? {
-        Some(mut client) => Ok(client.status().await?),
-        None => Ok(offline::offline_status(pipeline).await?),
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(mut client) = ControlClient::connect(&pipeline.state_dir).await? {
+            return Ok(client.status().await?);
+        }
+        match offline::offline_status(pipeline).await {
+            Err(failure) if failure.code == "other_owner" && Instant::now() < until => tokio::time::sleep(RETRY).await,
+            looked => return Ok(looked?),
+        }
     }
 }
 

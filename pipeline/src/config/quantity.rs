@@ -5,8 +5,14 @@ use std::time::Duration;
 /// Longest duration: ten years. More is a slip, and some clocks overflow.
 const MAX_DURATION: Duration = Duration::from_secs(10 * 365 * 86_400);
 
+/// None of anything needs no unit.
+const NOTHING: &str = "0";
+
 /// Parses a duration. `None`: not one, or beyond ten years.
 pub fn duration(text: &str) -> Option<Duration> {
+    if text == NOTHING {
+        return Some(Duration::ZERO);
+    }
     let (digits, unit) = split(text)?;
     let millis = match unit {
         "ms" => digits,
@@ -32,6 +38,9 @@ pub fn show(duration: Duration) -> String {
 
 /// Parses a size in bytes: powers of 1,024 with an `i`, of 1,000 without. `None`: not one, or beyond 63 bits.
 pub fn size(text: &str) -> Option<u64> {
+    if text == NOTHING {
+        return Some(0);
+    }
     let (digits, unit) = split(text)?;
     let factor: u64 = match unit {
         "B" => 1,

@@ -7,6 +7,7 @@ use super::prepare::Prepared;
 use super::progress::{StreamProgress, StreamState};
 use super::writers::WriterPool;
 use crate::queue::Queue;
+use crate::queue::clock::Clock;
 use crate::supervise::reaction::{Reaction, reaction};
 use landfall_connectors::checkpoints::{Checkpoints, Counts, OwnerNonce, Phase};
 use landfall_connectors::failure::Failure;
@@ -16,7 +17,6 @@ use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::offset::{Generation, OffsetRange};
 use landfall_schemas::stream::{PartitionId, StreamId};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 use tokio_util::sync::CancellationToken;
 
 /// What became of a batch.
@@ -44,6 +44,8 @@ pub(super) struct Applier<T: Sink> {
     pub(super) generation: Generation,
     pub(super) progress: Arc<StreamProgress>,
     pub(super) stop: CancellationToken,
+    /// For showing lag only (promise 19).
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl<T: Sink + Checkpoints + 'static> Applier<T> {
@@ -137,7 +139,7 @@ impl<T: Sink + Checkpoints + 'static> Applier<T> {
         self.queue.applied(self.stream, applied);
         let steps: Vec<(PartitionId, OffsetRange, Counts)> =
             prepared.batch.advances.iter().map(|advance| (advance.partition, advance.range, advance.counts)).collect();
-        let lag = prepared.newest_ms.map(|appended| unix_ms().saturating_sub(appended));
+        let lag = prepared.newest_ms.map(|appended| self.clock.now_ms().saturating_sub(appended));
         self.progress.committed(phase, &steps, lag);
     }
 }
@@ -147,9 +149,4 @@ enum Settled {
     Applied(Applied),
     NotApplied,
     Elsewhere,
-}
-
-/// For labels only (promise 19).
-fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -5,6 +5,7 @@ use super::lane::{Lane, LaneEnd};
 use super::prepare::Preparer;
 use super::progress::{StreamProgress, StreamState};
 use super::writers::WriterPool;
+use crate::queue::clock::Clock;
 use crate::queue::{Cursor, Queue};
 use crate::supervise::reaction::{Reaction, reaction};
 use futures_util::future::join_all;
@@ -39,6 +40,8 @@ pub struct StreamWorker<T: Sink> {
     pub stop: CancellationToken,
     /// End now, between two batches.
     pub deadline: CancellationToken,
+    /// For showing lag only.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// What a failed try means for the stream.
@@ -139,6 +142,7 @@ impl<T: Sink + Checkpoints + 'static> StreamWorker<T> {
             generation: admission.generation,
             progress: Arc::clone(&self.progress),
             stop: self.stop.clone(),
+            clock: Arc::clone(&self.clock),
         });
         let together = CancellationToken::new();
         let count = self.writers.size().min(admission.checkpoints.len()).max(1);
