@@ -16,23 +16,27 @@ use std::time::Duration;
 /// Between two looks for a lost index, and between two offers.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Looks after lost indexes until the service stops.
+/// Looks after lost indexes until the service stops, whatever the target is doing then.
 pub(crate) async fn look_after(service: Arc<Service>, target: Arc<Target>) -> Result<(), Failure> {
-    loop {
-        for stream in service.streams.iter().filter(|stream| is_lost(&service, stream) && is_drained(&service, stream))
-        {
-            match target.keys(&stream.mapping).await {
-                Ok(keys) => service.sources[stream.source].capture.adopt(stream.id, keys),
-                Err(failure) => {
-                    tracing::warn!(stream = %stream.mapping.name, code = failure.code, "{}", failure.detail)
+    let looking = async {
+        loop {
+            let lost = |stream: &&RunningStream| is_lost(&service, stream) && is_drained(&service, stream);
+            for stream in service.streams.iter().filter(lost) {
+                match target.keys(&stream.mapping).await {
+                    Ok(keys) => service.sources[stream.source].capture.adopt(stream.id, keys),
+                    Err(failure) => {
+                        tracing::warn!(stream = %stream.mapping.name, code = failure.code, "{}", failure.detail)
+                    }
                 }
             }
+            tokio::time::sleep(LOOK).await;
         }
-        tokio::select! {
-            () = service.supervisor.stop().cancelled() => return Ok(()),
-            () = tokio::time::sleep(LOOK) => {}
-        }
+    };
+    tokio::select! {
+        () = looking => {}
+        () = service.supervisor.stop().cancelled() => {}
     }
+    Ok(())
 }
 
 fn is_lost(service: &Service, stream: &RunningStream) -> bool {

@@ -178,25 +178,31 @@ fn attend(
     Ok(socket)
 }
 
-/// Hands the decisions that the target keeps to the sources, once the target can be read.
+/// Hands the decisions that the target keeps to the sources, once the target can be read. Ends with the service, whatever the target
+/// is doing.
 async fn recall(service: Arc<Service>, target: Arc<Target>) -> Result<(), Failure> {
-    for stream in &service.streams {
-        let mut pace = Pace::new();
-        loop {
-            match target.decisions(&stream.mapping.name).await {
-                Ok(decisions) => {
-                    for (subject, decision) in decisions.into_iter().filter(|(subject, _)| names_a_revision(subject)) {
-                        service.decide(stream.mapping.name.as_str(), &subject, decision == Decision::Accept);
+    let recalled = async {
+        for stream in &service.streams {
+            let mut pace = Pace::new();
+            loop {
+                match target.decisions(&stream.mapping.name).await {
+                    Ok(decisions) => {
+                        for (subject, decision) in
+                            decisions.into_iter().filter(|(subject, _)| names_a_revision(subject))
+                        {
+                            service.decide(stream.mapping.name.as_str(), &subject, decision == Decision::Accept);
+                        }
+                        break;
                     }
-                    break;
+                    Err(failure) => tracing::debug!(code = failure.code, "stored decisions cannot be read yet"),
                 }
-                Err(failure) => tracing::debug!(code = failure.code, "stored decisions cannot be read yet"),
-            }
-            tokio::select! {
-                () = service.supervisor.stop().cancelled() => return Ok(()),
-                () = tokio::time::sleep(pace.next_wait()) => {}
+                tokio::time::sleep(pace.next_wait()).await;
             }
         }
+    };
+    tokio::select! {
+        () = recalled => {}
+        () = service.supervisor.stop().cancelled() => {}
     }
     Ok(())
 }

@@ -12,4 +12,5 @@ mod mutant;
 mod soak;
 mod target_down;
 mod target_faults;
+mod went_back;
 mod writers;

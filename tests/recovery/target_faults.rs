@@ -133,3 +133,22 @@ fn a_slow_target_and_a_black_hole() {
     resumes(&arena, &mut service, "a black hole");
     end(&arena, &writers, service, "after a slow network and a black hole");
 }
+
+#[test]
+fn a_target_that_hangs_does_not_keep_a_stopping_service() {
+    let server = PostgresServer::shared();
+    let mut arena = Arena::new("hanging", server.database("hanging"), 26);
+    let writers = arena.start();
+    let proxy = FaultProxy::start(server.port());
+    arena.site.reach(arena.direct.through(proxy.port()));
+    let service = arena.service().start();
+    wait_until(RESUMES, "the first rows are there", || applied(&arena) > 100);
+    proxy.swallow();
+    std::thread::sleep(Duration::from_secs(1));
+    service.terminate();
+    let _ = service.finish(Duration::from_secs(30)).expect(0);
+    proxy.heal();
+    let mut service = arena.service().start();
+    resumes(&arena, &mut service, "a stop while the target hung");
+    end(&arena, &writers, service, "after a service was stopped while its target hung");
+}
