@@ -1,3 +1,5 @@
+//! The embedded queue on disks that fail: its life, damage, and simulated crashes, on shared benches.
+
 mod damage;
 mod life;
 mod simulation;
