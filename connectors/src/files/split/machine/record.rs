@@ -1,8 +1,7 @@
 //! The machine inside a selected container: where a record begins, where it ends, and what is handed out of it.
 //!
 //! Checks no grammar inside a record, it only finds its end; whoever takes the record checks it. Memory stays within
-//! [`MAX_RECORD_BYTES`]: of a longer record only its head, length and hash are kept (promise 10: bounded whatever a file
-//! holds). Fails with the offset of a byte that begins no value.
+//! [`MAX_RECORD_BYTES`]: of a longer record only its head, length and hash are kept. Fails with the offset of a byte that begins no value.
 
 use super::{Doing, Expect, Flow, Splitter};
 use crate::files::split::oversize::Oversize;

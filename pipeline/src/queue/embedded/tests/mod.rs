@@ -1,4 +1,4 @@
-//! The embedded queue on disks that fail: its life, damage, and simulated crashes, on shared benches.
+//! The embedded queue opened anew: after appends, after damage, and after simulated crashes.
 
 mod damage;
 mod life;
