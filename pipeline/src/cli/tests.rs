@@ -1,3 +1,5 @@
+//! What the command line promises to those who type it and to scripts: its shape, envelope, failures and exit codes.
+
 use super::args::Arguments;
 use super::envelope::{self, Finished};
 use super::exit::Exit;

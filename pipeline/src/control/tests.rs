@@ -1,3 +1,5 @@
+//! A control socket with a client at its other end: decisions, refusals, and clients that misbehave.
+
 use super::server::Decide;
 use super::*;
 use crate::config::tests::scratch;

@@ -1,3 +1,5 @@
+//! A report and how it is said: as a table, as JSON, and in one line.
+
 use super::*;
 use landfall_connectors::checkpoints::Counts;
 

@@ -1,3 +1,5 @@
+//! Plans for tables as they stand: what is created, what is added, and what is refused with its reason.
+
 use super::*;
 use crate::pgtype::PgType;
 use crate::table::ColumnRole;

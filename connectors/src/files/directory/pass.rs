@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Files read in one step, so that a step stays short.
-const STEP_FILES: usize = 1_000;
+pub(super) const STEP_FILES: usize = 1_000;
 /// Bytes of changed records kept in memory between reading and handing out.
 const KEPT_BYTES: usize = 8 << 20;
 

@@ -1,12 +1,19 @@
+//! A directory as a source, watched from outside: files written, changed, broken, unmounted and lost, and what a target would hold.
+
 use super::*;
 use crate::files::index::testing::{
     Log, Target, field, kill, scratch, settle, settle_at_most, shared_data, start, stream,
 };
+use crate::source::{Decision, Source};
 use landfall_schemas::event::Op;
 use landfall_schemas::mapping::KeyFrom;
 use landfall_schemas::rejection::RejectCode;
+use landfall_schemas::stream::StreamId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+mod adoption;
 
 const SLOW: Cadence = Cadence { rescan: Duration::from_secs(300), poll: Duration::from_millis(20) };
 
@@ -260,34 +267,28 @@ fn nested_folders_with_keys_from_a_field_come_out_whole() {
 }
 
 #[test]
-#[ignore = "measures: run with --release"]
-#[allow(clippy::print_stderr)]
-fn a_hundred_thousand_files_are_fine() {
-    let bench = Bench::new("many", KeyFrom::Name);
-    for id in 0..100_000 {
-        let path = bench.dir.join(format!("store/{}", id / 1_000));
-        if id % 1_000 == 0 {
-            std::fs::create_dir_all(&path).unwrap();
-        }
-        std::fs::write(path.join(format!("{id}.json")), format!("{{\"id\":{id}}}")).unwrap();
+fn a_directory_is_read_in_bounded_steps_and_left_alone_afterwards() {
+    let bench = Bench::new("steps", KeyFrom::Name);
+    let files = 2 * pass::STEP_FILES + 1;
+    for folder in 0..3 {
+        std::fs::create_dir(bench.dir.join(format!("store/{folder}"))).unwrap();
     }
-    std::thread::sleep(crate::files::look::RACY);
+    for id in 0..files {
+        std::fs::write(bench.dir.join(format!("store/{}/{id}.json", id % 3)), "{}").unwrap();
+    }
     let mut source = bench.open();
-    let mut step = |what: &str, expected: usize| {
-        let (mut batch, mut events, begin) = (ChangeBatch::default(), 0, Instant::now());
-        loop {
-            batch.clear();
-            let step = source.next(&mut batch).unwrap();
-            events += batch.changes().len();
-            if step != Step::More {
-                break;
-            }
-        }
-        eprintln!("{what}: {events} events in {:?}", begin.elapsed());
-        assert_eq!(events, expected);
-    };
-    step("first look", 100_001);
-    step("unchanged", 0);
-    bench.put("7/7007.json", "{}");
-    step("one changed", 1);
+    let mut batch = ChangeBatch::default();
+    let mut left = Vec::new();
+    assert_eq!(source.next(&mut batch).unwrap(), Step::More);
+    while let State::Reading(reading) = &source.state {
+        left.push(reading.todo.len() - reading.next);
+        assert_eq!(source.next(&mut batch).unwrap(), Step::More);
+        assert!(batch.is_empty(), "nothing is handed out before all is read");
+    }
+    assert_eq!(left, [files, pass::STEP_FILES + 1, 1]);
+    assert_eq!(settle(&mut source, &bench.log), Step::CaughtUp);
+    assert_eq!(bench.log.events().len(), files + 1, "each file, and the end of the first revision");
+    bench.put("1/7.json", "[]");
+    assert_eq!(settle(&mut source, &bench.log), Step::CaughtUp);
+    assert_eq!(bench.log.events().len(), files + 2);
 }

@@ -12,6 +12,7 @@ mod conditions;
 mod fingerprint;
 mod handing_out;
 mod reading;
+mod source;
 #[cfg(test)]
 mod tests;
 
@@ -24,15 +25,13 @@ use crate::files::look::Look;
 use crate::files::root::{FileStat, Root, Symlinks};
 use crate::files::split::{Progress, Selection, SplitError, Splitter};
 use crate::files::watch::{Watch, WatchScope};
-use crate::source::{Cadence, Condition, Decision, Source, SourceStart, Step};
-use crate::wake::{Wake, Woken};
-use conditions::{copying, halted_or_following, held_along, of_stream, unopened};
+use crate::source::{Cadence, Condition, SourceStart, Step};
+use crate::wake::Wake;
+use conditions::{halted_or_following, held_along, of_stream, unopened};
 use fingerprint::{Fingerprint, Stored};
 use handing_out::{Filled, HandingOut};
 use landfall_schemas::event::ChangeBatch;
 use landfall_schemas::mapping::Select;
-use landfall_schemas::offset::Sequence;
-use landfall_schemas::stream::StreamId;
 use reading::{Found, Reading};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -363,85 +362,5 @@ impl DocumentSource {
         if matches!(self.state, State::Idle) {
             self.ledger.save_due();
         }
-    }
-}
-
-impl Source for DocumentSource {
-    fn next(&mut self, batch: &mut ChangeBatch) -> Result<Step, Failure> {
-        Ok(match std::mem::replace(&mut self.state, State::Idle) {
-            State::Idle => self.look(),
-            State::Reading(reading) => self.read_on(reading, batch),
-            State::HandingOut(out) => self.hand_out(out, batch),
-        })
-    }
-
-    fn wait(&mut self) -> Woken {
-        self.save();
-        if self.unripe && !self.wake.is_stopping() {
-            std::thread::sleep(PACE);
-        }
-        match self.look.as_ref().and_then(Look::due_in) {
-            Some(due) => self.watch.wait_at_most(due),
-            None => self.watch.wait(),
-        }
-    }
-
-    fn durable(&mut self, until: Sequence) -> Result<(), Failure> {
-        self.ledger.durable(until);
-        self.save();
-        Ok(())
-    }
-
-    fn needs_from(&self) -> Option<Sequence> {
-        self.ledger.needs_from()
-    }
-
-    fn conditions(&self) -> Vec<(StreamId, Condition)> {
-        let progress = match &self.state {
-            State::Idle => None,
-            State::Reading(reading) => Some((reading.splitter.position() / 2, 0, reading.stat.size)),
-            State::HandingOut(out) => {
-                let (bytes, records) = out.position();
-                Some(((out.stat.size + bytes) / 2, records as u64, out.stat.size))
-            }
-        };
-        let streams = self.ledger.streams.iter().zip(&self.conditions);
-        streams.map(|(stream, condition)| (stream.stream.id, copying(stream, condition, progress))).collect()
-    }
-
-    fn adopt(&mut self, stream: StreamId, keys: Vec<Vec<u8>>) -> bool {
-        // A pass under way counts slots of the old index: the offer is made again.
-        let at = self.ledger.streams.iter().position(|known| known.stream.id == stream);
-        let idle = matches!(self.state, State::Idle);
-        let Some(at) = at.filter(|_| idle && self.ledger.is_settled()) else { return false };
-        let adopted = self.ledger.adopt(stream, &keys);
-        if adopted {
-            self.conditions[at] = Condition::Following;
-            self.stored = None;
-            self.noted = Some(Noted::Stored);
-            self.look = None;
-            self.wake.ring();
-        }
-        adopted
-    }
-
-    fn decide(&mut self, decision: &Decision) -> bool {
-        let Some(at) = self.ledger.streams.iter().position(|stream| stream.stream.id == decision.stream) else {
-            return false;
-        };
-        self.guards[at].decide(&decision.subject, decision.accept);
-        let held = matches!(&self.conditions[at], Condition::Held { revision, .. } if *revision == decision.subject);
-        if held {
-            self.look = None;
-            self.wake.ring();
-        }
-        held
-    }
-}
-
-impl Drop for DocumentSource {
-    /// Saves what changed, so that the next start has less to roll forward; if it fails, only that is lost.
-    fn drop(&mut self) {
-        self.ledger.close();
     }
 }

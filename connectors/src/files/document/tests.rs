@@ -1,13 +1,18 @@
+//! A document as a source, watched from outside: revisions put into place, and what a target would hold after each.
+
 use super::*;
 use crate::files::index::testing::{Log, Target, field, kill, scratch, settle, settle_at_most, start, stream};
-use crate::source::SourceStream;
+use crate::source::{Decision, Source, SourceStream};
+use crate::wake::Woken;
 use landfall_schemas::event::Op;
 use landfall_schemas::mapping::KeyFrom;
+use landfall_schemas::offset::Sequence;
 use landfall_schemas::rejection::RejectCode;
+use landfall_schemas::stream::StreamId;
 use std::path::Path;
 use std::sync::Arc;
 
-mod pace;
+mod adoption;
 mod replay;
 
 const SLOW: Cadence = Cadence { rescan: Duration::from_secs(300), poll: Duration::from_millis(20) };

@@ -7,6 +7,7 @@
 //! Sequences are counted from [`History::end`](crate::source::History::end): one a change, and one a partition for the
 //! end of a first revision.
 
+use super::standing::Standing;
 use super::{Class, FileIndex, FirstRevision, Kind, SlotId, is_synthetic, store};
 use crate::failure::{Failure, FailureClass};
 use crate::source::{Recorded, SourceStart, SourceStream};
@@ -14,7 +15,6 @@ use landfall_schemas::event::{ChangeBatch, Op, Place};
 use landfall_schemas::hash::RowHash;
 use landfall_schemas::key::RecordKey;
 use landfall_schemas::offset::Sequence;
-use landfall_schemas::position::{PositionTable, PositionUpdate};
 use landfall_schemas::rejection::RejectCode;
 use landfall_schemas::stream::StreamId;
 use std::path::PathBuf;
@@ -31,32 +31,6 @@ const SAVE_AFTER: Duration = Duration::from_secs(60);
 const SAVE_RETRY: Duration = Duration::from_secs(10);
 /// What an event takes in the log besides key and payload, roughly.
 const EVENT_BYTES: u64 = 64;
-/// Version of the slot value.
-const SLOT_VERSION: u8 = 1;
-
-/// What the queue keeps of a stream: slot `stream/<name>`, value version u8, complete u8, accepted u64 LE.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Standing {
-    /// Whether the first revision is complete.
-    pub first: FirstRevision,
-    /// How many held revisions were accepted and handed out so far: an acceptance is good for one.
-    pub accepted: u64,
-}
-
-impl Standing {
-    fn read(value: &[u8]) -> Option<Self> {
-        let (&[version, complete], accepted) = value.split_first_chunk::<2>()?;
-        let accepted = u64::from_le_bytes(accepted.try_into().ok()?);
-        let first = if complete == 1 { FirstRevision::Complete } else { FirstRevision::Open };
-        (version == SLOT_VERSION).then_some(Self { first, accepted })
-    }
-
-    fn write(self) -> Box<[u8]> {
-        let mut value = vec![SLOT_VERSION, u8::from(self.first == FirstRevision::Complete)];
-        value.extend_from_slice(&self.accepted.to_le_bytes());
-        value.into()
-    }
-}
 
 /// One stream, and what was captured of it.
 #[derive(Debug)]
@@ -87,10 +61,6 @@ pub struct Ledger {
     durable: Sequence,
     key: RecordKey,
     save_not_before: Option<Instant>,
-}
-
-fn slot_name(stream: &SourceStream) -> Box<[u8]> {
-    format!("stream/{}", stream.name).into_bytes().into()
 }
 
 impl Ledger {
@@ -158,7 +128,7 @@ impl Ledger {
     /// Sends where the stream stands along with the batch.
     pub fn note_standing(&self, batch: &mut ChangeBatch, at: usize) {
         let ledger = &self.streams[at];
-        batch.reached(PositionUpdate { slot: slot_name(&ledger.stream), value: Some(ledger.standing.write()) });
+        batch.reached(ledger.standing.update(&ledger.stream));
     }
 
     fn count(&mut self, at: usize, bytes: usize) {
@@ -281,7 +251,7 @@ impl StreamLedger {
     fn open(stream: &SourceStream, start: &SourceStart, held: (Sequence, Sequence)) -> Self {
         let (earliest, end) = held;
         let path = start.state_dir.join(format!("{}.index", stream.name));
-        let known = read_standing(stream, &start.positions);
+        let known = Standing::stored(stream, &start.positions);
         let loaded = store::load(&path);
         let mut lost = None;
         let (index, indexed_until, file_bytes) = match loaded {
@@ -383,10 +353,6 @@ impl StreamLedger {
         self.saved_at = Instant::now();
         Ok(())
     }
-}
-
-fn read_standing(stream: &SourceStream, positions: &PositionTable) -> Option<Standing> {
-    positions.get(&slot_name(stream)).and_then(Standing::read)
 }
 
 fn index_lost(stream: &SourceStream, why: &Result<(FileIndex, Sequence, u64), store::LoadError>) -> Failure {

@@ -9,6 +9,7 @@
 
 pub mod diff;
 pub mod ledger;
+pub mod standing;
 pub mod store;
 #[cfg(test)]
 pub(crate) mod testing;

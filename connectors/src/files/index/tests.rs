@@ -1,3 +1,5 @@
+//! The index compared with revisions, without a source: what is found without the table, what is given back, what a saved one keeps.
+
 use super::diff::{Diff, Outcome, Verdict};
 use super::*;
 use landfall_schemas::key::RecordKey;

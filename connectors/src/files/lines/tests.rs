@@ -1,3 +1,5 @@
+//! A log as a source, watched from outside: what writers append and move, and the lines that are handed out.
+
 use super::*;
 use crate::conformance;
 use crate::source::{History, Recorded, SourceStream};

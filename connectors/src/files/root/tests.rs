@@ -1,3 +1,5 @@
+//! Listings and openings below a root: links, pipes and loops, and that nothing outside is ever opened.
+
 use super::*;
 use std::io::Read;
 use std::os::unix::fs::symlink;

@@ -1,9 +1,14 @@
 //! The machine that walks a document: one buffer, a bit a level, no recursion.
+//!
+//! Owns the grammar around the selected containers; what stands in them is cut out by [`record`]. Fails with the offset of
+//! the first byte that is not JSON, or with the error of a read.
+
+mod record;
 
 use super::levels::Levels;
 use super::oversize::Oversize;
 use super::pieces::{self, Follower, Scan};
-use super::{Body, CHUNK, Name, NotJson, Origin, RecordSink, Selection, Shape, SplitError};
+use super::{CHUNK, NotJson, RecordSink, Selection, Shape, SplitError};
 use landfall_schemas::json::{MAX_RECORD_BYTES, RawString};
 use std::io::Read;
 
@@ -334,92 +339,5 @@ impl Splitter {
             Scan::More(_) => self.more_of_piece(),
             Scan::Bad(at, what) => Err(self.bad_at(self.pos + 1 + at, what)),
         }
-    }
-
-    fn begin_record<S: RecordSink>(&mut self, byte: u8, stream: usize, sink: &mut S) -> Result<Flow, NotJson> {
-        if !matches!(byte, b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') {
-            return Err(self.bad_at(self.pos, "not a value"));
-        }
-        if matches!(byte, b'{' | b'[' | b'"') {
-            let window = &self.buffer[self.pos..self.filled];
-            let origin = Origin { stream, at: self.origin + self.pos as u64, name: self.name() };
-            if let Some(len) = sink.known(origin, window) {
-                self.pos += len;
-                self.expect = Expect::CommaOrEnd;
-                return Ok(Flow::Go);
-            }
-        }
-        self.doing = Doing::Record(Follower::of(byte), 0);
-        Ok(Flow::Go)
-    }
-
-    fn name(&self) -> Name<'_> {
-        if !self.levels.top_is_object() {
-            return Name::None;
-        }
-        match std::str::from_utf8(&self.name) {
-            Ok(text) if !self.name_broken => Name::Text(text),
-            _ => Name::Broken,
-        }
-    }
-
-    fn stream(&self) -> usize {
-        self.path.last().and_then(|step| step.stream).unwrap_or_default()
-    }
-
-    fn record<S: RecordSink>(&mut self, sink: &mut S) -> Result<Flow, NotJson> {
-        let Doing::Record(follower, followed) = &mut self.doing else { return Ok(Flow::Go) };
-        let held = self.filled - self.pos;
-        // A bare value at the file's end has no end: its container is still open, and that is the error.
-        let rest = &self.buffer[self.pos + *followed..self.filled];
-        let end = follower.follow(rest).map(|len| *followed + len);
-        *followed = held;
-        match end {
-            Some(len) if len <= MAX_RECORD_BYTES => {
-                let origin = Origin { stream: self.stream(), at: self.origin + self.pos as u64, name: self.name() };
-                sink.record(origin, Body::Whole(&self.buffer[self.pos..self.pos + len]))?;
-                self.pos += len;
-                self.end_record();
-                Ok(Flow::Go)
-            }
-            None if held <= MAX_RECORD_BYTES => Ok(Flow::NeedMore),
-            end => {
-                self.grow_too_large(end.unwrap_or(held));
-                if end.is_some() { self.hand_out_too_large(sink) } else { Ok(Flow::NeedMore) }
-            }
-        }
-    }
-
-    fn end_record(&mut self) {
-        self.expect = Expect::CommaOrEnd;
-        self.doing = Doing::Grammar;
-    }
-
-    /// Takes the `len` bytes from `pos` into the hash of a record that is too large, and steps past them.
-    fn grow_too_large(&mut self, len: usize) {
-        let at = self.origin + self.pos as u64;
-        let bytes = &self.buffer[self.pos..self.pos + len];
-        if let Doing::Record(follower, _) = self.doing {
-            self.doing = Doing::TooLarge(Box::new(Oversize::new(follower, at, bytes)));
-        }
-        if let Doing::TooLarge(large) = &mut self.doing {
-            large.take(bytes);
-        }
-        self.pos += len;
-    }
-
-    fn too_large<S: RecordSink>(&mut self, sink: &mut S) -> Result<Flow, NotJson> {
-        let Doing::TooLarge(large) = &mut self.doing else { return Ok(Flow::Go) };
-        let end = large.follower.follow(&self.buffer[self.pos..self.filled]);
-        self.grow_too_large(end.unwrap_or(self.filled - self.pos));
-        if end.is_some() { self.hand_out_too_large(sink) } else { Ok(Flow::NeedMore) }
-    }
-
-    fn hand_out_too_large<S: RecordSink>(&mut self, sink: &mut S) -> Result<Flow, NotJson> {
-        let Doing::TooLarge(large) = std::mem::replace(&mut self.doing, Doing::Grammar) else { return Ok(Flow::Go) };
-        let origin = Origin { stream: self.stream(), at: large.at, name: self.name() };
-        sink.record(origin, Body::TooLarge { head: &large.head, len: large.len, hash: large.hash() })?;
-        self.end_record();
-        Ok(Flow::Go)
     }
 }

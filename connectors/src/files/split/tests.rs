@@ -1,3 +1,5 @@
+//! Documents cut at every read size, and compared with another parser.
+
 use super::*;
 use landfall_schemas::json::{MAX_RECORD_BYTES, check_syntax};
 use proptest::prelude::*;

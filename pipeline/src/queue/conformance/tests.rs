@@ -1,3 +1,5 @@
+//! The suite of queues, run on the model and on the embedded queue over several disks.
+
 use super::*;
 use crate::queue::clock::SystemClock;
 use crate::queue::embedded::disk::faulty::FaultyDisk;

@@ -1,3 +1,5 @@
+//! Single lines in, changes out: each format's operations and rejects.
+
 use super::*;
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::{KeySpec, Select};

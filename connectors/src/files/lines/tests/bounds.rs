@@ -75,30 +75,3 @@ fn a_batch_holds_no_more_than_its_bounds() {
     assert_eq!(bench.seen.len(), 5_000);
     assert!(batches >= 10, "{batches} batches for 10 MB");
 }
-
-#[test]
-#[ignore = "a measurement: run it alone, optimised, with --nocapture"]
-fn lines_per_second() {
-    let mut bench = Bench::new("speed", "a");
-    let filler = "x".repeat(230);
-    let mut text = String::new();
-    for id in 0..1_000_000 {
-        use std::fmt::Write as _;
-        let _ = writeln!(text, "{{\"id\":\"user-{id:012}\",\"name\":\"somebody\",\"note\":\"{filler}\"}}");
-    }
-    bench.append("a", &text);
-    let mut batch = ChangeBatch::default();
-    let before = std::time::Instant::now();
-    let mut changes = 0;
-    loop {
-        batch.clear();
-        let step = bench.source().next(&mut batch).unwrap();
-        changes += batch.changes().len();
-        if step == Step::CaughtUp {
-            break;
-        }
-    }
-    let spent = before.elapsed();
-    assert_eq!(changes, 1_000_000);
-    let _ = writeln!(std::io::stderr(), "{} bytes a line, {:?} a line", text.len() / changes, spent / changes as u32);
-}

@@ -1,3 +1,5 @@
+//! The embedded queue opened anew: after appends, after damage, and after simulated crashes.
+
 mod damage;
 mod life;
 mod refusal;
