@@ -53,7 +53,7 @@ bench: setup
 	$(WITH_MOLD) $(CARGO) bench --locked -p landfall-benches
 
 soak: setup
-	LANDFALL_SOAK=$(TIME) $(WITH_MOLD) $(CARGO) test --locked -p landfall-tests --test recovery -- --nocapture --test-threads=1 soak
+	LANDFALL_SOAK=$(TIME) LANDFALL_DOWN_SECONDS=60 $(WITH_MOLD) $(CARGO) test --locked -p landfall-tests --test recovery -- --nocapture --test-threads=1 soak target_down
 
 clean:
 	rm -rf .run

@@ -2,7 +2,7 @@
 
 use crate::kill_point::KillPoint;
 use crate::leash::Leash;
-use crate::repository;
+use crate::run_dir;
 use crate::unprivileged::Unprivileged;
 use crate::wait::wait_for;
 use rustix::process::{Pid, Signal, kill_process};
@@ -63,7 +63,7 @@ impl Launch {
         let word = self.arguments.iter().find(|word| !word.starts_with('-')).map_or("landfall", String::as_str);
         let stdout = logs.join(format!("{number:04}-{word}.out"));
         let stderr = logs.join(format!("{number:04}-{word}.err"));
-        let mut command = Command::new(repository::program());
+        let mut command = Command::new(run_dir::program());
         command.args(&self.arguments).current_dir(&self.directory).env_clear();
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));

@@ -34,6 +34,21 @@ pub fn fresh(name: &str) -> PathBuf {
     dir
 }
 
+/// The process under test, at a path that the unprivileged user can walk to.
+pub fn program() -> PathBuf {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let found = PROGRAM.get_or_init(|| {
+        let built = repository::program();
+        if reachable(&built) {
+            return built;
+        }
+        let copied = run_dir().join("landfall-under-test");
+        std::fs::copy(built, &copied).expect("the process under test can be copied");
+        copied
+    });
+    found.clone()
+}
+
 fn parent() -> PathBuf {
     if let Some(dir) = std::env::var_os("LANDFALL_RUN_DIR") {
         return PathBuf::from(dir);
@@ -43,9 +58,9 @@ fn parent() -> PathBuf {
     if reachable(&beside) { beside } else { std::env::temp_dir().join("landfall-run") }
 }
 
-fn reachable(dir: &Path) -> bool {
+fn reachable(path: &Path) -> bool {
     let mut look = Command::new("test");
-    look.arg("-x").arg(dir);
+    look.arg("-x").arg(path);
     Unprivileged::find().run(&mut look).status().is_ok_and(|status| status.success())
 }
 
