@@ -44,7 +44,6 @@ deny:
 
 # Proofs share two cores with the servers they start: few at a time, or deadlines measure the machine.
 test: setup lint
-	$(WITH_MOLD) $(CARGO) build --locked -p landfall-tests --bins
 	$(WITH_MOLD) $(CARGO) test --locked --workspace --no-fail-fast -- --test-threads=2
 
 kill-test: setup

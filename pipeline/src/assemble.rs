@@ -19,7 +19,6 @@ use landfall_connectors::files::directory::{DirectoryConfig, DirectorySource};
 use landfall_connectors::files::document::{DocumentConfig, DocumentSource};
 use landfall_connectors::files::lines::{LinesConfig, LinesSource};
 use landfall_connectors::files::root::Symlinks;
-use landfall_connectors::postgres::PostgresTarget;
 use landfall_connectors::sink::Sink;
 use landfall_connectors::source::{Source, SourceStart, SourceStream};
 use landfall_connectors::wake::Wake;
@@ -31,13 +30,16 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub use landfall_connectors::postgres::status::StreamStatus;
+pub use landfall_connectors::postgres::{Decision, PostgresTarget as Target};
+
 /// A service and what must outlive it.
 #[expect(missing_debug_implementations, reason = "parts hold connections and threads, not values")]
 pub struct Assembled {
     /// The service.
     pub service: Arc<Service>,
     /// Its target.
-    pub target: Arc<PostgresTarget>,
+    pub target: Arc<Target>,
     lock: StateLock,
 }
 
@@ -49,8 +51,8 @@ impl Assembled {
 }
 
 /// The target of a configuration; connects to nothing yet.
-pub fn target(pipeline: &Pipeline) -> Result<PostgresTarget, Failure> {
-    PostgresTarget::new(&pipeline.target.connection(), &pipeline.name)
+pub fn target(pipeline: &Pipeline) -> Result<Target, Failure> {
+    Target::new(&pipeline.target.connection(), &pipeline.name)
         .map_err(|error| Failure::new(FailureClass::Halt, "target_invalid", format!("target: {error}")))
 }
 
@@ -84,6 +86,7 @@ pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
             progress: Arc::clone(&stream.progress),
             stop: drain.clone(),
             deadline: deadline.clone(),
+            clock: Arc::new(SystemClock),
         };
         supervisor.task("stream worker", worker::run(worker));
     }
@@ -97,7 +100,7 @@ fn queue_dir(state: &Path, source: &SourceName) -> PathBuf {
 }
 
 /// Opens the queue of a source: for running, or (under the state lock) for `status`.
-pub fn open_queue(pipeline: &Pipeline, source: &SourceName) -> Result<Arc<dyn Queue>, Failure> {
+pub fn open_queue(pipeline: &Pipeline, source: &SourceName) -> Result<Arc<EmbeddedQueue>, Failure> {
     let options = QueueOptions::new(pipeline.retention);
     let queue = EmbeddedQueue::open(&queue_dir(&pipeline.state_dir, source), options, Arc::new(SystemClock))?;
     Ok(Arc::new(queue))
@@ -106,10 +109,13 @@ pub fn open_queue(pipeline: &Pipeline, source: &SourceName) -> Result<Arc<dyn Qu
 fn start_source(pipeline: &Pipeline, spec: &SourceSpec, service: &mut Service) -> Result<(), Failure> {
     let queue = open_queue(pipeline, &spec.name)?;
     let at = service.sources.len();
-    let mut streams = Vec::new();
-    for mapping in pipeline.streams_of(&spec.name) {
-        let id = queue.register(&mapping.name, mapping.partitions)?;
-        streams.push(source_stream(id, mapping));
+    let mappings: Vec<&StreamMapping> = pipeline.streams_of(&spec.name).collect();
+    // One roll of the log for all of them.
+    let wanted: Vec<_> = mappings.iter().map(|mapping| (mapping.name.clone(), mapping.partitions)).collect();
+    let ids = queue.register_all(&wanted)?;
+    let queue: Arc<dyn Queue> = queue;
+    let streams = mappings.iter().zip(&ids).map(|(mapping, id)| source_stream(*id, mapping)).collect();
+    for (mapping, id) in mappings.into_iter().zip(ids) {
         let progress = Arc::new(StreamProgress::default());
         service.streams.push(RunningStream { mapping: Arc::new(mapping.clone()), id, source: at, progress });
     }

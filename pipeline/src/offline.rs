@@ -1,14 +1,14 @@
 //! The status of a pipeline that no service runs for: the state lock is taken, queues and target are read.
 
-use crate::assemble;
+use crate::assemble::{self, StreamStatus};
 use crate::config::Pipeline;
+use crate::queue::Queue;
 use crate::queue::lock::{LockRefused, StateLock};
 use crate::status::{
     QueueReport, SourceReport, StatusReport, StreamCondition, StreamPhase, StreamReport, TargetReport, Trouble,
 };
 use landfall_connectors::checkpoints::Counts;
 use landfall_connectors::failure::{Failure, FailureClass};
-use landfall_connectors::postgres::status::StreamStatus;
 
 /// What disk and target hold. The target may be away: the report then says so and counts what the queues hold as captured.
 pub async fn offline_status(pipeline: &Pipeline) -> Result<StatusReport, Failure> {

@@ -4,11 +4,11 @@
 //! and offers them to the source. What the file still holds is written again (and found equal), what it no longer holds is deleted
 //! under the guard. Nothing is asked of an operator: no row is touched that does not differ.
 
+use crate::assemble::Target;
 use crate::service::{RunningStream, Service};
 use crate::worker::StreamState;
 use landfall_connectors::checkpoints::Phase;
 use landfall_connectors::failure::Failure;
-use landfall_connectors::postgres::PostgresTarget;
 use landfall_connectors::source::Condition;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Looks after lost indexes until the service stops.
-pub(crate) async fn look_after(service: Arc<Service>, target: Arc<PostgresTarget>) -> Result<(), Failure> {
+pub(crate) async fn look_after(service: Arc<Service>, target: Arc<Target>) -> Result<(), Failure> {
     loop {
         for stream in service.streams.iter().filter(|stream| is_lost(&service, stream) && is_drained(&service, stream))
         {

@@ -1,6 +1,6 @@
 //! A run of the service from start to end: signals, the control socket, stored decisions, and what the process says at the end.
 
-use crate::assemble::{self, Assembled};
+use crate::assemble::{self, Assembled, Decision, Target};
 use crate::config::Pipeline;
 use crate::control::server::Decide;
 use crate::control::{ControlClient, ControlHandler, ControlSocket, Refused, serve};
@@ -11,7 +11,6 @@ use crate::service::{Service, Verdict};
 use crate::status::{StatusReport, StreamCondition};
 use crate::supervise::signals::Signals;
 use landfall_connectors::failure::{Failure, FailureClass};
-use landfall_connectors::postgres::{Decision, PostgresTarget};
 use landfall_connectors::retry::Pace;
 use landfall_schemas::stream::StreamName;
 use std::sync::Arc;
@@ -180,7 +179,7 @@ fn attend(
 }
 
 /// Hands the decisions that the target keeps to the sources, once the target can be read.
-async fn recall(service: Arc<Service>, target: Arc<PostgresTarget>) -> Result<(), Failure> {
+async fn recall(service: Arc<Service>, target: Arc<Target>) -> Result<(), Failure> {
     for stream in &service.streams {
         let mut pace = Pace::new();
         loop {
@@ -213,7 +212,7 @@ struct Handler {
     pipeline: String,
     overview: Arc<Overview>,
     service: Arc<Service>,
-    target: Arc<PostgresTarget>,
+    target: Arc<Target>,
 }
 
 impl ControlHandler for Handler {

@@ -22,8 +22,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
 /// A source must stay blocked this long before `--until-caught-up` gives up on it: half-written files heal sooner.
 const BLOCKED_GRACE: Duration = Duration::from_secs(5);
-/// Between two trims.
-const TRIM_EVERY: Duration = Duration::from_secs(2);
+/// Between two trims; each also renews the watermark that proves what is durable.
+const TRIM_EVERY: Duration = Duration::from_secs(1);
 
 /// One source, running.
 #[expect(missing_debug_implementations, reason = "parts hold connections and threads, not values")]

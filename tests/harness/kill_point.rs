@@ -28,11 +28,8 @@ pub const ON_THE_WAY: &[&str] = &[
     "lines::after_position",
     "document::after_pass1",
     "document::mid_emit",
-    "document::before_index_write",
-    "document::after_index_write",
     "directory::mid_emit",
     "sink::before_begin",
-    "sink::after_copy",
     "sink::before_checkpoint",
     "sink::before_commit",
     "sink::after_commit",
@@ -41,6 +38,9 @@ pub const ON_THE_WAY: &[&str] = &[
     "capture::before_append",
     "capture::after_append",
 ];
+
+/// Points that only a large change reaches: small ones go without COPY, and the file index is written now and then.
+pub const BY_BURSTS: &[&str] = &["document::before_index_write", "document::after_index_write", "sink::after_copy"];
 
 /// Points of the queue's recovery: reached at start when the log's tail was torn.
 pub const IN_RECOVERY: &[&str] =

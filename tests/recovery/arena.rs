@@ -7,6 +7,7 @@ use landfall_tests::directory_store::DirectoryStore;
 use landfall_tests::document_store::DocumentStore;
 use landfall_tests::landfall::Launch;
 use landfall_tests::lines_store::LinesStore;
+use landfall_tests::manner::Manner;
 use landfall_tests::seed::Seed;
 use landfall_tests::site::Site;
 use serde_json::json;
@@ -22,18 +23,24 @@ pub(crate) struct Arena {
     /// How the oracle reaches the target, whatever way the product goes.
     pub(crate) direct: Login,
     seed: Seed,
+    archive: Option<DocumentStore>,
 }
+
+/// Records of the store that changes in bursts: enough for a staged COPY and for the file index to be written.
+const ARCHIVED: u64 = 1_500;
 
 impl Arena {
     /// A new site with its stores, on a database of its own. Retention is so small that segments come and go.
     pub(crate) fn new(name: &str, login: Login, seed: u64) -> Self {
         let config = Config::new(name)
             .source("store", json!({ "kind": "json_document", "path": "store.json", "rescan": "1s" }))
+            .source("archive", json!({ "kind": "json_document", "path": "archive.json", "rescan": "1s" }))
             .source("log", json!({ "kind": "json_lines", "path": "log/events.ndjson", "rescan": "1s" }))
             .source("files", json!({ "kind": "json_directory", "path": "files", "glob": "**/*.json", "rescan": "1s" }))
             .section("queue", json!({ "max_bytes": "1GiB", "retention": { "bytes": "0B", "age": "0s", "floor": "0s" } }))
             .stream("users", "store", json!({ "select": "/users", "key": "id" }))
             .stream("orders", "store", json!({ "select": "/orders", "key": "id" }))
+            .stream("archived", "archive", json!({ "select": "/archived", "key": "id" }))
             .stream("events", "log", json!({ "key": "id" }))
             .stream(
                 "records",
@@ -42,7 +49,7 @@ impl Arena {
             );
         let mut site = Site::on(config, login.clone());
         site.note_ledger("log", &site.path("events.ledger"));
-        Self { site, direct: login, seed: Seed::new(seed) }
+        Self { site, direct: login, seed: Seed::new(seed), archive: None }
     }
 
     /// Fills the stores, creates tables and audit.
@@ -56,8 +63,19 @@ impl Arena {
             self.seed.fork(),
         );
         let files = DirectoryStore::create(&site.path("files"), 60, self.seed.fork());
+        let archive = DocumentStore::create(&site.path("archive.json"), &["archived"], ARCHIVED, self.seed.fork());
         site.apply_schema_with_audit();
+        self.archive = Some(archive);
         (document, lines, files)
+    }
+
+    /// Changes every record of a larger document at once.
+    pub(crate) fn burst(&mut self) {
+        let archive = self.archive.as_mut().expect("the arena is filled");
+        for key in archive.keys("archived") {
+            archive.put("archived", key);
+        }
+        archive.write(Manner::Atomic);
     }
 
     /// Fills the stores and starts writing to them.

@@ -1,7 +1,7 @@
 //! Seeded SIGKILL rounds while all three kinds of source are being written to; three in ten at a named point.
 
 use crate::arena::Arena;
-use landfall_tests::kill_point::{IN_RECOVERY, KillPoint, OF_SEGMENTS, ON_THE_WAY};
+use landfall_tests::kill_point::{BY_BURSTS, IN_RECOVERY, KillPoint, OF_SEGMENTS, ON_THE_WAY};
 use landfall_tests::landfall::Landfall;
 use landfall_tests::postgres_server::PostgresServer;
 use landfall_tests::seed::Seed;
@@ -57,7 +57,7 @@ fn kill_rounds_lose_nothing_and_do_nothing_twice() {
 }
 
 fn all_points() -> Vec<&'static str> {
-    [ON_THE_WAY, IN_RECOVERY, OF_SEGMENTS].concat()
+    [ON_THE_WAY, BY_BURSTS, IN_RECOVERY, OF_SEGMENTS].concat()
 }
 
 /// Runs rounds; `after` each one looks on.
@@ -88,6 +88,9 @@ fn random_round(arena: &mut Arena, seed: &mut Seed) {
     if seed.one_in(10) {
         arena.tear_tails();
     }
+    if seed.one_in(10) {
+        arena.burst();
+    }
     let mut service = arena.service().start();
     // From before the first line of main to well into following.
     std::thread::sleep(Duration::from_millis(seed.range(5, 700)));
@@ -97,9 +100,21 @@ fn random_round(arena: &mut Arena, seed: &mut Seed) {
 
 fn named_round(arena: &mut Arena, name: &'static str, seed: &mut Seed, tally: &mut Tally) -> bool {
     if IN_RECOVERY.contains(&name) {
+        // Recovery has work when the last life ended behind a write and its tail is torn.
+        let mut service = arena.service().start();
+        std::thread::sleep(Duration::from_millis(700));
+        expect_alive(&mut service);
+        service.kill();
         arena.tear_tails();
     }
-    let often = if IN_RECOVERY.contains(&name) || OF_SEGMENTS.contains(&name) { 1 } else { seed.range(1, 6) };
+    if BY_BURSTS.contains(&name) {
+        arena.burst();
+    }
+    let often = if BY_BURSTS.contains(&name) || IN_RECOVERY.contains(&name) || OF_SEGMENTS.contains(&name) {
+        1
+    } else {
+        seed.range(1, 6)
+    };
     let mut service = arena.service().kill_at(&KillPoint { name, hit: often }).start();
     let ended = service.ends_within(POINT_PATIENCE);
     if !ended {

@@ -117,6 +117,8 @@ impl<S: Store> Trial<S> {
                 Step::Blocked => {
                     self.source.wait();
                 }
+                // More to read, nothing to keep yet: not a point at which anything could be durable.
+                Step::More if batch.is_empty() => {}
                 Step::More => match kept(&batch) {
                     Kept::Yes => self.keep(&batch),
                     Kept::AndReopen => {

@@ -7,6 +7,7 @@ use super::prepare::Prepared;
 use super::progress::{StreamProgress, StreamState};
 use super::writers::WriterPool;
 use crate::queue::Queue;
+use crate::queue::clock::Clock;
 use crate::supervise::reaction::{Reaction, reaction};
 use landfall_connectors::checkpoints::{Checkpoints, Counts, OwnerNonce, Phase};
 use landfall_connectors::failure::Failure;
@@ -16,8 +17,11 @@ use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::offset::{Generation, OffsetRange};
 use landfall_schemas::stream::{PartitionId, StreamId};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+
+/// How long an exchange with the target may go on after the deadline of a stop: a batch takes tens of milliseconds.
+const ABANDON: Duration = Duration::from_secs(5);
 
 /// What became of a batch.
 pub(super) enum Outcome {
@@ -44,6 +48,9 @@ pub(super) struct Applier<T: Sink> {
     pub(super) generation: Generation,
     pub(super) progress: Arc<StreamProgress>,
     pub(super) stop: CancellationToken,
+    pub(super) deadline: CancellationToken,
+    /// For showing lag only (promise 19).
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl<T: Sink + Checkpoints + 'static> Applier<T> {
@@ -51,10 +58,11 @@ impl<T: Sink + Checkpoints + 'static> Applier<T> {
         let mut backoff = Pace::new();
         let mut parked_more = false;
         loop {
-            let attempt = {
+            let attempt = unless_abandoned(&self.deadline, async {
                 let mut writer = self.writers.borrow().await;
                 writer.get().apply(&self.mapping, (self.owner, phase), &prepared.batch).await
-            };
+            });
+            let Some(attempt) = attempt.await else { return Outcome::Stopped };
             let failure = match attempt {
                 Ok(applied) => {
                     self.committed(prepared, phase, &applied);
@@ -104,7 +112,7 @@ impl<T: Sink + Checkpoints + 'static> Applier<T> {
     async fn settle(&self, prepared: &Prepared) -> Option<Settled> {
         let mut backoff = Pace::new();
         loop {
-            match self.target.read(&self.mapping.name, true).await {
+            match unless_abandoned(&self.deadline, self.target.read(&self.mapping.name, true)).await? {
                 Ok(checkpoints) => {
                     let stands = |at: fn(OffsetRange) -> landfall_schemas::offset::Offset| {
                         prepared.batch.advances.iter().all(|advance| {
@@ -137,8 +145,21 @@ impl<T: Sink + Checkpoints + 'static> Applier<T> {
         self.queue.applied(self.stream, applied);
         let steps: Vec<(PartitionId, OffsetRange, Counts)> =
             prepared.batch.advances.iter().map(|advance| (advance.partition, advance.range, advance.counts)).collect();
-        let lag = prepared.newest_ms.map(|appended| unix_ms().saturating_sub(appended));
+        let lag = prepared.newest_ms.map(|appended| self.clock.now_ms().saturating_sub(appended));
         self.progress.committed(phase, &steps, lag);
+    }
+}
+
+/// Runs `work`, but no longer than [`ABANDON`] after the deadline: a target that hangs must not keep a stopping process. Whatever
+/// was under way is dropped with its connection, and the next start reads what became of it.
+pub(super) async fn unless_abandoned<O>(deadline: &CancellationToken, work: impl Future<Output = O>) -> Option<O> {
+    let abandoned = async {
+        deadline.cancelled().await;
+        tokio::time::sleep(ABANDON).await;
+    };
+    tokio::select! {
+        done = work => Some(done),
+        () = abandoned => None,
     }
 }
 
@@ -147,9 +168,4 @@ enum Settled {
     Applied(Applied),
     NotApplied,
     Elsewhere,
-}
-
-/// For labels only (promise 19).
-fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

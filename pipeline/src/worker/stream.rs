@@ -1,10 +1,11 @@
 //! A stream's worker: admission, the bulk phase, then lanes until the service stops or the stream halts.
 
-use super::apply::Applier;
+use super::apply::{Applier, unless_abandoned};
 use super::lane::{Lane, LaneEnd};
 use super::prepare::Preparer;
 use super::progress::{StreamProgress, StreamState};
 use super::writers::WriterPool;
+use crate::queue::clock::Clock;
 use crate::queue::{Cursor, Queue};
 use crate::supervise::reaction::{Reaction, reaction};
 use futures_util::future::join_all;
@@ -39,6 +40,8 @@ pub struct StreamWorker<T: Sink> {
     pub stop: CancellationToken,
     /// End now, between two batches.
     pub deadline: CancellationToken,
+    /// For showing lag only.
+    pub clock: Arc<dyn Clock>,
 }
 
 /// What a failed try means for the stream.
@@ -55,7 +58,9 @@ pub async fn run<T: Sink + Checkpoints + 'static>(worker: StreamWorker<T>) -> Re
         if worker.stop.is_cancelled() {
             return Ok(());
         }
-        let tried = match worker.target.admit(&worker.mapping, worker.queue.id(), worker.owner).await {
+        let admit = worker.target.admit(&worker.mapping, worker.queue.id(), worker.owner);
+        let Some(admitted) = unless_abandoned(&worker.deadline, admit).await else { return Ok(()) };
+        let tried = match admitted {
             Ok(admission) => {
                 backoff = Pace::new();
                 match worker.check(&admission) {
@@ -122,7 +127,8 @@ impl<T: Sink + Checkpoints + 'static> StreamWorker<T> {
         if bulk_over {
             let mut writer = self.writers.borrow().await;
             tracing::info!(stream = %self.mapping.name, "first load done: building key and indexes");
-            writer.get().finish_bulk(&self.mapping, self.owner).await?;
+            let built = unless_abandoned(&self.deadline, writer.get().finish_bulk(&self.mapping, self.owner)).await;
+            built.unwrap_or(Ok(()))?;
         }
         Ok(if self.stop.is_cancelled() { again } else { Next::Again })
     }
@@ -139,6 +145,8 @@ impl<T: Sink + Checkpoints + 'static> StreamWorker<T> {
             generation: admission.generation,
             progress: Arc::clone(&self.progress),
             stop: self.stop.clone(),
+            deadline: self.deadline.clone(),
+            clock: Arc::clone(&self.clock),
         });
         let together = CancellationToken::new();
         let count = self.writers.size().min(admission.checkpoints.len()).max(1);

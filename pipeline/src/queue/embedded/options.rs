@@ -25,10 +25,22 @@ impl QueueOptions {
 
     /// The usual segment size and compression.
     pub fn new(retention: Retention) -> Self {
-        Self { retention, segment_bytes: Self::SEGMENT_BYTES, compression: Compression::default() }
+        Self { retention, segment_bytes: usual_segment(), compression: Compression::default() }
     }
 
     pub(super) fn segment_limit(&self) -> u64 {
         self.segment_bytes.clamp(MIN_SEGMENT, MAX_SEGMENT)
     }
+}
+
+#[cfg(not(feature = "failpoints"))]
+fn usual_segment() -> u64 {
+    QueueOptions::SEGMENT_BYTES
+}
+
+/// Kill tests roll and drop segments within a round: `LANDFALL_SEGMENT_BYTES`, with kill points switched on only.
+#[cfg(feature = "failpoints")]
+fn usual_segment() -> u64 {
+    let asked = std::env::var("LANDFALL_SEGMENT_BYTES").ok().and_then(|bytes| bytes.parse().ok());
+    asked.unwrap_or(QueueOptions::SEGMENT_BYTES)
 }

@@ -11,7 +11,7 @@ use super::log::Log;
 use super::segment;
 use super::tail::Tail;
 use crate::queue::AppendFailure;
-use landfall_connectors::failure::{Failure, FailureClass};
+use landfall_connectors::failure::Failure;
 use landfall_schemas::offset::{OffsetRange, Sequence};
 use landfall_schemas::stream::{PartitionId, StreamId};
 use std::io::ErrorKind;
@@ -26,28 +26,25 @@ impl Log {
     pub(super) fn trim(&self) -> Result<(), Failure> {
         let mut tail = self.tail();
         self.catalog().usable()?;
-        self.roll_if_spent(&mut tail, Need(0)).map_err(|failure| match failure {
-            AppendFailure::Failed(failure) => failure,
-            AppendFailure::Full(_) => Failure::new(
-                FailureClass::Transient,
-                "queue_full",
-                "no room on the disk of the queue to start a segment",
-            ),
-        })?;
         self.mark_now(&mut tail)?;
-        self.drop_segments(Need(0))
+        // First what needs no room: on a full disk this is what makes some.
+        self.drop_segments(Need(0))?;
+        let rolled = self.roll_if_spent(&mut tail, Need(0)).map_err(super::without_room)?;
+        if rolled { self.drop_segments(Need(0)) } else { Ok(()) }
     }
 
     /// Drops what may go so that `bytes` fit under the cap, as far as possible.
     pub(super) fn make_room(&self, tail: &mut Tail, bytes: u64) -> Result<(), AppendFailure> {
-        self.roll_if_spent(tail, Need(bytes))?;
-        self.drop_segments(Need(bytes)).map_err(AppendFailure::Failed)
+        self.drop_segments(Need(bytes)).map_err(AppendFailure::Failed)?;
+        let rolled = self.roll_if_spent(tail, Need(bytes))?;
+        if rolled { self.drop_segments(Need(bytes)).map_err(AppendFailure::Failed) } else { Ok(()) }
     }
 
-    /// The newest segment cannot be dropped while it takes writes: closes it when nothing else holds it.
-    fn roll_if_spent(&self, tail: &mut Tail, need: Need) -> Result<(), AppendFailure> {
+    /// The newest segment cannot be dropped while it takes writes: closes it when nothing else is left and nothing holds it; says
+    /// whether it did.
+    fn roll_if_spent(&self, tail: &mut Tail, need: Need) -> Result<bool, AppendFailure> {
         if tail.position == tail.header_len {
-            return Ok(());
+            return Ok(false);
         }
         let now = self.clock.now_ms();
         let spent = {
@@ -57,7 +54,10 @@ impl Log {
                 && self.is_free(&catalog, all - 1, now)
                 && self.is_outside(&catalog, all - 1, (now, catalog.newest().len), need)
         };
-        if spent { self.roll(tail, None) } else { Ok(()) }
+        if spent {
+            self.roll(tail, None)?;
+        }
+        Ok(spent)
     }
 
     /// How many of the oldest segments may go.

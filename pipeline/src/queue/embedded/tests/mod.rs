@@ -1,5 +1,6 @@
 mod damage;
 mod life;
+mod refusal;
 mod simulation;
 
 use super::*;
