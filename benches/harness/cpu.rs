@@ -1,9 +1,11 @@
 //! Accounts of processor time: the client (this process and children it has reaped), the server (postmaster, backends, and
 //! backends that have ended), and everybody else on the machine.
 //!
-//! From `/proc`, in ticks of 10 ms: good for runs of a second and more. No cgroup needed: backends are the postmaster's
-//! children, and a child that ended lives on in the postmaster's sum of reaped children.
+//! This process is read from its own clock, to the nanosecond; children and the server from `/proc`, in ticks of 10 ms: good for
+//! runs of a second and more. No cgroup needed: backends are the postmaster's children, and a child that ended lives on in
+//! the postmaster's sum of reaped children.
 
+use rustix::time::{ClockId, clock_gettime};
 use std::fs;
 use std::ops::Sub;
 use std::time::Instant;
@@ -40,7 +42,7 @@ impl CpuReading {
     /// Reads. `postmaster`: the server's first process, if there is one.
     pub fn now(postmaster: Option<u32>) -> Self {
         Self {
-            client: process(std::process::id()),
+            client: own() + ticks(std::process::id()).map_or(0.0, |(_, reaped, _)| reaped),
             server: postmaster.map_or(0.0, server),
             machine: machine(),
             at: Instant::now(),
@@ -58,6 +60,12 @@ impl Sub for CpuReading {
         let foreign = (self.machine - earlier.machine - client - server) / (seconds * processors);
         CpuUse { client, server, foreign: foreign.clamp(0.0, 1.0), seconds }
     }
+}
+
+/// This process without children.
+fn own() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// A process with its reaped children.

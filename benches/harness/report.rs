@@ -62,9 +62,8 @@ pub fn comparison(title: Title<'_>, runs: &Comparison) {
         "ours": cost(&runs.ours), "baseline": cost(&runs.baseline),
         "noisy": runs.ours.iter().chain(&runs.baseline).any(|run| run.cpu.foreign > NOISY),
     });
-    let ticks = runs.ours.iter().chain(&runs.baseline).all(|run| run.cpu.client + run.cpu.server > 0.2);
-    if ticks {
-        // Below that the 10 ms ticks of the kernel's accounts blur it.
+    let enough = runs.ours.iter().chain(&runs.baseline).all(|run| run.cpu.client + run.cpu.server > 0.01);
+    if enough {
         line["cpu_ratio"] = spread(runs.cpu_ratio());
     }
     put(&line);
