@@ -95,7 +95,7 @@ pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
 }
 
 /// The directory of a source's queue.
-fn queue_dir(state: &Path, source: &SourceName) -> PathBuf {
+pub fn queue_dir(state: &Path, source: &SourceName) -> PathBuf {
     state.join("queue").join(source.as_str())
 }
 

@@ -3,23 +3,19 @@
 use crate::assemble::{self, StreamStatus};
 use crate::config::Pipeline;
 use crate::queue::Queue;
+use crate::queue::embedded::EmbeddedQueue;
 use crate::queue::lock::{LockRefused, StateLock};
 use crate::status::{
     QueueReport, SourceReport, StatusReport, StreamCondition, StreamPhase, StreamReport, TargetReport, Trouble,
 };
 use landfall_connectors::checkpoints::Counts;
 use landfall_connectors::failure::{Failure, FailureClass};
+use landfall_schemas::mapping::StreamMapping;
 
-/// What disk and target hold. The target may be away: the report then says so and counts what the queues hold as captured.
+/// What disk and target hold. The target may be away: the report then says so. A pipeline that never ran has no state directory;
+/// none is made, and nothing is registered: looking changes nothing.
 pub async fn offline_status(pipeline: &Pipeline) -> Result<StatusReport, Failure> {
-    let _lock = match StateLock::acquire(&pipeline.state_dir) {
-        Ok(lock) => lock,
-        Err(LockRefused::AlreadyHeld) => {
-            let detail = "another process holds the state directory and does not answer; try again in a moment";
-            return Err(Failure::new(FailureClass::Fenced, "other_owner", detail));
-        }
-        Err(LockRefused::Failed(failure)) => return Err(failure),
-    };
+    let lock = if pipeline.state_dir.exists() { Some(lock(pipeline)?) } else { None };
     let target = assemble::target(pipeline)?;
     let (stored, target) = match target.status().await {
         Ok(stored) => (stored, TargetReport { reachable: true, waiting_for: None }),
@@ -27,8 +23,9 @@ pub async fn offline_status(pipeline: &Pipeline) -> Result<StatusReport, Failure
     };
     let mut report = StatusReport { pipeline: pipeline.name.clone(), target, ..StatusReport::default() };
     for source in &pipeline.sources {
-        let queue = assemble::open_queue(pipeline, &source.name)?;
-        let usage = queue.usage();
+        let held = lock.is_some() && assemble::queue_dir(&pipeline.state_dir, &source.name).exists();
+        let queue = if held { Some(assemble::open_queue(pipeline, &source.name)?) } else { None };
+        let usage = queue.as_ref().map(|queue| queue.usage()).unwrap_or_default();
         report.sources.push(SourceReport {
             name: source.name.to_string(),
             kind: source.kind.name().to_owned(),
@@ -36,18 +33,36 @@ pub async fn offline_status(pipeline: &Pipeline) -> Result<StatusReport, Failure
             watch: None,
         });
         for mapping in pipeline.streams_of(&source.name) {
-            let id = queue.register(&mapping.name, mapping.partitions)?;
-            let captured = mapping.partitions.all().map(|partition| queue.offsets(id, partition).end.0).sum();
-            let known = stored.iter().find(|known| known.stream == mapping.name.as_str());
-            let table = format!("{}.{}", mapping.table.schema, mapping.table.name);
-            let mut stream = StreamReport::new(mapping.name.as_str(), source.name.as_str(), &table)
-                .counted(captured, known.map_or_else(Counts::default, counts))
-                .in_condition(StreamCondition::Stopped);
-            stream.phase = known.map_or(StreamPhase::Prepared, |known| known.phase.into());
-            report.streams.push(stream);
+            report.streams.push(stream(mapping, queue.as_deref(), &stored));
         }
     }
     Ok(report)
+}
+
+fn lock(pipeline: &Pipeline) -> Result<StateLock, Failure> {
+    StateLock::acquire(&pipeline.state_dir).map_err(|refused| match refused {
+        LockRefused::AlreadyHeld => {
+            let detail = "another process holds the state directory and does not answer; try again in a moment";
+            Failure::new(FailureClass::Fenced, "other_owner", detail)
+        }
+        LockRefused::Failed(failure) => failure,
+    })
+}
+
+fn stream(mapping: &StreamMapping, queue: Option<&EmbeddedQueue>, stored: &[StreamStatus]) -> StreamReport {
+    let known = stored.iter().find(|known| known.stream == mapping.name.as_str());
+    let counts = known.map_or_else(Counts::default, counts);
+    let ends = queue.and_then(|queue| {
+        let (id, _, partitions) = queue.streams().into_iter().find(|(_, name, _)| *name == mapping.name)?;
+        Some(partitions.all().map(|partition| queue.offsets(id, partition).end.0).sum())
+    });
+    let table = format!("{}.{}", mapping.table.schema, mapping.table.name);
+    let mut report = StreamReport::new(mapping.name.as_str(), mapping.source.as_str(), &table)
+        // Without a queue nothing waits in one.
+        .counted(ends.unwrap_or(counts.total()), counts)
+        .in_condition(StreamCondition::Stopped);
+    report.phase = known.map_or(StreamPhase::Prepared, |known| known.phase.into());
+    report
 }
 
 fn counts(stored: &StreamStatus) -> Counts {
