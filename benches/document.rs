@@ -56,6 +56,7 @@ fn main() {
 struct Rewritten {
     folder: PathBuf,
     bytes: u64,
+    records: u64,
     changes: u64,
     source: std::cell::RefCell<DocumentSource>,
     queue: Arc<EmbeddedQueue>,
@@ -71,7 +72,7 @@ impl Rewritten {
         Document { records, changed: changes, layout }.write(&folder.join("1.json"));
         fs::copy(folder.join("0.json"), folder.join("users.json")).expect("a bench's own disk has room");
         let (queue, source) = open(&folder);
-        let this = Self { folder, bytes, changes, source: source.into(), queue, turn: 0.into() };
+        let this = Self { folder, bytes, records, changes, source: source.into(), queue, turn: 0.into() };
         let first = by_hand::until_caught_up(&mut *this.source.borrow_mut());
         this.make_durable(&first);
         this
@@ -79,10 +80,14 @@ impl Rewritten {
 
     fn compare(&self, sizes: Sizes, name: &str, (target, what): (Target, &str), baseline: impl Fn(&Path)) {
         let path = self.folder.join("users.json");
-        let baseline = || Measured::of(self.bytes, || baseline(&path));
+        let baseline = || Measured::of(self.records, || baseline(&path));
         let runs = interleaved(sizes.rounds * TIMES, baseline, || self.rewrite());
-        let note = format!("{} MB, rewritten by rename; baseline: {what}, of the same file", self.bytes / 1_000_000);
-        report::comparison(Title { name, unit: "B", target, note: &note }, &runs);
+        let note = format!(
+            "{} MB of {} B a record, rewritten by rename; baseline: {what}, of the same file",
+            self.bytes / 1_000_000,
+            self.bytes / self.records
+        );
+        report::comparison(Title { name, unit: "records", target, note: &note }, &runs);
     }
 
     /// Puts the other revision in its place and takes it in.
@@ -92,7 +97,8 @@ impl Rewritten {
         fs::copy(next, self.folder.join("next")).expect("a bench's own disk has room");
         fs::rename(self.folder.join("next"), self.folder.join("users.json")).expect("a rename needs no room");
         let mut batches = Vec::new();
-        let measured = Measured::of(self.bytes, || batches = by_hand::until_caught_up(&mut *self.source.borrow_mut()));
+        let measured =
+            Measured::of(self.records, || batches = by_hand::until_caught_up(&mut *self.source.borrow_mut()));
         let changes: usize = batches.iter().map(|batch| batch.changes().len()).sum();
         assert_eq!(changes as u64, self.changes, "what changed and nothing else");
         self.make_durable(&batches);
