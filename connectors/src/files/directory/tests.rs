@@ -218,7 +218,7 @@ fn only_changed_files_are_opened_again() {
 
 #[test]
 fn the_history_of_a_real_directory_is_followed_through_crashes() {
-    let Some(data) = shared_data("directories/caniuse-features") else { return };
+    let data = shared_data("directories/caniuse-features");
     let bench = Bench::new("caniuse", KeyFrom::Stem);
     let mut expected = BTreeMap::new();
     for file in std::fs::read_dir(data.join("records")).unwrap() {
@@ -255,15 +255,18 @@ fn the_history_of_a_real_directory_is_followed_through_crashes() {
 
 #[test]
 fn nested_folders_with_keys_from_a_field_come_out_whole() {
-    let Some(data) = shared_data("directories/tate-artists/records") else { return };
+    let data = shared_data("directories/tate-artists/records");
     let bench = Bench::new("tate", field("id"));
     std::fs::remove_dir(bench.dir.join("store")).unwrap();
     std::os::unix::fs::symlink(data.canonicalize().unwrap(), bench.dir.join("store")).unwrap();
     let mut source = bench.open();
     assert_eq!(settle(&mut source, &bench.log), Step::CaughtUp);
     let target = bench.target();
-    assert!(target.copied && target.dead.is_empty());
-    assert_eq!(target.rows.len(), 3_538);
+    assert!(target.copied);
+    // 3,538 files; four ids stand in two of them each, and the first path in byte order is the record.
+    assert_eq!(target.rows.len(), 3_534);
+    let further: Vec<_> = target.dead.values().flatten().map(|(code, _)| *code).collect();
+    assert_eq!(further, [RejectCode::DuplicateKey; 4]);
 }
 
 #[test]

@@ -149,11 +149,13 @@ pub(crate) fn scratch(name: &str) -> PathBuf {
     dir
 }
 
-/// The shared test data beside the checkout, when it is there.
-pub(crate) fn shared_data(part: &str) -> Option<PathBuf> {
+/// The shared test data beside the checkout. Without it nothing is proven, so the test fails.
+pub(crate) fn shared_data(part: &str) -> PathBuf {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
     let root = std::env::var_os("LANDFALL_SHARED_DATA").map_or_else(beside, PathBuf::from);
-    Some(root.join(part)).filter(|path| path.exists())
+    let path = root.join(part);
+    assert!(path.exists(), "not tested: {} is not there; name the folder in LANDFALL_SHARED_DATA", path.display());
+    path
 }
 
 pub(crate) fn stream(id: u16, select: &str, key: KeyFrom) -> SourceStream {
