@@ -12,5 +12,6 @@ pub mod memory;
 pub mod postgres;
 pub mod retry;
 pub mod sink;
+pub mod snapshot;
 pub mod source;
 pub mod wake;

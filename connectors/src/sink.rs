@@ -6,10 +6,11 @@
 use crate::checkpoints::{Counts, OwnerNonce, Phase};
 use crate::deadletter::DeadLetter;
 use crate::failure::Failure;
+use crate::snapshot::{Cohorts, KeyRange, Mark};
 use landfall_schemas::mapping::StreamMapping;
-use landfall_schemas::offset::OffsetRange;
+use landfall_schemas::offset::{OffsetRange, Version};
 use landfall_schemas::row::RowSet;
-use landfall_schemas::stream::PartitionId;
+use landfall_schemas::stream::{PartitionId, StreamName};
 
 /// One partition's step: what the compare-and-set expects, where it goes, and what became of the events between.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,10 +23,10 @@ pub struct Advance {
     pub counts: Counts,
 }
 
-/// What one transaction does to one stream.
+/// What one transaction does to one stream: at least one step, of a partition or of a range.
 #[derive(Debug, Default)]
 pub struct SinkBatch {
-    /// A step per partition, at least one.
+    /// A step per partition.
     pub advances: Vec<Advance>,
     /// Rows, sorted by key, each key once.
     pub rows: RowSet,
@@ -33,6 +34,70 @@ pub struct SinkBatch {
     pub dead: Vec<DeadLetter>,
     /// Encoded keys whose non-blocking dead letters no longer stand in the source.
     pub retracted: Vec<Vec<u8>>,
+    /// A step of a copy: the rows are records of this range.
+    pub range: Option<RangeStep>,
+    /// Deletes what the barrier with this version ends: every row with an older version, and every dead letter that waits
+    /// since before it (those become superseded).
+    pub sweep: Option<Version>,
+}
+
+/// The version that the rows of one copy carry: that of the barrier it began with. Names the copy among those of its stream.
+pub type CopyVersion = Version;
+
+/// One range's step: what the compare-and-set expects, where it goes, and what was read between.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RangeStep {
+    /// Which copy.
+    pub copy: CopyVersion,
+    /// Which of its ranges.
+    pub number: u32,
+    /// Where it stood: `None` at its beginning.
+    pub from: Option<Mark>,
+    /// Where it stands now; `None`: read to its end.
+    pub to: Option<Mark>,
+    /// What was read, by kind of key.
+    pub cohorts: Cohorts,
+    /// What became of it. `read = copied + parked + filtered`.
+    pub copied: u64,
+    /// Parked records.
+    pub parked: u64,
+}
+
+/// A range of a copy as the target knows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RangeState {
+    /// Its number, from 0.
+    pub number: u32,
+    /// What it covers.
+    pub range: KeyRange,
+    /// Where its next chunk begins, `None`: not begun.
+    pub reached: Option<Mark>,
+    /// Read to its end.
+    pub done: bool,
+    /// What was read so far, by kind of key.
+    pub cohorts: Cohorts,
+    /// What became of it.
+    pub copied: u64,
+    /// Parked records.
+    pub parked: u64,
+}
+
+/// The ranges of copies, kept next to the rows: a range is ticked off in the transaction that wrote it.
+pub trait Ranges: Send + Sync {
+    /// The ranges of a copy, in order; empty before they were planned.
+    fn ranges(
+        &self,
+        stream: &StreamName,
+        copy: CopyVersion,
+    ) -> impl Future<Output = Result<Vec<RangeState>, Failure>> + Send;
+
+    /// Stores the plan of a copy, under the owner's nonce. Idempotent: a plan that is there stands.
+    fn plan(
+        &self,
+        stream: &StreamName,
+        owner: OwnerNonce,
+        copy: (CopyVersion, &[KeyRange]),
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
 }
 
 /// Proof that a batch is committed; the only thing that trimming accepts.

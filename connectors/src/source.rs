@@ -133,6 +133,23 @@ pub enum Condition {
     Halted(Failure),
 }
 
+/// What a source that has a log of its own says about it, for status and warnings.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct SourceGauges {
+    /// Seconds of log between its oldest entry and where capture stands, if the source tells.
+    pub headroom_seconds: Option<f64>,
+    /// Seconds until capture falls off the log at the present trend; `None`: not in sight, or unknown.
+    pub seconds_to_loss: Option<f64>,
+    /// Seconds between the source's newest change and what is captured.
+    pub read_lag_seconds: Option<f64>,
+    /// Changes of collections that no stream takes.
+    pub ignored: u64,
+    /// Changes of a kind that this version does not know, by kind.
+    pub unknown: std::collections::BTreeMap<Box<str>, u64>,
+    /// Times the log was opened anew after an error.
+    pub reopened: u64,
+}
+
 /// An operator's word on a held revision or a halted stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Decision {
@@ -163,6 +180,11 @@ pub trait Source: Send {
 
     /// What each stream is doing.
     fn conditions(&self) -> Vec<(StreamId, Condition)>;
+
+    /// What it knows of its log; `None` for sources that have none.
+    fn gauges(&self) -> Option<SourceGauges> {
+        None
+    }
 
     /// The index of a stream was lost (`Halted`, `index_lost`), and these encoded keys stand in its table, whose queue is
     /// drained: they are taken as records of unknown content, so that the next pass writes what is there and deletes, under

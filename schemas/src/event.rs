@@ -26,6 +26,15 @@ pub enum Op {
     Retract = 4,
     /// Control: the first revision of the stream is complete. The queue gives one to every partition.
     SnapshotEnd = 5,
+    /// Barrier: everything of the stream that changed from here on follows; what it was before is copied from the source itself
+    /// when this event's turn comes. The queue gives one to every partition.
+    SnapshotBegin = 6,
+    /// Barrier: the stream's collection is gone with all its records (dropped, or renamed away). The payload says how, for
+    /// people. The queue gives one to every partition.
+    Gone = 7,
+    /// The key changed, but its state is not at hand (a looked-up document that is gone again): a later event settles it. No
+    /// payload; counts as superseded.
+    Touched = 8,
 }
 
 impl Op {
@@ -37,8 +46,21 @@ impl Op {
             3 => Self::Reject,
             4 => Self::Retract,
             5 => Self::SnapshotEnd,
+            6 => Self::SnapshotBegin,
+            7 => Self::Gone,
+            8 => Self::Touched,
             _ => return None,
         })
+    }
+
+    /// Whether the queue gives one of it to every partition of its stream.
+    pub fn is_for_every_partition(self) -> bool {
+        matches!(self, Self::SnapshotEnd) || self.is_barrier()
+    }
+
+    /// Whether all partitions must have arrived before anybody acts on it and goes on.
+    pub fn is_barrier(self) -> bool {
+        matches!(self, Self::SnapshotBegin | Self::Gone)
     }
 }
 
@@ -129,9 +151,14 @@ impl ChangeBatch {
         change
     }
 
-    /// Adds a change without a record: `Retract` or `SnapshotEnd` (the key is empty for the latter).
+    /// Adds a change without a record: `Retract`, `Touched`, or one for every partition (the key is empty for those).
     pub fn control(&mut self, stream: StreamId, op: Op, key: &RecordKey, place: Place) -> &mut Change {
         self.push(stream, op, key, &[], (None, place))
+    }
+
+    /// Adds [`Op::Gone`]; `how` is a few words for people.
+    pub fn gone(&mut self, stream: StreamId, how: &str, place: Place) -> &mut Change {
+        self.push(stream, Op::Gone, &RecordKey::default(), how.as_bytes(), (None, place))
     }
 
     fn push(

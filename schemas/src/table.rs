@@ -42,6 +42,8 @@ pub enum ColumnRole {
     Doc,
     /// What no column took.
     Rest,
+    /// `_lf_raw`: the record's exact bytes.
+    Raw,
     /// `_lf_version`.
     Version,
 }
@@ -49,6 +51,8 @@ pub enum ColumnRole {
 impl TableShape {
     /// Name of the version column.
     pub const VERSION: &'static str = "_lf_version";
+    /// Name of the column of exact bytes.
+    pub const RAW: &'static str = "_lf_raw";
 
     /// `"schema"."name"`.
     pub fn qualified(&self) -> String {

@@ -4,7 +4,7 @@
 //! mapping never writes over rows of the old one unseen). Its input is spelled out here, part by part and with lengths, so
 //! that it does not move when a derive or a field's name does. `on_error` is not part of it: it changes no row.
 
-use landfall_schemas::mapping::{KeyFrom, Select, StreamMapping};
+use landfall_schemas::mapping::{KeyFrom, RecordFormat, Select, StreamMapping};
 use sha2::{Digest, Sha256};
 use std::fmt::Display;
 
@@ -22,12 +22,18 @@ pub fn of(stream: &StreamMapping) -> [u8; 32] {
             hash.part("pointer").part(tokens.len());
             tokens.iter().fold(&mut hash, |hash, token| hash.part(token))
         }
+        Select::Collection(name) => hash.part("collection").part(name),
     };
+    hash.part(match stream.format {
+        RecordFormat::Json => "json",
+        RecordFormat::Bson => "bson",
+    });
     match &stream.key.from {
         KeyFrom::Field(path) => hash.part("field").part(path),
         KeyFrom::Name => hash.part("name"),
         KeyFrom::Stem => hash.part("stem"),
         KeyFrom::Position => hash.part("position"),
+        KeyFrom::Id => hash.part("_id"),
     };
     hash.part(&stream.key.column).part(stream.key.ty.map_or_else(|| "tagged".to_owned(), |ty| ty.to_string()));
     hash.part(&stream.table.schema).part(&stream.table.name).part(stream.table.key_columns);

@@ -75,7 +75,7 @@ fn column(from: &KeyFrom, ty: Option<PgType>, landing: Landing) -> String {
     match (from, ty, landing) {
         (KeyFrom::Field(_), None, Landing::Whole) => KEY_COLUMN.to_owned(),
         (KeyFrom::Field(path), ..) => path.last().to_owned(),
-        (KeyFrom::Name | KeyFrom::Stem | KeyFrom::Position, ..) => KEY_COLUMN.to_owned(),
+        (KeyFrom::Name | KeyFrom::Stem | KeyFrom::Position | KeyFrom::Id, ..) => KEY_COLUMN.to_owned(),
     }
 }
 

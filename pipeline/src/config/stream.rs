@@ -9,7 +9,7 @@ use super::table_layout::{self, Body, column_name};
 use super::tree::{Entry, Node, Value};
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::path::unescape;
-use landfall_schemas::mapping::{OnError, Select, StreamMapping};
+use landfall_schemas::mapping::{OnDrop, OnError, RecordFormat, Select, StreamMapping};
 use landfall_schemas::stream::{PartitionCount, StreamName};
 
 /// A stream and the places that checks across streams need.
@@ -101,11 +101,13 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
         name: name.ok()?,
         source: source?.name.clone(),
         select: select?,
+        format: RecordFormat::Json,
         key: key.value,
         partitions: partitions?,
         table,
         columns: columns.iter().map(|column| column.value.column.clone()).collect(),
         on_error: on_error?,
+        on_drop: OnDrop::default(),
     };
     Some(WrittenStream { mapping, columns, at: entry.at, select_at, table_at, drops })
 }

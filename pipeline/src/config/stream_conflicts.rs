@@ -42,6 +42,8 @@ fn same_records(earlier: &WrittenStream, stream: &WrittenStream, reading: &mut R
     }
     let overlap = match (&earlier.mapping.select, &stream.mapping.select) {
         (Select::Pointer(one), Select::Pointer(two)) => one.starts_with(two) || two.starts_with(one),
+        (Select::Collection(one), Select::Collection(two)) => one == two,
+        (Select::Collection(_), Select::Pointer(_)) | (Select::Pointer(_), Select::Collection(_)) => false,
         (Select::Whole, _) | (_, Select::Whole) => true,
     };
     if overlap {

@@ -165,7 +165,7 @@ pub trait Queue: Send + Sync {
 
     /// Takes `batch` and returns when it is durable, as a whole. Several threads may append; one sync covers them all.
     ///
-    /// Sequences follow the order of the changes: each takes one, but a `SnapshotEnd` takes one per partition of its stream (it
+    /// Sequences follow the order of the changes: each takes one, but a control for every partition takes one per partition of its stream (it
     /// becomes that many events, in partition order). Positions take none.
     fn append(&self, batch: &ChangeBatch) -> Result<Durable, AppendFailure>;
 

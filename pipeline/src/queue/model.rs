@@ -9,7 +9,7 @@ use landfall_connectors::checkpoints::QueueId;
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::sink::Applied;
 use landfall_connectors::source::Recorded;
-use landfall_schemas::event::{Change, ChangeBatch, Op};
+use landfall_schemas::event::{Change, ChangeBatch};
 use landfall_schemas::hash::KeyHash;
 use landfall_schemas::offset::{Offset, Sequence};
 use landfall_schemas::position::PositionTable;
@@ -158,7 +158,7 @@ impl Queue for ModelQueue {
         let from = Sequence(state.end());
         for change in batch.changes() {
             let partitions = state.streams[usize::from(change.stream.0)].1;
-            if change.op == Op::SnapshotEnd {
+            if change.op.is_for_every_partition() {
                 partitions.all().for_each(|partition| state.push(batch, change, partition, now_ms));
             } else {
                 let partition = partitions.of(KeyHash::of(batch.bytes(&change.key)));

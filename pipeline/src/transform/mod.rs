@@ -209,7 +209,8 @@ fn columns(mapping: &StreamMapping) -> Vec<Column> {
         ColumnRole::Key => Column::Key,
         ColumnRole::Mapped(slot) => Column::Mapped(field(slot, &mapping.columns[slot])),
         ColumnRole::Doc => Column::Doc,
-        ColumnRole::Rest => Column::Rest,
+        // JSON records have no exact bytes of their own to keep: the configuration gives them no such column.
+        ColumnRole::Rest | ColumnRole::Raw => Column::Rest,
         ColumnRole::Version => Column::Version,
     });
     columns.collect()

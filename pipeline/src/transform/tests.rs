@@ -3,7 +3,7 @@
 use super::*;
 use landfall_schemas::ident::Ident;
 use landfall_schemas::key::{RecordKey, key_of};
-use landfall_schemas::mapping::{FieldPath, KeySpec, OnError, Select};
+use landfall_schemas::mapping::{FieldPath, KeySpec, OnDrop, OnError, RecordFormat, Select};
 use landfall_schemas::stream::{PartitionCount, SourceName, StreamName};
 use landfall_schemas::table::{TableColumn, TableShape};
 use proptest::prelude::*;
@@ -56,11 +56,13 @@ fn mapping(key: (&str, Option<PgType>), columns: Vec<ColumnMapping>, beside: Bes
         name: StreamName::new("s").expect("a name"),
         source: SourceName::new("s").expect("a name"),
         select: Select::Whole,
+        format: RecordFormat::Json,
         key: KeySpec { from: KeyFrom::Field(FieldPath::parse(key.0).expect("a path")), column: ident("id"), ty: key.1 },
         partitions: PartitionCount::DEFAULT,
         table: table(&roles),
         columns,
         on_error: OnError::Park,
+        on_drop: OnDrop::Halt,
     }
 }
 

@@ -140,12 +140,9 @@ impl Preparer {
     ) -> Result<(), Failure> {
         let key = events.bytes(event, &event.key);
         let step = step_of(&mut prepared.batch.advances, event);
-        let hash = match event.op {
-            Op::SnapshotEnd => None,
-            _ => Some(KeyHash::of(key)),
-        };
+        let hash = (!event.op.is_for_every_partition()).then(|| KeyHash::of(key));
         if let Some(hash) = hash
-            && event.op != Op::Retract
+            && !matches!(event.op, Op::Retract | Op::Touched)
             && self.parked.contains(&hash)
         {
             prepared.batch.advances[step].counts.dead_lettered += 1;
@@ -154,7 +151,7 @@ impl Preparer {
             return Ok(());
         }
         let written = match event.op {
-            Op::SnapshotEnd => None,
+            Op::SnapshotEnd | Op::SnapshotBegin | Op::Gone | Op::Touched => None,
             Op::Retract => {
                 prepared.batch.retracted.push(key.to_vec());
                 None
@@ -225,7 +222,7 @@ fn for_bare_heap(event: &StoredEvent) -> bool {
     match event.op {
         Op::Upsert => event.snapshot,
         Op::Reject | Op::Retract => true,
-        Op::Delete | Op::SnapshotEnd => false,
+        Op::Delete | Op::SnapshotEnd | Op::SnapshotBegin | Op::Gone | Op::Touched => false,
     }
 }
 
@@ -250,7 +247,7 @@ fn dead_letter(events: &ReadBatch, event: &StoredEvent, generation: Generation, 
         op: match event.op {
             Op::Upsert => ParkedOp::Upsert,
             Op::Delete => ParkedOp::Delete,
-            Op::Reject | Op::Retract | Op::SnapshotEnd => ParkedOp::Reject,
+            Op::Reject | Op::Retract | Op::SnapshotEnd | Op::SnapshotBegin | Op::Gone | Op::Touched => ParkedOp::Reject,
         },
         reason,
         sqlstate: None,

@@ -23,6 +23,6 @@ pub fn key_of(spec: &KeySpec, record: &[u8], name: Option<&str>, key: &mut Recor
             key.string(name.ok_or(RejectCode::KeyMissing)?);
             Ok(())
         }
-        KeyFrom::Position => Err(RejectCode::KeyMissing),
+        KeyFrom::Position | KeyFrom::Id => Err(RejectCode::KeyMissing),
     }
 }

@@ -20,6 +20,8 @@ pub struct StreamMapping {
     pub source: SourceName,
     /// Which part of the source.
     pub select: Select,
+    /// What its records are made of.
+    pub format: RecordFormat,
     /// How a record is told from another.
     pub key: KeySpec,
     /// How many partitions.
@@ -30,6 +32,29 @@ pub struct StreamMapping {
     pub columns: Vec<ColumnMapping>,
     /// What to do with a record that cannot be mapped.
     pub on_error: OnError,
+    /// What to do when the source drops the collection.
+    pub on_drop: OnDrop,
+}
+
+/// What the records of a stream are made of: payloads are the source's own bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RecordFormat {
+    /// JSON text.
+    Json,
+    /// A BSON document.
+    Bson,
+}
+
+/// What happens to the rows of a stream whose collection is dropped, or renamed away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OnDrop {
+    /// The stream halts (`collection_gone`) and an operator decides.
+    #[default]
+    Halt,
+    /// The rows are deleted and the stream goes on.
+    Delete,
+    /// The rows stay and the stream goes on.
+    Keep,
 }
 
 /// Which part of a source a stream is.
@@ -39,6 +64,8 @@ pub enum Select {
     Whole,
     /// The array or map at this JSON pointer (unescaped reference tokens).
     Pointer(Vec<String>),
+    /// The collection (of a database) by this name.
+    Collection(String),
 }
 
 /// How a record's key is found and stored.
@@ -63,6 +90,8 @@ pub enum KeyFrom {
     Stem,
     /// File generation and byte offset (lines without a key of their own).
     Position,
+    /// `_id`, MongoDB's own key, of any BSON type.
+    Id,
 }
 
 /// One mapped column.

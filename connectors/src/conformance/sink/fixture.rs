@@ -5,7 +5,9 @@ use crate::checkpoints::Counts;
 use crate::deadletter::{DeadLetter, ParkedOp};
 use crate::sink::{Advance, SinkBatch};
 use landfall_schemas::ident::Ident;
-use landfall_schemas::mapping::{ColumnMapping, FieldPath, KeyFrom, KeySpec, OnError, Select, StreamMapping};
+use landfall_schemas::mapping::{
+    ColumnMapping, FieldPath, KeyFrom, KeySpec, OnDrop, OnError, RecordFormat, Select, StreamMapping,
+};
 use landfall_schemas::offset::{Generation, Offset, OffsetRange, Sequence, Version};
 use landfall_schemas::pgtype::PgType;
 use landfall_schemas::rejection::{RejectCode, Rejection};
@@ -55,11 +57,13 @@ pub fn mapping(name: &str) -> StreamMapping {
         name: StreamName::new(name).expect("the suite's names are stream names"),
         source: SourceName::new(&format!("source_of_{name}")).expect("and source names"),
         select: Select::Whole,
+        format: RecordFormat::Json,
         key: KeySpec { from: KeyFrom::Name, column: ident("id"), ty: None },
         partitions: PartitionCount::new(PARTITIONS).expect("a small count"),
         table: TableShape { schema: ident(SCHEMA), name: ident(name), columns, key_columns: 1, indexes: vec![vec![2]] },
         columns: vec![mapped("name", PgType::Text), mapped("amount", PgType::Int8)],
         on_error: OnError::Park,
+        on_drop: OnDrop::Halt,
     }
 }
 

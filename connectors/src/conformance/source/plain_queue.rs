@@ -56,7 +56,7 @@ impl PlainQueue {
     pub fn append(&self, batch: &ChangeBatch) -> Sequence {
         let mut content = self.content();
         for change in batch.changes() {
-            let times = if change.op == Op::SnapshotEnd { PartitionCount::DEFAULT.get() } else { 1 };
+            let times = if change.op.is_for_every_partition() { PartitionCount::DEFAULT.get() } else { 1 };
             for _ in 0..times {
                 content.events.push(Kept {
                     stream: change.stream,
@@ -99,6 +99,7 @@ impl PlainQueue {
                 }
                 Op::Delete => ids.get(event.key.as_slice()).is_some_and(|id| replayed.rows.remove(id).is_some()),
                 Op::SnapshotEnd => true,
+                Op::SnapshotBegin | Op::Gone | Op::Touched => true,
                 Op::Reject | Op::Retract => panic!("sequence {sequence}: {:?} of a sound record", event.op),
             };
             if !changed {

@@ -55,6 +55,7 @@ fn not_taken(ledger: &StreamLedger, pass: &StreamPass, path: &str) -> Condition 
     let pointer = match &ledger.stream.select {
         Select::Whole => "the whole document".to_owned(),
         Select::Pointer(tokens) => format!("/{}", tokens.join("/")),
+        Select::Collection(name) => name.clone(),
     };
     let what = match pass.shape {
         None => "is not there",

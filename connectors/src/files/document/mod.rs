@@ -98,10 +98,13 @@ impl DocumentSource {
             .streams
             .iter()
             .map(|stream| match &stream.select {
-                Select::Whole => &[][..],
-                Select::Pointer(tokens) => tokens,
+                Select::Whole => Ok(&[][..]),
+                Select::Pointer(tokens) => Ok(tokens.as_slice()),
+                Select::Collection(_) => {
+                    Err(Failure::new(FailureClass::Halt, "select_shape", "a document has no collections"))
+                }
             })
-            .collect();
+            .collect::<Result<_, _>>()?;
         let selection = Selection::new(&pointers)
             .map_err(|overlap| Failure::new(FailureClass::Halt, "select_overlap", overlap.to_string()))?;
         let ledger = Ledger::open(&start)?;

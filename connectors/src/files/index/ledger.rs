@@ -311,7 +311,7 @@ impl StreamLedger {
                     index.remove(slot);
                 }
             }
-            Op::SnapshotEnd => return,
+            Op::SnapshotEnd | Op::SnapshotBegin | Op::Gone | Op::Touched => return,
         }
         self.changes += 1;
     }

@@ -79,7 +79,7 @@ impl Log {
         for change in batch.changes() {
             let text = |range| String::from_utf8_lossy(batch.bytes(range)).into_owned();
             let sequence = Sequence(inner.end);
-            inner.end += if change.op == Op::SnapshotEnd { u64::from(PARTITIONS) } else { 1 };
+            inner.end += if change.op.is_for_every_partition() { u64::from(PARTITIONS) } else { 1 };
             inner.events.push(Kept {
                 sequence,
                 stream: change.stream,
@@ -132,6 +132,7 @@ impl Log {
                     target.dead.entry(event.key).or_default().push((event.reject.unwrap(), event.payload));
                 }
                 Op::Retract => assert!(target.dead.remove(&event.key).is_some(), "nothing to retract"),
+                Op::SnapshotBegin | Op::Gone | Op::Touched => {}
                 Op::SnapshotEnd => {
                     assert!(!std::mem::replace(&mut target.copied, true), "a second end of the first revision");
                 }

@@ -87,6 +87,7 @@ fn selected(stream: &StreamMapping, document: &Value) -> Finding {
             Value::Array(items) => items.get(token.parse::<usize>().ok()?),
             _ => None,
         }),
+        Select::Collection(_) => None,
     };
     match found {
         None => Finding::fail(name, "select_missing", "nothing stands at `select`")
@@ -107,7 +108,7 @@ fn records<'v>(stream: &str, key: &KeyFrom, total: usize, records: impl Iterator
     let strangers = seen.iter().filter(|record| !record.is_object()).count();
     let keyless = match key {
         KeyFrom::Field(path) => seen.iter().filter(|record| !has(record, path)).count(),
-        KeyFrom::Name | KeyFrom::Stem | KeyFrom::Position => 0,
+        KeyFrom::Name | KeyFrom::Stem | KeyFrom::Position | KeyFrom::Id => 0,
     };
     let first = seen.len();
     if keyless > 0 {

@@ -1,13 +1,13 @@
 //! From a change batch to frames, done by the appending thread before its turn comes.
 //!
-//! A batch becomes one frame per run of changes of the same stream. A `SnapshotEnd` becomes one event per partition of its
-//! stream, in partition order: it takes as many sequences as the stream has partitions.
+//! A batch becomes one frame per run of changes of the same stream. A control for every partition becomes one event in
+//! each, in partition order: it takes as many sequences as the stream has partitions.
 
 use super::frame::{self, Part, Shape};
 use super::streams::StreamTable;
 use super::{body, positions};
 use landfall_connectors::failure::{Failure, FailureClass};
-use landfall_schemas::event::{Change, ChangeBatch, Op};
+use landfall_schemas::event::{Change, ChangeBatch};
 use landfall_schemas::hash::KeyHash;
 use landfall_schemas::position::PositionUpdate;
 use landfall_schemas::stream::{PartitionCount, StreamId};
@@ -163,7 +163,7 @@ impl Run<'_> {
         let mut order = Vec::with_capacity(self.until - self.from);
         let mut counts = vec![0u32; usize::from(self.partitions.get())];
         for (index, change) in self.batch.changes().iter().enumerate().take(self.until).skip(self.from) {
-            if change.op == Op::SnapshotEnd {
+            if change.op.is_for_every_partition() {
                 for partition in self.partitions.all() {
                     order.push((index as u32, partition.0));
                     counts[usize::from(partition.0)] += 1;
@@ -184,7 +184,10 @@ impl Run<'_> {
         // Head, partition, place, at, code, hash and two lengths take at most this many bytes.
         const EVENT: usize = 1 + 3 + 5 + 10 + 2 + 16 + 5 + 5;
         let changes = &self.batch.changes()[self.from..self.until];
-        let content: usize = changes.iter().map(|change| change.key.len() + change.payload.len()).sum();
+        let times =
+            |change: &Change| if change.op.is_for_every_partition() { usize::from(self.partitions.get()) } else { 1 };
+        let content: usize =
+            changes.iter().map(|change| (change.key.len() + change.payload.len()) * times(change)).sum();
         let places: usize = self.batch.places().iter().map(|place| place.len() + 5).sum();
         content + places + events * EVENT + 16
     }
