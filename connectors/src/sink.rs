@@ -55,11 +55,11 @@ pub struct RangeStep {
     pub from: Option<Mark>,
     /// Where it stands now; `None`: read to its end.
     pub to: Option<Mark>,
-    /// What was read, by kind of key.
+    /// What was read of the whole range up to there, by kind of key.
     pub cohorts: Cohorts,
-    /// What became of it. `read = copied + parked + filtered`.
+    /// Records of it that became rows. `read = copied + parked`.
     pub copied: u64,
-    /// Parked records.
+    /// Records of it that were parked.
     pub parked: u64,
 }
 

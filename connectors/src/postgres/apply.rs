@@ -17,7 +17,8 @@ use super::advance::{Burial, Claim, Retraction, Steps};
 use super::classify::{classify, classify_commit, living_sqlstate, may_be_a_row};
 use super::connect::BEGIN;
 use super::copy::{self, Encoded, Into};
-use super::statement::{Rows, Verb, sql, stage_columns};
+use super::ranges::RangeMove;
+use super::statement::{Equal, Rows, SWEEP_DEAD, Verb, sql, stage_columns};
 use super::target::Target;
 use super::wire::{Link, WireError};
 use super::{bulk, refused};
@@ -27,6 +28,7 @@ use crate::sink::{Applied, ApplyFailure, SinkBatch, Writer};
 use bytes::Bytes;
 use futures_util::future::join;
 use landfall_schemas::mapping::StreamMapping;
+use landfall_schemas::offset::Version;
 use landfall_schemas::row::{Row, RowOp, RowSet};
 use landfall_schemas::table::TableShape;
 use std::future::Future;
@@ -58,13 +60,21 @@ pub(crate) enum Way {
     Heap,
 }
 
-impl Way {
-    fn first(phase: Phase, server_version: u32) -> Self {
-        match phase {
-            Phase::Bulk => Self::Heap,
-            Phase::Live if server_version >= 15_00_00 => Self::Merge,
-            Phase::Live => Self::OnConflict,
-        }
+/// How the rows of one attempt are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Writing {
+    pub(crate) way: Way,
+    pub(crate) equal: Equal,
+}
+
+impl Writing {
+    fn first(phase: Phase, server_version: u32, batch: &SinkBatch) -> Self {
+        let way = match phase {
+            Phase::Bulk => Way::Heap,
+            Phase::Live if server_version >= 15_00_00 => Way::Merge,
+            Phase::Live => Way::OnConflict,
+        };
+        Self { way, equal: if batch.range.is_some() { Equal::Stamped } else { Equal::Kept } }
     }
 }
 
@@ -94,20 +104,22 @@ impl Target {
     async fn attempt(
         &self,
         link: &mut Link,
-        (stream, nonce, way): (&StreamMapping, OwnerNonce, Way),
+        (stream, nonce, writing): (&StreamMapping, OwnerNonce, Writing),
         batch: &SinkBatch,
     ) -> Result<(), Attempt> {
         let limit = self.connector.exchange_limit();
-        let plan = plan(link, limit, &stream.table, (&batch.rows.rows, way)).await.map_err(Attempt::Server)?;
-        let tail = Tail::prepare(link, limit, batch).await.map_err(Attempt::Server)?;
+        let plan = plan(link, limit, &stream.table, (&batch.rows.rows, writing)).await.map_err(Attempt::Server)?;
+        let tail = Tail::prepare(link, limit, &stream.table, batch).await.map_err(Attempt::Server)?;
         let claim = Claim { pipeline: &self.pipeline, stream: stream.name.as_str(), nonce };
         fail::fail_point!("sink::before_begin");
         link.at_rest = false;
         let Link { client, driver, .. } = &mut *link;
         let rows = (&batch.rows, batch.rows.rows.as_slice());
         let work = Box::pin(write(client, &stream.table, &plan, rows, tail.run(client, claim)));
-        let changed = driver.drive(limit, work).await;
-        if changed.map_err(Attempt::Server)? != tail.steps.expected() {
+        // Sweeping a table takes as long as it takes; liveness of the server is watched by keepalives.
+        let limit_of_work = if batch.sweep.is_some() { bulk::BUILD_LIMIT } else { limit };
+        let changed = driver.drive(limit_of_work, work).await;
+        if changed.map_err(Attempt::Server)? != tail.expected() {
             return Err(Attempt::Moved);
         }
         fail::fail_point!("sink::before_commit");
@@ -124,9 +136,9 @@ impl Target {
         (stream, nonce, phase): (&StreamMapping, OwnerNonce, Phase),
         batch: &SinkBatch,
     ) -> Result<(), ApplyFailure> {
-        let mut way = Way::first(phase, link.server_version);
+        let mut writing = Writing::first(phase, link.server_version, batch);
         loop {
-            let failed = match self.attempt(link, (stream, nonce, way), batch).await {
+            let failed = match self.attempt(link, (stream, nonce, writing), batch).await {
                 Ok(()) => return Ok(()),
                 Err(failed) => failed,
             };
@@ -140,15 +152,15 @@ impl Target {
                     let failure = classify(&error, "apply");
                     let Some(state) = living_sqlstate(&error).map(str::to_owned) else { return Err(failure.into()) };
                     self.roll_back(link).await?;
-                    if state == "23505" && way == Way::Merge {
-                        way = Way::OnConflict;
+                    if state == "23505" && writing.way == Way::Merge {
+                        writing.way = Way::OnConflict;
                         continue;
                     }
                     if !may_be_a_row(&state) || batch.rows.rows.is_empty() {
                         return Err(failure.into());
                     }
                     let limit = self.connector.exchange_limit();
-                    return Err(refused::find(link, limit, (&stream.table, way), &batch.rows).await);
+                    return Err(refused::find(link, limit, (&stream.table, writing), &batch.rows).await);
                 }
             }
         }
@@ -184,9 +196,9 @@ impl Writer for PostgresWriter {
         (nonce, phase): (OwnerNonce, Phase),
         batch: &SinkBatch,
     ) -> Result<Applied, ApplyFailure> {
-        if batch.advances.is_empty() {
+        if batch.advances.is_empty() && batch.range.is_none() {
             // Without a step there is nothing to compare: such a transaction would not be fenced.
-            return Err(Failure::new(FailureClass::Fatal, "batch_without_step", "a batch advances no partition").into());
+            return Err(Failure::new(FailureClass::Fatal, "batch_without_step", "a batch advances no partition and no range").into());
         }
         let mut link = self.link().await?;
         let result = Box::pin(self.target.apply_on(&mut link, (stream, nonce, phase), batch)).await;
@@ -208,7 +220,7 @@ pub(crate) async fn plan(
     link: &mut Link,
     limit: Duration,
     shape: &TableShape,
-    (rows, way): (&[Row], Way),
+    (rows, Writing { way, equal }): (&[Row], Writing),
 ) -> Result<Plan, WireError> {
     if rows.is_empty() {
         return Ok(Plan { copy: None, writes: Vec::new() });
@@ -224,9 +236,9 @@ pub(crate) async fn plan(
     };
     let deletes = rows.iter().any(|row| row.op == RowOp::Delete);
     let verbs = match way {
-        Way::Merge | Way::Heap => vec![Verb::Merge(from)],
-        Way::OnConflict if deletes => vec![Verb::Delete(from), Verb::Upsert(from)],
-        Way::OnConflict => vec![Verb::Upsert(from)],
+        Way::Merge | Way::Heap => vec![Verb::Merge(from, equal)],
+        Way::OnConflict if deletes => vec![Verb::Delete(from), Verb::Upsert(from, equal)],
+        Way::OnConflict => vec![Verb::Upsert(from, equal)],
     };
     let copy = match from {
         Rows::Arrays => None,
@@ -274,10 +286,33 @@ struct Tail<'a> {
     advance: Statement,
     burial: Option<(Burial<'a>, Statement)>,
     retraction: Option<(Retraction<'a>, Statement)>,
+    range: Option<(RangeMove<'a>, Statement)>,
+    sweep: Option<Sweep>,
+}
+
+/// Deletes what a barrier ends.
+struct Sweep {
+    older_than: Version,
+    rows: Statement,
+    dead: Statement,
+}
+
+impl Sweep {
+    async fn run(&self, client: &Client, claim: Claim<'_>) -> Result<(), Error> {
+        client.batch_execute("SET LOCAL statement_timeout = 0").await?;
+        client.execute(&self.rows, &[&self.older_than.0]).await?;
+        client.execute(&self.dead, &[&claim.pipeline, &claim.stream, &self.older_than.0]).await?;
+        Ok(())
+    }
 }
 
 impl<'a> Tail<'a> {
-    async fn prepare(link: &mut Link, limit: Duration, batch: &'a SinkBatch) -> Result<Self, WireError> {
+    async fn prepare(
+        link: &mut Link,
+        limit: Duration,
+        shape: &TableShape,
+        batch: &'a SinkBatch,
+    ) -> Result<Self, WireError> {
         let burial = if batch.dead.is_empty() {
             None
         } else {
@@ -292,11 +327,32 @@ impl<'a> Tail<'a> {
         let advance = prepare(link, limit, Steps::SQL).await?;
         #[cfg(feature = "mutants")]
         let advance = prepare(link, limit, super::mutant::first_statement(Steps::SQL)).await?;
-        Ok(Self { steps: Steps::new(batch), advance, burial, retraction })
+        let range = match &batch.range {
+            Some(step) => Some((RangeMove::new(step), prepare(link, limit, RangeMove::SQL).await?)),
+            None => None,
+        };
+        let sweep = match batch.sweep {
+            Some(older_than) => Some(Sweep {
+                older_than,
+                rows: prepare(link, limit, sql(shape, Verb::Sweep, "")).await?,
+                dead: prepare(link, limit, SWEEP_DEAD).await?,
+            }),
+            None => None,
+        };
+        Ok(Self { steps: Steps::new(batch), advance, burial, retraction, range, sweep })
     }
 
-    /// Runs it; each statement is on its way before the first answer is waited for. Gives the checkpoints changed.
+    /// How many checkpoints and ranges must move.
+    fn expected(&self) -> u64 {
+        self.steps.expected() + u64::from(self.range.is_some())
+    }
+
+    /// Runs it; each statement is on its way before the first answer is waited for. Gives the checkpoints and ranges that moved.
     async fn run(&self, client: &Client, claim: Claim<'_>) -> Result<u64, Error> {
+        // A sweep is rare and takes long: it goes first, and what it deletes is older than anything written with it.
+        if let Some(sweep) = &self.sweep {
+            sweep.run(client, claim).await?;
+        }
         let bury = async {
             match &self.burial {
                 Some((burial, statement)) => burial.run(client, statement, claim).await,
@@ -311,12 +367,21 @@ impl<'a> Tail<'a> {
         };
         let advance = async {
             fail::fail_point!("sink::before_checkpoint");
-            self.steps.run(client, &self.advance, claim).await
+            match self.steps.expected() {
+                0 => Ok(0),
+                _ => self.steps.run(client, &self.advance, claim).await,
+            }
         };
-        let (buried, (retracted, advanced)) = join(bury, join(retract, advance)).await;
+        let tick = async {
+            match &self.range {
+                Some((range, statement)) => range.run(client, statement, claim).await,
+                None => Ok(0),
+            }
+        };
+        let (buried, (retracted, (advanced, ticked))) = join(bury, join(retract, join(advance, tick))).await;
         buried?;
         retracted?;
-        advanced
+        Ok(advanced? + ticked?)
     }
 }
 

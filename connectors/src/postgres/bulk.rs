@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio_postgres::{Client, Error};
 
 /// How long building the indexes may take: a billion rows on a slow disk. Liveness of the server is watched by keepalives.
-const BUILD_LIMIT: Duration = Duration::from_secs(12 * 3600);
+pub(crate) const BUILD_LIMIT: Duration = Duration::from_secs(12 * 3600);
 
 /// Sorting memory for the build, unless the role has more: a gigabyte is what a small server can spare once.
 const BUILD_MEMORY: &str = "SET LOCAL statement_timeout = 0; SET LOCAL enable_seqscan = on; \

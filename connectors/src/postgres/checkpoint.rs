@@ -36,6 +36,9 @@ const CREATE: &str = "INSERT INTO landfall.checkpoints (pipeline, stream, partit
     SELECT $1, $2, p, $3, $4 FROM pg_catalog.generate_series(0, $5::int4 - 1) AS p ON CONFLICT DO NOTHING";
 const CLAIM: &str =
     "UPDATE landfall.checkpoints SET owner_nonce = $3, queue_id = $4 WHERE pipeline = $1 AND stream = $2";
+/// A copy under way is taken over too: a step of the owner before has ended, or finds another nonce.
+const CLAIM_RANGES: &str =
+    "UPDATE landfall.ranges SET owner_nonce = $3 WHERE pipeline = $1 AND stream = $2 AND NOT done";
 const OWN: &str = "UPDATE landfall.streams SET owner_nonce = $3, queue_id = $4, admitted_at = pg_catalog.now() \
     WHERE pipeline = $1 AND stream = $2";
 /// Generations of a source are given out one by one: the lock is on the pair, to the end of the transaction.
@@ -126,6 +129,7 @@ async fn admit(
     let partitions = i32::from(stream.partitions.get());
     client.execute(CREATE, &[&pipeline, &name, &nonce.0, &queue.0, &partitions]).await?;
     client.execute(CLAIM, &[&pipeline, &name, &nonce.0, &queue.0]).await?;
+    client.execute(CLAIM_RANGES, &[&pipeline, &name, &nonce.0]).await?;
     client.execute(OWN, &[&pipeline, &name, &nonce.0, &queue.0]).await?;
     let rows = client.query(PROGRESS, &[&pipeline, &name]).await?;
     let parked = client.query(PARKED, &[&pipeline, &name]).await?;

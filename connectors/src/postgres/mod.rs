@@ -7,7 +7,7 @@
 //! | `schema/`, `ddl` | Landfall's own tables; the mapped tables |
 //! | `statement`, `copy`, `advance` | SQL text, rows on the wire, what commits beside the rows |
 //! | `apply`, `refused`, `bulk` | the writer |
-//! | `checkpoint`, `fingerprint` | admission and reading; the mapping's hash |
+//! | `checkpoint`, `ranges`, `fingerprint` | admission and reading; ranges of copies; the mapping's hash |
 //! | `status`, `decisions`, `keys` | what `status` shows; what operators decided; the keys of a table |
 //! | `preflight` | what `check` shows |
 //!
@@ -29,6 +29,7 @@ mod keys;
 #[cfg(feature = "mutants")]
 mod mutant;
 pub mod preflight;
+mod ranges;
 mod refused;
 mod schema;
 mod statement;

@@ -30,6 +30,15 @@ pub(crate) enum Rows {
     Arrays,
 }
 
+/// What happens to a stored row that equals the new one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Equal {
+    /// It is left alone: no write, no bloat.
+    Kept,
+    /// It takes the new version: a copy over live rows tells by version what it has not seen.
+    Stamped,
+}
+
 /// Which statement.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Verb {
@@ -38,11 +47,13 @@ pub(crate) enum Verb {
     /// `COPY` into the heap.
     CopyHeap,
     /// Everything in one `MERGE`.
-    Merge(Rows),
+    Merge(Rows, Equal),
     /// The upserts, safe against a foreign writer's insert.
-    Upsert(Rows),
+    Upsert(Rows, Equal),
     /// The deletes.
     Delete(Rows),
+    /// Every row older than a version.
+    Sweep,
 }
 
 /// What exists on one connection.
@@ -107,8 +118,11 @@ pub(crate) fn sql(shape: &TableShape, verb: Verb, stage: &str) -> String {
             format!("COPY pg_temp.\"{stage}\" (\"{OP_COLUMN}\", {columns}) FROM STDIN (FORMAT binary)")
         }
         Verb::CopyHeap => format!("COPY {} ({columns}) FROM STDIN (FORMAT binary)", shape.qualified()),
-        Verb::Merge(rows) => merge(shape, &source(shape, rows, stage)),
-        Verb::Upsert(rows) => upsert(shape, &source(shape, rows, stage)),
+        Verb::Merge(rows, equal) => merge(shape, &source(shape, rows, stage), equal),
+        Verb::Upsert(rows, equal) => upsert(shape, &source(shape, rows, stage), equal),
+        Verb::Sweep => {
+            format!("DELETE FROM {} AS t WHERE t.{} < $1", shape.qualified(), version(shape).quoted())
+        }
         Verb::Delete(rows) => format!(
             "DELETE FROM {} AS t USING {} WHERE s.\"{OP_COLUMN}\" = 'D' AND {} AND {}",
             shape.qualified(),
@@ -140,7 +154,7 @@ fn source(shape: &TableShape, rows: Rows, stage: &str) -> String {
     }
 }
 
-fn merge(shape: &TableShape, source: &str) -> String {
+fn merge(shape: &TableShape, source: &str, equal: Equal) -> String {
     let newer = is_newer(shape, "s");
     let mut out = format!(
         "MERGE INTO {} AS t USING {source} ON {} WHEN MATCHED AND s.\"{OP_COLUMN}\" = 'D' AND {newer} THEN DELETE",
@@ -150,7 +164,7 @@ fn merge(shape: &TableShape, source: &str) -> String {
     let _ = write!(
         out,
         " WHEN MATCHED AND s.\"{OP_COLUMN}\" = 'U' AND {newer} AND {} THEN UPDATE SET {}",
-        differs(shape, "s"),
+        is_to_be_written(shape, "s", equal),
         assignments(shape, "s")
     );
     let _ = write!(
@@ -162,7 +176,7 @@ fn merge(shape: &TableShape, source: &str) -> String {
     out
 }
 
-fn upsert(shape: &TableShape, source: &str) -> String {
+fn upsert(shape: &TableShape, source: &str, equal: Equal) -> String {
     format!(
         "INSERT INTO {} AS t ({}) SELECT {} FROM {source} WHERE s.\"{OP_COLUMN}\" = 'U' \
          ON CONFLICT ({}) DO UPDATE SET {} WHERE {} AND {}",
@@ -172,7 +186,7 @@ fn upsert(shape: &TableShape, source: &str) -> String {
         list(shape.key().iter().map(|c| c.name.quoted())),
         assignments(shape, "excluded"),
         is_newer(shape, "excluded"),
-        differs(shape, "excluded"),
+        is_to_be_written(shape, "excluded", equal),
     )
 }
 
@@ -184,6 +198,13 @@ fn same_key(shape: &TableShape) -> String {
 fn is_newer(shape: &TableShape, from: &str) -> String {
     let version = version(shape).quoted();
     format!("t.{version} < {from}.{version}")
+}
+
+fn is_to_be_written(shape: &TableShape, from: &str, equal: Equal) -> String {
+    match equal {
+        Equal::Kept => differs(shape, from),
+        Equal::Stamped => "true".to_owned(),
+    }
 }
 
 /// Some column but key and version has another binary image.
@@ -236,6 +257,10 @@ pub(crate) const BURY: &str = "INSERT INTO landfall.dead_letters \
        $9::text[], $10::text[], $11::text[], $12::int8[], $13::text[], $14::text[], $15::int8[], $16::bytea[], \
        $17::text[], $18::bool[]) AS d";
 
+/// Settles the dead letters that waited since before a barrier. Parameters: pipeline, stream, the barrier's version.
+pub(crate) const SWEEP_DEAD: &str = "UPDATE landfall.dead_letters SET state = 'superseded', settled_at = pg_catalog.now() \
+    WHERE pipeline = $1 AND stream = $2 AND state IN ('parked', 'behind') AND version < $3";
+
 /// Marks dead letters that no longer stand in the source. Parameters: pipeline, stream, keys.
 pub(crate) const RETRACT: &str = "UPDATE landfall.dead_letters AS d SET state = 'superseded', settled_at = pg_catalog.now() \
     FROM pg_catalog.unnest($3::bytea[]) AS r (key) \
@@ -262,35 +287,43 @@ mod tests {
 
     #[test]
     fn every_identifier_is_quoted() {
-        for verb in [Verb::CopyHeap, Verb::Merge(Rows::Stage), Verb::Upsert(Rows::Arrays), Verb::Delete(Rows::Stage)] {
+        for verb in [Verb::CopyHeap, Verb::Merge(Rows::Stage, Equal::Kept), Verb::Upsert(Rows::Arrays, Equal::Kept), Verb::Delete(Rows::Stage)] {
             let text = sql(&shape(), verb, "lf_stage_1");
             assert!(text.contains("\"pub\"\"lic\".\"t; drop table x\""), "{text}");
         }
-        assert!(sql(&shape(), Verb::Merge(Rows::Stage), "s").contains("\"am\"\"ount\" = s.\"am\"\"ount\""));
+        assert!(sql(&shape(), Verb::Merge(Rows::Stage, Equal::Kept), "s").contains("\"am\"\"ount\" = s.\"am\"\"ount\""));
     }
 
     #[test]
     fn every_write_has_both_guards_and_every_delete_the_version_guard() {
         for rows in [Rows::Stage, Rows::Arrays] {
-            let merge = sql(&shape(), Verb::Merge(rows), "x");
+            let merge = sql(&shape(), Verb::Merge(rows, Equal::Kept), "x");
             assert_eq!(merge.matches("t.\"_lf_version\" < s.\"_lf_version\"").count(), 2, "{merge}");
             assert_eq!(merge.matches("record_image_ne").count(), 1);
-            let upsert = sql(&shape(), Verb::Upsert(rows), "x");
+            let upsert = sql(&shape(), Verb::Upsert(rows, Equal::Kept), "x");
             assert!(upsert.contains("t.\"_lf_version\" < excluded.\"_lf_version\" AND pg_catalog.record_image_ne"));
             assert!(sql(&shape(), Verb::Delete(rows), "x").contains("t.\"_lf_version\" < s.\"_lf_version\""));
         }
     }
 
     #[test]
+    fn a_copy_over_live_rows_stamps_what_is_equal_and_still_never_overwrites_newer() {
+        let merge = sql(&shape(), Verb::Merge(Rows::Stage, Equal::Stamped), "x");
+        assert_eq!(merge.matches("t.\"_lf_version\" < s.\"_lf_version\"").count(), 2, "{merge}");
+        assert!(!merge.contains("record_image_ne"), "{merge}");
+        assert!(sql(&shape(), Verb::Sweep, "").ends_with("WHERE t.\"_lf_version\" < $1"));
+    }
+
+    #[test]
     fn a_table_without_payload_columns_never_updates() {
         let mut shape = shape();
         shape.columns.remove(1);
-        assert!(sql(&shape, Verb::Merge(Rows::Stage), "x").contains("AND false THEN UPDATE"));
+        assert!(sql(&shape, Verb::Merge(Rows::Stage, Equal::Kept), "x").contains("AND false THEN UPDATE"));
     }
 
     #[test]
     fn array_parameters_get_the_column_s_scale_and_collation() {
-        let text = sql(&shape(), Verb::Merge(Rows::Arrays), "");
+        let text = sql(&shape(), Verb::Merge(Rows::Arrays, Equal::Kept), "");
         assert!(text.contains("$2::numeric(18,4)[]") && text.contains("a.\"am\"\"ount\"::numeric(18,4)"));
         assert!(text.contains("a.\"id\"::text COLLATE pg_catalog.\"C\""));
     }
