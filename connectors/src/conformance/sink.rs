@@ -4,6 +4,7 @@
 //! A check panics with the sentence that turned out false.
 
 mod checks;
+mod copies;
 mod cut;
 mod fixture;
 mod memory_rig;
@@ -14,14 +15,14 @@ pub use memory_rig::MemoryRig;
 pub use postgres_rig::PostgresRig;
 
 use crate::checkpoints::Checkpoints;
-use crate::sink::Sink;
+use crate::sink::{Ranges, Sink};
 use landfall_schemas::ddl::BulkLoad;
 use landfall_schemas::mapping::StreamMapping;
 
 /// A target under test, and an oracle that reads it without the sink's own code.
 pub trait Rig: Send + Sync {
     /// What is tested.
-    type Target: Sink + Checkpoints;
+    type Target: Sink + Checkpoints + Ranges;
 
     /// A handle as another process would hold it.
     fn process(&self) -> impl Future<Output = Self::Target> + Send;
@@ -53,5 +54,8 @@ pub async fn suite<R: Rig>(rig: &R) {
     checks::a_bulk_load_ends_live_and_ends_once(rig).await;
     checks::a_generation_is_bound_to_its_queue(rig).await;
     checks::another_queue_or_mapping_halts(rig).await;
+    copies::a_range_moves_with_its_rows_and_once(rig).await;
+    copies::a_plan_that_is_there_stands_and_a_replaced_owner_plans_nothing(rig).await;
+    copies::a_copy_over_live_rows_leaves_newer_ones_and_sweeps_what_it_has_not_seen(rig).await;
     checks::a_second_process_is_told_of_the_first(rig).await;
 }

@@ -11,7 +11,8 @@ pub use state::{MemoryDeadLetter, MemoryRow};
 
 use crate::checkpoints::{Admission, Checkpoint, Checkpoints, OwnerNonce, Phase, QueueId};
 use crate::failure::{Failure, FailureClass};
-use crate::sink::{Applied, ApplyFailure, Sink, SinkBatch, Writer};
+use crate::sink::{Applied, ApplyFailure, CopyVersion, RangeState, Ranges, Sink, SinkBatch, Writer};
+use crate::snapshot::KeyRange;
 use landfall_schemas::ddl::BulkLoad;
 use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::stream::StreamName;
@@ -77,6 +78,21 @@ impl Checkpoints for MemoryTarget {
 
     async fn read(&self, stream: &StreamName, _settle: bool) -> Result<Vec<Checkpoint>, Failure> {
         Ok(self.state().checkpoints(stream))
+    }
+}
+
+impl Ranges for MemoryTarget {
+    async fn ranges(&self, stream: &StreamName, copy: CopyVersion) -> Result<Vec<RangeState>, Failure> {
+        Ok(self.state().ranges(stream, copy))
+    }
+
+    async fn plan(
+        &self,
+        stream: &StreamName,
+        owner: OwnerNonce,
+        copy: (CopyVersion, &[KeyRange]),
+    ) -> Result<(), Failure> {
+        self.state().plan(stream, owner, copy)
     }
 }
 

@@ -3,7 +3,8 @@
 use super::fault::Fault;
 use crate::checkpoints::{Admission, Checkpoint, Counts, OwnerNonce, Phase, QueueId};
 use crate::failure::{Failure, FailureClass};
-use crate::sink::{Applied, ApplyFailure, SinkBatch};
+use crate::sink::{Applied, ApplyFailure, CopyVersion, RangeState, SinkBatch};
+use crate::snapshot::{Cohorts, KeyRange};
 use landfall_schemas::ddl::BulkLoad;
 use landfall_schemas::hash::KeyHash;
 use landfall_schemas::mapping::StreamMapping;
@@ -32,7 +33,9 @@ pub struct MemoryDeadLetter {
     pub key: Vec<u8>,
     /// Why.
     pub code: RejectCode,
-    /// Still waiting; not retracted.
+    /// Its version.
+    pub version: Version,
+    /// Still waiting; neither retracted nor swept.
     pub waiting: bool,
 }
 
@@ -52,6 +55,7 @@ struct Stream {
     checkpoints: Vec<Checkpoint>,
     rows: BTreeMap<Vec<Vec<u8>>, MemoryRow>,
     dead: Vec<MemoryDeadLetter>,
+    copies: BTreeMap<CopyVersion, Vec<RangeState>>,
 }
 
 impl State {
@@ -65,6 +69,7 @@ impl State {
             checkpoints: stream.partitions.all().map(start).collect(),
             rows: BTreeMap::new(),
             dead: Vec::new(),
+            copies: BTreeMap::new(),
         });
     }
 
@@ -123,6 +128,31 @@ impl State {
         Ok(())
     }
 
+    pub(super) fn ranges(&self, stream: &StreamName, copy: CopyVersion) -> Vec<RangeState> {
+        self.streams.get(stream).and_then(|s| s.copies.get(&copy)).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn plan(
+        &mut self,
+        stream: &StreamName,
+        owner: OwnerNonce,
+        (copy, ranges): (CopyVersion, &[KeyRange]),
+    ) -> Result<(), Failure> {
+        let stream = self.streams.get_mut(stream).filter(|s| s.owned.is_some_and(|(_, nonce)| nonce == owner));
+        let stream = stream.ok_or_else(|| Failure::new(FailureClass::Fenced, "other_owner", "another owner"))?;
+        let state = |(number, range): (u32, &KeyRange)| RangeState {
+            number,
+            range: range.clone(),
+            reached: None,
+            done: false,
+            cohorts: Cohorts::default(),
+            copied: 0,
+            parked: 0,
+        };
+        stream.copies.entry(copy).or_insert_with(|| (0..).zip(ranges).map(state).collect());
+        Ok(())
+    }
+
     pub(super) fn apply(
         &mut self,
         mapping: &StreamMapping,
@@ -149,7 +179,12 @@ impl Stream {
     /// The compare of the compare-and-set.
     fn stands(&self, nonce: OwnerNonce, batch: &SinkBatch) -> bool {
         let owned = self.owned.is_some_and(|(_, owner)| owner == nonce);
+        let range = batch.range.as_ref().is_none_or(|step| {
+            let known = self.copies.get(&step.copy).and_then(|ranges| ranges.get(step.number as usize));
+            known.is_some_and(|range| !range.done && range.reached == step.from)
+        });
         owned
+            && range
             && batch
                 .advances
                 .iter()
@@ -157,6 +192,13 @@ impl Stream {
     }
 
     fn write(&mut self, shape: &TableShape, phase: Phase, batch: &SinkBatch) {
+        if let Some(version) = batch.sweep {
+            self.rows.retain(|_, row| row.version >= version);
+            for dead in self.dead.iter_mut().filter(|dead| dead.version < version) {
+                dead.waiting = false;
+            }
+        }
+        let keeps_equal = phase == Phase::Live && batch.range.is_none();
         for row in &batch.rows.rows {
             let mut fields = split(batch.rows.fields(row));
             fields.truncate(shape.columns.len() - 1);
@@ -165,12 +207,17 @@ impl Stream {
                 (_, Some(stands)) if stands.version >= row.version => {}
                 (RowOp::Delete, Some(_)) => drop(self.rows.remove(&key)),
                 (RowOp::Delete, None) => {}
-                (RowOp::Upsert, Some(stands)) if phase == Phase::Live && stands.fields == fields => {}
+                (RowOp::Upsert, Some(stands)) if keeps_equal && stands.fields == fields => {}
                 (RowOp::Upsert, _) => drop(self.rows.insert(key, MemoryRow { fields, version: row.version })),
             }
         }
         for dead in &batch.dead {
-            self.dead.push(MemoryDeadLetter { key: dead.key.clone(), code: dead.code(), waiting: true });
+            self.dead.push(MemoryDeadLetter {
+                key: dead.key.clone(),
+                code: dead.code(),
+                version: dead.version,
+                waiting: true,
+            });
         }
         for dead in self.dead.iter_mut().filter(|d| !d.code.blocks_key() && batch.retracted.contains(&d.key)) {
             dead.waiting = false;
@@ -179,6 +226,14 @@ impl Stream {
             let checkpoint = &mut self.checkpoints[usize::from(advance.partition.0)];
             checkpoint.next = advance.range.until;
             checkpoint.counts.add(advance.counts);
+        }
+        if let Some(step) = &batch.range
+            && let Some(range) = self.copies.get_mut(&step.copy).and_then(|ranges| ranges.get_mut(step.number as usize))
+        {
+            range.reached.clone_from(&step.to);
+            range.done = step.to.is_none();
+            range.cohorts = step.cohorts.clone();
+            (range.copied, range.parked) = (step.copied, step.parked);
         }
     }
 }

@@ -198,7 +198,12 @@ impl Writer for PostgresWriter {
     ) -> Result<Applied, ApplyFailure> {
         if batch.advances.is_empty() && batch.range.is_none() {
             // Without a step there is nothing to compare: such a transaction would not be fenced.
-            return Err(Failure::new(FailureClass::Fatal, "batch_without_step", "a batch advances no partition and no range").into());
+            return Err(Failure::new(
+                FailureClass::Fatal,
+                "batch_without_step",
+                "a batch advances no partition and no range",
+            )
+            .into());
         }
         let mut link = self.link().await?;
         let result = Box::pin(self.target.apply_on(&mut link, (stream, nonce, phase), batch)).await;

@@ -287,11 +287,18 @@ mod tests {
 
     #[test]
     fn every_identifier_is_quoted() {
-        for verb in [Verb::CopyHeap, Verb::Merge(Rows::Stage, Equal::Kept), Verb::Upsert(Rows::Arrays, Equal::Kept), Verb::Delete(Rows::Stage)] {
+        for verb in [
+            Verb::CopyHeap,
+            Verb::Merge(Rows::Stage, Equal::Kept),
+            Verb::Upsert(Rows::Arrays, Equal::Kept),
+            Verb::Delete(Rows::Stage),
+        ] {
             let text = sql(&shape(), verb, "lf_stage_1");
             assert!(text.contains("\"pub\"\"lic\".\"t; drop table x\""), "{text}");
         }
-        assert!(sql(&shape(), Verb::Merge(Rows::Stage, Equal::Kept), "s").contains("\"am\"\"ount\" = s.\"am\"\"ount\""));
+        assert!(
+            sql(&shape(), Verb::Merge(Rows::Stage, Equal::Kept), "s").contains("\"am\"\"ount\" = s.\"am\"\"ount\"")
+        );
     }
 
     #[test]

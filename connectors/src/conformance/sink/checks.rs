@@ -20,17 +20,17 @@ const SIZES: [u64; 3] = [1, 100, 2_000];
 const SOON: Duration = Duration::from_secs(10);
 
 /// A stream that is owned, and a writer.
-struct Owned<T: Sink> {
-    stream: StreamMapping,
-    target: T,
-    writer: T::Writer,
-    nonce: OwnerNonce,
-    queue: QueueId,
-    admission: Admission,
+pub(super) struct Owned<T: Sink> {
+    pub(super) stream: StreamMapping,
+    pub(super) target: T,
+    pub(super) writer: T::Writer,
+    pub(super) nonce: OwnerNonce,
+    pub(super) queue: QueueId,
+    pub(super) admission: Admission,
 }
 
 impl<T: Sink + Checkpoints> Owned<T> {
-    async fn new<R: Rig<Target = T>>(rig: &R, name: &str, bulk: BulkLoad) -> Self {
+    pub(super) async fn new<R: Rig<Target = T>>(rig: &R, name: &str, bulk: BulkLoad) -> Self {
         let stream = mapping(name);
         rig.prepare(&stream, bulk).await;
         let target = rig.process().await;
@@ -40,32 +40,32 @@ impl<T: Sink + Checkpoints> Owned<T> {
         Self { stream, target, writer, nonce, queue, admission }
     }
 
-    fn batch(&self) -> Batch {
+    pub(super) fn batch(&self) -> Batch {
         Batch::new(self.admission.generation)
     }
 
-    async fn apply(&mut self, batch: Batch) -> Result<Applied, ApplyFailure> {
+    pub(super) async fn apply(&mut self, batch: Batch) -> Result<Applied, ApplyFailure> {
         let batch: SinkBatch = batch.done();
         self.writer.apply(&self.stream, (self.nonce, self.admission.phase), &batch).await
     }
 
-    async fn must_apply(&mut self, batch: Batch) {
+    pub(super) async fn must_apply(&mut self, batch: Batch) {
         let _: Applied = self.apply(batch).await.expect("a good batch is applied");
     }
 
-    async fn next(&self, partition: usize) -> u64 {
+    pub(super) async fn next(&self, partition: usize) -> u64 {
         self.target.read(&self.stream.name, true).await.expect("checkpoints can be read")[partition].next.0
     }
 }
 
-fn failure(result: Result<Applied, ApplyFailure>) -> Failure {
+pub(super) fn failure(result: Result<Applied, ApplyFailure>) -> Failure {
     match result {
         Err(ApplyFailure::Failed(failure)) => failure,
         other => panic!("expected a failure, found {other:?}"),
     }
 }
 
-fn versions(rows: &[Stored]) -> Vec<(&str, i64)> {
+pub(super) fn versions(rows: &[Stored]) -> Vec<(&str, i64)> {
     rows.iter().map(|row| (row.id.as_str(), row.version)).collect()
 }
 

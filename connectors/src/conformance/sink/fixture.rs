@@ -3,7 +3,8 @@
 
 use crate::checkpoints::Counts;
 use crate::deadletter::{DeadLetter, ParkedOp};
-use crate::sink::{Advance, SinkBatch};
+use crate::sink::{Advance, RangeStep, SinkBatch};
+use crate::snapshot::Cohorts;
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::{
     ColumnMapping, FieldPath, KeyFrom, KeySpec, OnDrop, OnError, RecordFormat, Select, StreamMapping,
@@ -133,6 +134,25 @@ impl Batch {
             at: 7,
             payload: b"{\"a\":\0}".to_vec(),
         });
+        self
+    }
+
+    /// A step of a range: `read` records of it stand behind it, of which `parked` were parked.
+    #[must_use]
+    pub fn range(mut self, step: (Version, u32), from: Option<&[u8]>, to: Option<&[u8]>, read: (u64, u64)) -> Self {
+        let (read, parked) = read;
+        let mut cohorts = Cohorts::default();
+        cohorts.0.insert("string".into(), read);
+        let (copy, number) = step;
+        let (from, to) = (from.map(Into::into), to.map(Into::into));
+        self.batch.range = Some(RangeStep { copy, number, from, to, cohorts, copied: read - parked, parked });
+        self
+    }
+
+    /// Sweeps everything older than a sequence.
+    #[must_use]
+    pub fn sweep(mut self, sequence: u64) -> Self {
+        self.batch.sweep = Some(self.version(sequence));
         self
     }
 

@@ -71,6 +71,7 @@ impl Rig for PostgresRig {
             "CREATE SCHEMA IF NOT EXISTS {SCHEMA}; DROP TABLE IF EXISTS {};
              DO $$ BEGIN IF to_regclass('landfall.streams') IS NOT NULL THEN
                DELETE FROM landfall.checkpoints WHERE pipeline = '{PIPELINE}' AND stream = '{1}';
+               DELETE FROM landfall.ranges WHERE pipeline = '{PIPELINE}' AND stream = '{1}';
                DELETE FROM landfall.dead_letters WHERE pipeline = '{PIPELINE}' AND stream = '{1}';
                DELETE FROM landfall.streams WHERE pipeline = '{PIPELINE}' AND stream = '{1}';
              END IF; END $$",
