@@ -84,7 +84,8 @@ pub struct RangeState {
 
 /// The ranges of copies, kept next to the rows: a range is ticked off in the transaction that wrote it.
 pub trait Ranges: Send + Sync {
-    /// The ranges of a copy, in order; empty before they were planned.
+    /// The ranges of a copy, in order; empty before they were planned. A step still on its way has ended before the answer, so
+    /// this settles an unknown commit.
     fn ranges(
         &self,
         stream: &StreamName,

@@ -87,6 +87,7 @@ pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
             stop: drain.clone(),
             deadline: deadline.clone(),
             clock: Arc::new(SystemClock),
+            copy: None,
         };
         supervisor.task("stream worker", worker::run(worker));
     }

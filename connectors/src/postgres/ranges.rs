@@ -24,8 +24,9 @@ const STEP: &str = "UPDATE landfall.ranges SET reached = $7, done = $8, cohorts 
     WHERE pipeline = $1 AND stream = $2 AND owner_nonce = $3 AND copy = $4 AND number = $5 \
       AND reached IS NOT DISTINCT FROM $6 AND NOT done";
 
+/// Under the row locks: a step still on its way has ended before the answer, which is what settles an unknown commit.
 const LIST: &str = "SELECT number, after_mark, upto_mark, reached, done, cohorts, copied, parked \
-    FROM landfall.ranges WHERE pipeline = $1 AND stream = $2 AND copy = $3 ORDER BY number";
+    FROM landfall.ranges WHERE pipeline = $1 AND stream = $2 AND copy = $3 ORDER BY number FOR UPDATE";
 
 const OWNED: &str =
     "SELECT true FROM landfall.streams WHERE pipeline = $1 AND stream = $2 AND owner_nonce = $3 FOR UPDATE";
@@ -76,7 +77,9 @@ impl Ranges for PostgresTarget {
         let mut link = target.connector.connect().await?;
         let Link { client, driver, .. } = &mut link;
         let read = async {
+            client.batch_execute(BEGIN).await?;
             let rows = client.query(LIST, &[&target.pipeline, &stream.as_str(), &copy.0]).await?;
+            client.batch_execute("ROLLBACK").await?;
             rows.iter().map(state).collect::<Result<Vec<_>, Error>>()
         };
         driver.drive(target.connector.exchange_limit(), read).await.map_err(|error| classify(&error, "read ranges"))

@@ -3,7 +3,6 @@
 //! Keeps promise 9: after a commit whose answer was lost nothing is repeated before the checkpoint has been read on a new
 //! connection. The reaction to each class of failure is `supervise::reaction`'s.
 
-use super::prepare::Prepared;
 use super::progress::{StreamProgress, StreamState};
 use super::writers::WriterPool;
 use crate::queue::Queue;
@@ -12,9 +11,9 @@ use crate::supervise::reaction::{Reaction, reaction};
 use landfall_connectors::checkpoints::{Checkpoints, Counts, OwnerNonce, Phase};
 use landfall_connectors::failure::Failure;
 use landfall_connectors::retry::Pace;
-use landfall_connectors::sink::{Applied, ApplyFailure, Sink, Writer};
+use landfall_connectors::sink::{Applied, ApplyFailure, RangeStep, Ranges, Sink, SinkBatch, Writer};
 use landfall_schemas::mapping::StreamMapping;
-use landfall_schemas::offset::{Generation, OffsetRange};
+use landfall_schemas::offset::{Generation, Offset, OffsetRange};
 use landfall_schemas::stream::{PartitionId, StreamId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +21,20 @@ use tokio_util::sync::CancellationToken;
 
 /// How long an exchange with the target may go on after the deadline of a stop: a batch takes tens of milliseconds.
 const ABANDON: Duration = Duration::from_secs(5);
+
+/// Something that is committed as one batch.
+pub(super) trait Attempt: Send {
+    /// What is committed.
+    fn batch(&self) -> &SinkBatch;
+
+    /// Takes refused rows (indexes into the batch's rows, with SQLSTATE) out and parks them in their place.
+    fn park_refused(&mut self, mapping: &StreamMapping, refused: &[(usize, String)]);
+
+    /// When the newest event in it was appended, Unix ms.
+    fn newest_ms(&self) -> Option<u64> {
+        None
+    }
+}
 
 /// What became of a batch.
 pub(super) enum Outcome {
@@ -53,14 +66,14 @@ pub(super) struct Applier<T: Sink> {
     pub(super) clock: Arc<dyn Clock>,
 }
 
-impl<T: Sink + Checkpoints + 'static> Applier<T> {
-    pub(super) async fn apply(&self, prepared: &mut Prepared, phase: Phase) -> Outcome {
+impl<T: Sink + Checkpoints + Ranges + 'static> Applier<T> {
+    pub(super) async fn apply(&self, prepared: &mut impl Attempt, phase: Phase) -> Outcome {
         let mut backoff = Pace::new();
         let mut parked_more = false;
         loop {
             let attempt = unless_abandoned(&self.deadline, async {
                 let mut writer = self.writers.borrow().await;
-                writer.get().apply(&self.mapping, (self.owner, phase), &prepared.batch).await
+                writer.get().apply(&self.mapping, (self.owner, phase), prepared.batch()).await
             });
             let Some(attempt) = attempt.await else { return Outcome::Stopped };
             let failure = match attempt {
@@ -70,7 +83,7 @@ impl<T: Sink + Checkpoints + 'static> Applier<T> {
                 }
                 Err(ApplyFailure::Refused(rows)) => {
                     tracing::warn!(stream = %self.mapping.name, rows = rows.len(), "rows refused by the target are parked");
-                    prepared.park_refused(&rows, self.generation);
+                    prepared.park_refused(&self.mapping, &rows);
                     parked_more = true;
                     continue;
                 }
@@ -84,7 +97,7 @@ impl<T: Sink + Checkpoints + 'static> Applier<T> {
                         return Outcome::Stopped;
                     }
                 }
-                Reaction::Settle => match self.settle(prepared).await {
+                Reaction::Settle => match self.settle(prepared.batch()).await {
                     Some(Settled::Applied(applied)) => {
                         self.committed(prepared, phase, &applied);
                         return Outcome::Committed { parked_more };
@@ -108,29 +121,18 @@ impl<T: Sink + Checkpoints + 'static> Applier<T> {
         }
     }
 
-    /// Reads the checkpoints until they can be read, and compares. `None`: the service stops.
-    async fn settle(&self, prepared: &Prepared) -> Option<Settled> {
+    /// Reads what the batch moves until it can be read, and compares. `None`: the service stops.
+    async fn settle(&self, batch: &SinkBatch) -> Option<Settled> {
         let mut backoff = Pace::new();
         loop {
-            match unless_abandoned(&self.deadline, self.target.read(&self.mapping.name, true)).await? {
-                Ok(checkpoints) => {
-                    let stands = |at: fn(OffsetRange) -> landfall_schemas::offset::Offset| {
-                        prepared.batch.advances.iter().all(|advance| {
-                            checkpoints
-                                .iter()
-                                .any(|known| known.partition == advance.partition && known.next == at(advance.range))
-                        })
-                    };
-                    return Some(if stands(|range| range.until) {
-                        let advances =
-                            prepared.batch.advances.iter().map(|advance| (advance.partition, advance.range)).collect();
-                        Settled::Applied(Applied { advances })
-                    } else if stands(|range| range.from) {
-                        Settled::NotApplied
-                    } else {
-                        Settled::Elsewhere
-                    });
+            let read = async {
+                match &batch.range {
+                    Some(step) => self.settle_range(step).await,
+                    None => self.settle_steps(batch).await,
                 }
+            };
+            match unless_abandoned(&self.deadline, read).await? {
+                Ok(settled) => return Some(settled),
                 Err(failure) => {
                     tracing::warn!(stream = %self.mapping.name, code = failure.code, "settling: {}", failure.detail);
                     if self.pause(&mut backoff).await {
@@ -141,11 +143,44 @@ impl<T: Sink + Checkpoints + 'static> Applier<T> {
         }
     }
 
-    fn committed(&self, prepared: &Prepared, phase: Phase, applied: &Applied) {
+    async fn settle_steps(&self, batch: &SinkBatch) -> Result<Settled, Failure> {
+        let checkpoints = self.target.read(&self.mapping.name, true).await?;
+        let stands = |at: fn(OffsetRange) -> Offset| {
+            batch.advances.iter().all(|advance| {
+                checkpoints.iter().any(|known| known.partition == advance.partition && known.next == at(advance.range))
+            })
+        };
+        Ok(if stands(|range| range.until) {
+            let advances = batch.advances.iter().map(|advance| (advance.partition, advance.range)).collect();
+            Settled::Applied(Applied { advances })
+        } else if stands(|range| range.from) {
+            Settled::NotApplied
+        } else {
+            Settled::Elsewhere
+        })
+    }
+
+    async fn settle_range(&self, step: &RangeStep) -> Result<Settled, Failure> {
+        let ranges = self.target.ranges(&self.mapping.name, step.copy).await?;
+        let known = ranges.iter().find(|range| range.number == step.number);
+        Ok(match known {
+            Some(range) if range.reached == step.to && range.done == step.to.is_none() => {
+                Settled::Applied(Applied { advances: Vec::new() })
+            }
+            Some(range) if range.reached == step.from && !range.done => Settled::NotApplied,
+            _ => Settled::Elsewhere,
+        })
+    }
+
+    fn committed(&self, prepared: &impl Attempt, phase: Phase, applied: &Applied) {
+        let batch = prepared.batch();
+        if batch.advances.is_empty() {
+            return;
+        }
         self.queue.applied(self.stream, applied);
         let steps: Vec<(PartitionId, OffsetRange, Counts)> =
-            prepared.batch.advances.iter().map(|advance| (advance.partition, advance.range, advance.counts)).collect();
-        let lag = prepared.newest_ms.map(|appended| self.clock.now_ms().saturating_sub(appended));
+            batch.advances.iter().map(|advance| (advance.partition, advance.range, advance.counts)).collect();
+        let lag = prepared.newest_ms().map(|appended| self.clock.now_ms().saturating_sub(appended));
         self.progress.committed(phase, &steps, lag);
     }
 }

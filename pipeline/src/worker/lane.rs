@@ -1,11 +1,13 @@
 //! A lane: some partitions of one stream, applied in order, the next batch prepared while the present one commits.
 
 use super::apply::{Applier, Outcome};
-use super::prepare::{Prepared, Preparer};
+use super::prepare::{Barrier, Prepared, Preparer, Stop};
 use crate::queue::{Cursor, Queue, ReadLimit};
 use landfall_connectors::checkpoints::{Checkpoints, Phase};
 use landfall_connectors::failure::{Failure, FailureClass};
-use landfall_connectors::sink::Sink;
+use landfall_connectors::sink::{Ranges, Sink};
+use landfall_schemas::offset::Offset;
+use landfall_schemas::stream::PartitionId;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +28,8 @@ pub(super) enum LaneEnd {
     Stopped,
     /// The bare heap has got all it can take.
     BulkOver,
+    /// Everything before a barrier is applied; where each of the lane's partitions stands.
+    Barrier(Barrier, Vec<(PartitionId, Offset)>),
     /// Be admitted anew.
     Readmit,
     /// The stream halts.
@@ -44,11 +48,13 @@ pub(super) struct Lane<T: Sink> {
     pub(super) deadline: CancellationToken,
 }
 
-impl<T: Sink + Checkpoints + 'static> Lane<T> {
-    /// Runs until something ends it; tells the stream's other lanes.
+impl<T: Sink + Checkpoints + Ranges + 'static> Lane<T> {
+    /// Runs until something ends it; tells the stream's other lanes, unless they shall arrive at the same barrier.
     pub(super) async fn run(mut self) -> LaneEnd {
         let end = self.work().await;
-        self.together.cancel();
+        if !matches!(end, LaneEnd::Barrier(..)) {
+            self.together.cancel();
+        }
         end
     }
 
@@ -72,8 +78,10 @@ impl<T: Sink + Checkpoints + 'static> Lane<T> {
                 },
             };
             if prepared.is_empty() {
-                if prepared.ends_bulk {
-                    return LaneEnd::BulkOver;
+                match prepared.stop {
+                    Some(Stop::BulkOver) => return LaneEnd::BulkOver,
+                    Some(Stop::Barrier(barrier)) => return LaneEnd::Barrier(barrier, self.cursor.next.clone()),
+                    None => {}
                 }
                 if self.applier.stop.is_cancelled() {
                     return LaneEnd::Stopped;
@@ -100,7 +108,7 @@ impl<T: Sink + Checkpoints + 'static> Lane<T> {
         prepared: &mut Prepared,
         limit: ReadLimit,
     ) -> (Outcome, Option<Result<Prepared, Failure>>) {
-        let ahead = prepared.more && !prepared.ends_bulk;
+        let ahead = prepared.more && prepared.stop.is_none();
         let after = prepared.after.clone();
         let applier = Arc::clone(&self.applier);
         let phase = self.phase;

@@ -5,12 +5,17 @@
 //! prepared while PostgreSQL works on the present one. Keeps promises 2–4, 8, 9, 13 together with the sink.
 
 mod apply;
+mod barrier;
+mod cohorts;
+mod copy;
+mod copy_batch;
 mod lane;
 mod prepare;
 mod progress;
 mod stream;
 mod writers;
 
-pub use progress::{StreamProgress, StreamProgressView, StreamState};
-pub use stream::{StreamWorker, run};
+pub use copy::CopyPace;
+pub use progress::{CopyProgress, StreamProgress, StreamProgressView, StreamState};
+pub use stream::{CopySource, StreamWorker, run};
 pub use writers::WriterPool;

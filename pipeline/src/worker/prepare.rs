@@ -1,9 +1,10 @@
 //! From events to a batch the sink can commit: exactly `[from, until)` of each partition, each key at most once.
 //!
-//! Last write wins inside a batch; what it overtakes counts as superseded. Every record is mapped, overtaken or not, so
+//! A batch stops before a barrier (promise 4 holds on both sides of it). Last write wins inside a batch; what it overtakes counts as superseded. Every record is mapped, overtaken or not, so
 //! that what is parked depends on the events alone and never on how they fell into batches (promise 19). A key that is
 //! parked takes its later changes with it (promise 13).
 
+use super::apply::Attempt;
 use crate::queue::{Cursor, ReadBatch, StoredEvent};
 use crate::transform::RowPlan;
 use hashbrown::HashTable;
@@ -14,7 +15,7 @@ use landfall_connectors::sink::{Advance, SinkBatch};
 use landfall_schemas::event::Op;
 use landfall_schemas::hash::KeyHash;
 use landfall_schemas::mapping::{OnError, StreamMapping};
-use landfall_schemas::offset::{Generation, OffsetRange};
+use landfall_schemas::offset::{Generation, OffsetRange, Sequence};
 use landfall_schemas::rejection::{RejectCode, Rejection};
 use landfall_schemas::row::{Row, RowOp};
 use std::collections::HashSet;
@@ -39,10 +40,31 @@ pub(super) struct Prepared {
     pub(super) after: Cursor,
     /// The read was cut by its limit: there is more.
     pub(super) more: bool,
-    /// In bulk: the next event is not for the bare heap.
-    pub(super) ends_bulk: bool,
+    /// The next event is not for this batch's way, and what it is.
+    pub(super) stop: Option<Stop>,
     /// Append time of the newest event, Unix ms.
     pub(super) newest_ms: Option<u64>,
+    generation: Generation,
+}
+
+/// What a batch stops before.
+#[derive(Clone, Debug)]
+pub(super) enum Stop {
+    /// In bulk: an event that is not for the bare heap.
+    BulkOver,
+    /// A barrier: all partitions arrive at it, then one acts.
+    Barrier(Barrier),
+}
+
+/// A barrier that a lane has arrived at.
+#[derive(Clone, Debug)]
+pub(super) struct Barrier {
+    /// `SnapshotBegin` or `Gone`.
+    pub(super) op: Op,
+    /// Its number in one of the partitions: the numbers of all partitions lie side by side.
+    pub(super) sequence: Sequence,
+    /// A few words for people.
+    pub(super) how: String,
 }
 
 impl Prepared {
@@ -54,15 +76,24 @@ impl Prepared {
     fn event(&self, row: &Row) -> Option<&StoredEvent> {
         self.events.events.iter().find(|event| event.partition == row.partition && event.offset == row.offset)
     }
+}
 
-    /// Takes refused rows out of the batch and parks them in their place.
-    pub(super) fn park_refused(&mut self, refused: &[(usize, String)], generation: Generation) {
+impl Attempt for Prepared {
+    fn batch(&self) -> &SinkBatch {
+        &self.batch
+    }
+
+    fn newest_ms(&self) -> Option<u64> {
+        self.newest_ms
+    }
+
+    fn park_refused(&mut self, _mapping: &StreamMapping, refused: &[(usize, String)]) {
         let mut letters = Vec::with_capacity(refused.len());
         for (index, sqlstate) in refused {
             let row = &self.batch.rows.rows[*index];
             let Some(event) = self.event(row) else { continue };
             let reason = Rejection::new(RejectCode::Refused, "", "a row that PostgreSQL accepts", sqlstate);
-            let mut letter = dead_letter(&self.events, event, generation, reason);
+            let mut letter = dead_letter(&self.events, event, self.generation, reason);
             letter.sqlstate = Some(sqlstate.clone());
             self.tainted.push(KeyHash::of(&letter.key));
             letters.push(letter);
@@ -110,16 +141,18 @@ impl Preparer {
             tainted: Vec::new(),
             after: cursor.clone(),
             more: false,
-            ends_bulk: false,
+            stop: None,
             newest_ms: None,
+            generation: self.generation,
         };
         let events = std::mem::take(&mut prepared.events);
         let mut latest = Latest::default();
-        let taken = match phase {
-            Phase::Live => events.events.len(),
-            Phase::Bulk => events.events.iter().position(|event| !for_bare_heap(event)).unwrap_or(events.events.len()),
+        let fits = |event: &StoredEvent| match phase {
+            Phase::Live => !event.op.is_barrier(),
+            Phase::Bulk => for_bare_heap(event),
         };
-        prepared.ends_bulk = taken < events.events.len();
+        let taken = events.events.iter().position(|event| !fits(event)).unwrap_or(events.events.len());
+        prepared.stop = events.events.get(taken).map(|event| stop_at(&events, event));
         for event in &events.events[..taken] {
             self.one(&events, event, &mut prepared, &mut latest)?;
         }
@@ -215,6 +248,14 @@ impl Preparer {
         prepared.batch.dead.push(dead_letter(events, event, self.generation, reason));
         Ok(())
     }
+}
+
+fn stop_at(events: &ReadBatch, event: &StoredEvent) -> Stop {
+    if !event.op.is_barrier() {
+        return Stop::BulkOver;
+    }
+    let how = String::from_utf8_lossy(events.bytes(event, &event.payload)).into_owned();
+    Stop::Barrier(Barrier { op: event.op, sequence: event.sequence, how })
 }
 
 /// Whether an event may be copied into a heap without key: a first sight of its key, or nothing to write at all.

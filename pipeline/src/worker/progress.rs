@@ -19,6 +19,15 @@ pub enum StreamState {
     Halted(Failure),
 }
 
+/// How far a copy from the source itself has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct CopyProgress {
+    /// Records read and committed.
+    pub records: u64,
+    /// About how many there are.
+    pub estimate: u64,
+}
+
 /// A snapshot of a stream's progress.
 #[derive(Clone, Debug)]
 pub struct StreamProgressView {
@@ -28,6 +37,8 @@ pub struct StreamProgressView {
     pub checkpoints: Vec<Checkpoint>,
     /// Sum of what became of all events.
     pub counts: Counts,
+    /// A copy under way.
+    pub copy: Option<CopyProgress>,
     /// Time between append and commit of the newest event of the last batch, milliseconds.
     pub lag_ms: Option<u64>,
 }
@@ -42,6 +53,7 @@ impl Default for StreamProgress {
             state: StreamState::Starting(None),
             checkpoints: Vec::new(),
             counts: Counts::default(),
+            copy: None,
             lag_ms: None,
         }))
     }
@@ -61,6 +73,21 @@ impl StreamProgress {
             sum.add(checkpoint.counts);
             sum
         });
+    }
+
+    /// A copy begins, goes on or (`None`) ends.
+    pub(crate) fn copy(&self, copy: Option<CopyProgress>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).copy = copy;
+    }
+
+    /// A chunk of a copy is committed.
+    pub(crate) fn copied(&self, phase: Phase, records: u64) {
+        let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(copy) = &mut view.copy {
+            copy.records += records;
+            copy.estimate = copy.estimate.max(copy.records);
+        }
+        view.state = StreamState::Applying(phase);
     }
 
     pub(crate) fn state(&self, state: StreamState) {

@@ -1,6 +1,8 @@
 //! A stream's worker: admission, the bulk phase, then lanes until the service stops or the stream halts.
 
 use super::apply::{Applier, unless_abandoned};
+use super::barrier::{Passed, arrival, pass};
+use super::copy::CopyPace;
 use super::lane::{Lane, LaneEnd};
 use super::prepare::Preparer;
 use super::progress::{StreamProgress, StreamState};
@@ -12,11 +14,13 @@ use futures_util::future::join_all;
 use landfall_connectors::checkpoints::{Admission, Checkpoint, Checkpoints, OwnerNonce, Phase};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::retry::Pace;
-use landfall_connectors::sink::{Applied, Sink, Writer};
+use landfall_connectors::sink::{Applied, Ranges, Sink, Writer};
+use landfall_connectors::snapshot::Snapshot;
 use landfall_schemas::mapping::StreamMapping;
-use landfall_schemas::offset::{Offset, OffsetRange};
+use landfall_schemas::offset::{Generation, Offset, OffsetRange};
 use landfall_schemas::stream::StreamId;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// All that a stream's worker needs.
@@ -42,6 +46,41 @@ pub struct StreamWorker<T: Sink> {
     pub deadline: CancellationToken,
     /// For showing lag only.
     pub clock: Arc<dyn Clock>,
+    /// Where the stream can be copied from, if its source can be read again.
+    pub copy: Option<CopySource>,
+}
+
+/// Where a stream is copied from, and how fast.
+#[derive(Clone)]
+pub struct CopySource {
+    /// The source.
+    pub snapshot: Arc<dyn Snapshot>,
+    /// Ranges of one stream read side by side.
+    pub readers: usize,
+    /// What all streams of the source share: bounds the memory of copies.
+    pub permits: Arc<Semaphore>,
+    /// How fast.
+    pub pace: CopyPace,
+    /// The streams of the source: a copy waits for those that are live and lag.
+    pub siblings: Vec<Arc<StreamProgress>>,
+}
+
+impl std::fmt::Debug for CopySource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CopySource").field("readers", &self.readers).field("pace", &self.pace).finish_non_exhaustive()
+    }
+}
+
+impl CopySource {
+    /// Whether some live stream lags more than the pace allows.
+    pub(super) fn lags(&self) -> bool {
+        let Some(most) = self.pace.max_lag else { return false };
+        self.siblings.iter().any(|sibling| {
+            let view = sibling.view();
+            let live = matches!(view.state, StreamState::Applying(Phase::Live) | StreamState::Waiting(Phase::Live, _));
+            live && view.copy.is_none() && view.lag_ms.is_some_and(|lag| u128::from(lag) > most.as_millis())
+        })
+    }
 }
 
 /// What a failed try means for the stream.
@@ -52,7 +91,7 @@ enum Next {
 
 /// Runs the stream until the service stops. A halted stream stays halted and says so; only what must end the whole process is
 /// an error.
-pub async fn run<T: Sink + Checkpoints + 'static>(worker: StreamWorker<T>) -> Result<(), Failure> {
+pub async fn run<T: Sink + Checkpoints + Ranges + 'static>(worker: StreamWorker<T>) -> Result<(), Failure> {
     let mut backoff = Pace::new();
     loop {
         if worker.stop.is_cancelled() {
@@ -82,7 +121,7 @@ pub async fn run<T: Sink + Checkpoints + 'static>(worker: StreamWorker<T>) -> Re
     }
 }
 
-impl<T: Sink + Checkpoints + 'static> StreamWorker<T> {
+impl<T: Sink + Checkpoints + Ranges + 'static> StreamWorker<T> {
     /// Promise 5 and Q9: a checkpoint outside what the queue holds stops the stream before anything is written.
     fn check(&self, admission: &Admission) -> Result<(), Failure> {
         for checkpoint in &admission.checkpoints {
@@ -111,9 +150,13 @@ impl<T: Sink + Checkpoints + 'static> StreamWorker<T> {
         self.progress.admitted(admission.phase, &admission.checkpoints);
         self.note_applied(&admission.checkpoints);
         let phase = admission.phase;
+        let applier = Arc::new(self.applier(admission.generation));
         let mut again = Next::Again;
         let mut bulk_over = phase == Phase::Bulk;
-        for end in self.lanes(admission).await {
+        let mut arrived = Vec::new();
+        let ends = self.lanes(&applier, admission).await;
+        let lanes = ends.len();
+        for end in ends {
             match end {
                 LaneEnd::Halted(failure) => return Err(failure),
                 LaneEnd::Stopped => {
@@ -122,7 +165,16 @@ impl<T: Sink + Checkpoints + 'static> StreamWorker<T> {
                 }
                 LaneEnd::Readmit => bulk_over = false,
                 LaneEnd::BulkOver => {}
+                LaneEnd::Barrier(barrier, at) => arrived.push((barrier, at)),
             }
+        }
+        if arrived.len() == lanes
+            && let Some(arrival) = arrival(&applier, arrived)
+        {
+            return Ok(match pass(&applier, self.copy.as_ref(), phase, arrival).await? {
+                Passed::Again if !self.stop.is_cancelled() => Next::Again,
+                Passed::Again | Passed::Stopped => Next::End,
+            });
         }
         if bulk_over {
             let mut writer = self.writers.borrow().await;
@@ -133,21 +185,24 @@ impl<T: Sink + Checkpoints + 'static> StreamWorker<T> {
         Ok(if self.stop.is_cancelled() { again } else { Next::Again })
     }
 
-    /// Runs as many lanes as there are writers, until all have ended.
-    async fn lanes(&self, admission: Admission) -> Vec<LaneEnd> {
-        let applier = Arc::new(Applier {
+    fn applier(&self, generation: Generation) -> Applier<T> {
+        Applier {
             target: Arc::clone(&self.target),
             writers: Arc::clone(&self.writers),
             mapping: Arc::clone(&self.mapping),
             stream: self.stream,
             queue: Arc::clone(&self.queue),
             owner: self.owner,
-            generation: admission.generation,
+            generation,
             progress: Arc::clone(&self.progress),
             stop: self.stop.clone(),
             deadline: self.deadline.clone(),
             clock: Arc::clone(&self.clock),
-        });
+        }
+    }
+
+    /// Runs as many lanes as there are writers, until all have ended.
+    async fn lanes(&self, applier: &Arc<Applier<T>>, admission: Admission) -> Vec<LaneEnd> {
         let together = CancellationToken::new();
         let count = self.writers.size().min(admission.checkpoints.len()).max(1);
         let lanes = (0..count).map(|lane| {
@@ -155,7 +210,7 @@ impl<T: Sink + Checkpoints + 'static> StreamWorker<T> {
             let next = mine.map(|known| (known.partition, known.next)).collect();
             let preparer = Preparer::new(Arc::clone(&self.mapping), admission.generation, admission.parked.clone());
             Lane {
-                applier: Arc::clone(&applier),
+                applier: Arc::clone(applier),
                 queue: Arc::clone(&self.queue),
                 preparer: Some(preparer),
                 cursor: Cursor { stream: self.stream, next },
