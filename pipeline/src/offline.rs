@@ -31,6 +31,7 @@ pub async fn offline_status(pipeline: &Pipeline) -> Result<StatusReport, Failure
             kind: source.kind.name().to_owned(),
             queue: QueueReport { bytes: usage.bytes, events: usage.events, segments: usage.segments, full: None },
             watch: None,
+            log: None,
         });
         for mapping in pipeline.streams_of(&source.name) {
             report.streams.push(stream(mapping, queue.as_deref(), &stored));

@@ -7,8 +7,8 @@ use crate::capture::CaptureReport;
 use crate::queue::FullReason;
 use crate::service::{RunningSource, RunningStream, Service};
 use crate::status::{
-    QueueFull, QueueReport, SourceReport, StatusReport, StreamCondition, StreamPhase, StreamReport, TargetReport,
-    Trouble,
+    CopyReport, LogReport, QueueFull, QueueReport, SourceReport, StatusReport, StreamCondition, StreamPhase,
+    StreamReport, TargetReport, Trouble,
 };
 use crate::worker::{StreamProgressView, StreamState};
 use landfall_connectors::failure::{Failure, FailureClass};
@@ -75,13 +75,14 @@ impl Overview {
         let table = format!("{}.{}", mapping.table.schema, mapping.table.name);
         let ends = mapping.partitions.all().map(|partition| source.queue.offsets(stream.id, partition).end.0);
         let condition = capture.conditions.iter().find(|(id, _)| *id == stream.id).map(|(_, condition)| condition);
-        let condition = gravest(&view.state, condition);
+        let condition = gravest(view, condition);
         let mut report = StreamReport::new(mapping.name.as_str(), source.name.as_str(), &table)
             .counted(ends.sum(), view.counts)
             .in_condition(condition);
         report.phase = phase(&view.state, &report.condition);
         report.ready = report.condition == StreamCondition::Following;
         report.lag_ms = view.lag_ms;
+        report.copy = view.copy.map(|copy| CopyReport { records: copy.records, estimate: copy.estimate });
         if matches!(view.state, StreamState::Halted(_)) {
             report.partitions_halted = mapping.partitions.all().map(|partition| partition.0).collect();
         }
@@ -101,8 +102,8 @@ impl Overview {
     }
 }
 
-fn gravest(worker: &StreamState, source: Option<&Condition>) -> StreamCondition {
-    match (worker, source) {
+fn gravest(view: &StreamProgressView, source: Option<&Condition>) -> StreamCondition {
+    match (&view.state, source) {
         (StreamState::Halted(failure), _) => StreamCondition::Halted(failure.into()),
         (_, Some(trouble @ (Condition::Halted(_) | Condition::Held { .. } | Condition::Waiting { .. }))) => {
             trouble.into()
@@ -111,6 +112,9 @@ fn gravest(worker: &StreamState, source: Option<&Condition>) -> StreamCondition 
             StreamCondition::Waiting(failure.into())
         }
         (StreamState::Starting(None), _) | (_, None) => StreamCondition::Starting,
+        (StreamState::Applying(_), Some(_)) if let Some(copy) = view.copy => {
+            StreamCondition::Copying { records: copy.records, bytes: 0, total: 0 }
+        }
         (StreamState::Applying(_), Some(source)) => source.into(),
     }
 }
@@ -145,5 +149,6 @@ fn report_source(source: &RunningSource, capture: &CaptureReport) -> SourceRepor
         kind: source.kind.to_owned(),
         queue: QueueReport { bytes: usage.bytes, events: usage.events, segments: usage.segments, full },
         watch: None,
+        log: capture.gauges.as_ref().map(LogReport::from),
     }
 }

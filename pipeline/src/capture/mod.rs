@@ -10,7 +10,7 @@ mod reader;
 use crate::queue::{FullReason, Queue};
 use crate::supervise::Supervisor;
 use landfall_connectors::failure::Failure;
-use landfall_connectors::source::{Condition, Decision, Source};
+use landfall_connectors::source::{Condition, Decision, Source, SourceGauges};
 use landfall_connectors::wake::Wake;
 use landfall_schemas::event::ChangeBatch;
 use landfall_schemas::offset::Sequence;
@@ -35,6 +35,8 @@ pub(crate) enum Order {
 pub struct CaptureReport {
     /// What each stream is doing.
     pub conditions: Vec<(StreamId, Condition)>,
+    /// What the source knows of its log.
+    pub gauges: Option<SourceGauges>,
     /// The queue takes nothing, and why.
     pub full: Option<FullReason>,
     /// Passes in which everything was handed out and made durable.

@@ -73,8 +73,8 @@ impl Reader {
             return Ok(known);
         }
         self.acknowledge(durable)?;
-        let conditions = self.source.conditions();
-        self.shared.update(|report| report.conditions = conditions);
+        let (conditions, gauges) = (self.source.conditions(), self.source.gauges());
+        self.shared.update(|report| (report.conditions, report.gauges) = (conditions, gauges));
         Ok(durable)
     }
 
@@ -85,9 +85,9 @@ impl Reader {
     }
 
     fn publish(&self, step: Step) {
-        let conditions = self.source.conditions();
+        let (conditions, gauges) = (self.source.conditions(), self.source.gauges());
         self.shared.update(|report| {
-            report.conditions = conditions;
+            (report.conditions, report.gauges) = (conditions, gauges);
             report.blocked = step == Step::Blocked;
             if step == Step::CaughtUp {
                 report.caught_up_passes += 1;

@@ -74,7 +74,7 @@ fn sources(sources: &[SourceReport]) -> Table {
         let watch = match source.watch {
             Some(WatchMode::Events) => "events",
             Some(WatchMode::Polling) => "polling",
-            None => "-",
+            None => source.log.as_ref().map_or("-", |_| "change stream"),
         };
         table.row([
             source.name.clone(),
@@ -103,7 +103,7 @@ fn streams(streams: &[StreamReport]) -> Table {
             stream.name.clone(),
             stream.table.clone(),
             phase.to_owned(),
-            condition(&stream.condition),
+            condition(stream),
             if stream.ready { "yes" } else { "no" }.to_owned(),
             count(stream.captured),
             count(stream.applied),
@@ -116,20 +116,37 @@ fn streams(streams: &[StreamReport]) -> Table {
     table
 }
 
-fn condition(condition: &StreamCondition) -> String {
-    match condition {
-        StreamCondition::Copying { bytes, total, .. } if *total > 0 => {
+fn condition(stream: &StreamReport) -> String {
+    match (&stream.condition, stream.copy) {
+        (StreamCondition::Copying { .. }, Some(copy)) => {
+            format!("copying {} of ~{}", count(copy.records), count(copy.estimate))
+        }
+        (StreamCondition::Copying { bytes, total, .. }, None) if *total > 0 => {
             let percent = (*bytes as f64 / *total as f64 * 100.0).min(100.0);
             format!("copying {percent:.0} %")
         }
-        StreamCondition::Waiting(trouble) => format!("waiting ({})", trouble.code),
-        StreamCondition::Halted(trouble) => format!("halted ({})", trouble.code),
-        other => other.word().to_owned(),
+        (StreamCondition::Waiting(trouble), _) => format!("waiting ({})", trouble.code),
+        (StreamCondition::Halted(trouble), _) => format!("halted ({})", trouble.code),
+        (other, _) => other.word().to_owned(),
     }
 }
 
+/// `app: log headroom 23h 10m, read lag 0s`: how long the service may be away, where the source says so.
+fn logs(report: &StatusReport) -> Vec<String> {
+    let seconds = |value: f64| span((value.max(0.0) * 1_000.0) as u64);
+    let line = |source: &SourceReport| {
+        let log = source.log.as_ref()?;
+        let headroom = log.headroom_seconds.map_or_else(|| "unknown (the role may not read it)".to_owned(), seconds);
+        let loss =
+            log.seconds_to_loss.map_or_else(String::new, |left| format!(", LOST IN {} at this rate", seconds(left)));
+        let lag = log.read_lag_seconds.map_or_else(|| "unknown".to_owned(), seconds);
+        Some(format!("{}: log headroom {headroom}{loss}, read lag {lag}, reopened {}\n", source.name, log.reopened))
+    };
+    report.sources.iter().filter_map(line).collect()
+}
+
 fn problems(report: &StatusReport) -> Vec<String> {
-    let mut blocks = Vec::new();
+    let mut blocks = logs(report);
     if let Some(trouble) = &report.target.waiting_for {
         blocks.push(format!("target: {}\n  {}\n", trouble.code, trouble.detail));
     }

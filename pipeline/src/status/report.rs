@@ -3,7 +3,7 @@
 use super::decision;
 use landfall_connectors::checkpoints::{Counts, Phase};
 use landfall_connectors::failure::Failure;
-use landfall_connectors::source::Condition;
+use landfall_connectors::source::{Condition, SourceGauges};
 use serde::{Deserialize, Serialize};
 
 /// All there is to know about a pipeline at one moment.
@@ -48,7 +48,7 @@ pub struct TargetReport {
 }
 
 /// One source.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SourceReport {
     /// Its name.
     pub name: String,
@@ -58,6 +58,48 @@ pub struct SourceReport {
     pub queue: QueueReport,
     /// How it learns of changes; `None` while nothing watches.
     pub watch: Option<WatchMode>,
+    /// What is known of its log, for sources that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogReport>,
+}
+
+/// The log of a source, as capture sees it.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct LogReport {
+    /// Seconds of log between its oldest entry and where capture stands; `None`: the role may not look.
+    pub headroom_seconds: Option<f64>,
+    /// Seconds until capture falls off the log at the present trend; `None`: not in sight.
+    pub seconds_to_loss: Option<f64>,
+    /// Seconds between the source's newest change and what is captured.
+    pub read_lag_seconds: Option<f64>,
+    /// Changes of collections that no stream takes.
+    pub ignored: u64,
+    /// Changes of kinds this version does not know.
+    pub unknown: u64,
+    /// Times the log was opened anew after an error.
+    pub reopened: u64,
+}
+
+impl From<&SourceGauges> for LogReport {
+    fn from(gauges: &SourceGauges) -> Self {
+        Self {
+            headroom_seconds: gauges.headroom_seconds,
+            seconds_to_loss: gauges.seconds_to_loss,
+            read_lag_seconds: gauges.read_lag_seconds,
+            ignored: gauges.ignored,
+            unknown: gauges.unknown.values().sum(),
+            reopened: gauges.reopened,
+        }
+    }
+}
+
+/// How far the copy of a stream from its source has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CopyReport {
+    /// Records read and committed.
+    pub records: u64,
+    /// About how many there are.
+    pub estimate: u64,
 }
 
 /// A queue.
@@ -227,6 +269,9 @@ pub struct StreamReport {
     pub partitions_halted: Vec<u16>,
     /// Command lines that decide what waits for a decision.
     pub how_to: Vec<String>,
+    /// A copy from the source under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<CopyReport>,
 }
 
 impl StreamReport {
@@ -250,6 +295,7 @@ impl StreamReport {
             rate: 0.0,
             partitions_halted: Vec::new(),
             how_to: Vec::new(),
+            copy: None,
         }
     }
 

@@ -72,6 +72,8 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Lane<T> {
             moved.borrow_and_update();
             let mut prepared = match ahead.take() {
                 Some(prepared) => prepared,
+                // Appends wake the lanes of all streams of a source: most of them have nothing to read.
+                None if !self.has_more() => Prepared::nothing(&self.cursor, self.applier.generation),
                 None => match self.prepare(self.cursor.clone(), limit).await {
                     Ok(prepared) => prepared,
                     Err(failure) => return LaneEnd::Halted(failure),
@@ -151,6 +153,12 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Lane<T> {
             Outcome::Halt(failure) => Err(LaneEnd::Halted(failure)),
             Outcome::Stopped => Err(LaneEnd::Stopped),
         }
+    }
+
+    /// Whether the queue holds anything for this lane.
+    fn has_more(&self) -> bool {
+        let stream = self.cursor.stream;
+        self.cursor.next.iter().any(|(partition, next)| self.queue.offsets(stream, *partition).end > *next)
     }
 
     fn discard(&mut self, next: Option<Result<Prepared, Failure>>) {

@@ -68,6 +68,20 @@ pub(super) struct Barrier {
 }
 
 impl Prepared {
+    /// What a lane has when there is nothing to read at its cursor.
+    pub(super) fn nothing(cursor: &Cursor, generation: Generation) -> Self {
+        Self {
+            batch: SinkBatch::default(),
+            events: ReadBatch::default(),
+            tainted: Vec::new(),
+            after: cursor.clone(),
+            more: false,
+            stop: None,
+            newest_ms: None,
+            generation,
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.batch.advances.is_empty()
     }
@@ -135,16 +149,7 @@ impl Preparer {
 
     /// Prepares what was read at `cursor`. In bulk it stops before the first event that is not for the bare heap.
     pub(super) fn prepare(&mut self, cursor: &Cursor, events: ReadBatch, phase: Phase) -> Result<Prepared, Failure> {
-        let mut prepared = Prepared {
-            batch: SinkBatch::default(),
-            events,
-            tainted: Vec::new(),
-            after: cursor.clone(),
-            more: false,
-            stop: None,
-            newest_ms: None,
-            generation: self.generation,
-        };
+        let mut prepared = Prepared { events, ..Prepared::nothing(cursor, self.generation) };
         let events = std::mem::take(&mut prepared.events);
         let mut latest = Latest::default();
         let fits = |event: &StoredEvent| match phase {
