@@ -1,0 +1,10 @@
+//! MongoDB as a source: a snapshot in ranges of `_id`, and the change stream of one database.
+//!
+//! Everything is read as raw BSON: a document leaves here byte for byte as the server sent it. Owns the client and what is asked of
+//! the server before anything is copied; the mapping of documents is the worker's.
+
+pub mod client;
+pub mod config;
+
+pub use client::connect;
+pub use config::{Capture, MongoConfig, ReadFrom, SecretUri};
