@@ -202,7 +202,9 @@ impl Step {
         let id = key(seed, keys);
         let value = seed.draw() as i64;
         let act = match seed.below(10) {
-            0 | 1 => Act::Upsert(doc! { "$set": { "v": value, "at": DateTime::from_millis(value % 4_000_000_000_000) } }),
+            0 | 1 => {
+                Act::Upsert(doc! { "$set": { "v": value, "at": DateTime::from_millis(value % 4_000_000_000_000) } })
+            }
             2 => Act::Replace(doc! { "v": value, "n": value as i32, "nested": { "deep": [1, { "x": value }] } }),
             3 => Act::Delete,
             4 => Act::Update(doc! { "$inc": { "count": 1, "nested.sum": 0.5 } }),
