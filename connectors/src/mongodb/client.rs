@@ -7,7 +7,7 @@
 //! Fails with `source_uri` (halt) for a URI that cannot be used, in words of our own: the driver's would repeat parts of it. DNS
 //! that does not answer is `source_unreachable` (transient).
 
-use super::config::MongoConfig;
+use super::config::{MongoConfig, SecretUri};
 use crate::failure::{Failure, FailureClass};
 use mongodb::Client;
 use mongodb::error::ErrorKind;
@@ -60,6 +60,12 @@ const NAMED_OPTIONS: [&str; 34] = [
 
 /// A client for `config`.
 pub async fn connect(config: &MongoConfig) -> Result<Client, Failure> {
+    let options = options(config).await?;
+    Client::with_options(options).map_err(|_| unusable("its TLS settings or credentials cannot be used together"))
+}
+
+/// What a client for `config` is made of.
+pub(crate) async fn options(config: &MongoConfig) -> Result<ClientOptions, Failure> {
     let uri = config.uri.expose();
     let read = ConnectionString::parse(uri).map_err(|_| unusable(&remedy(uri)))?;
     let mut options = ClientOptions::parse(read).await.map_err(|error| match *error.kind {
@@ -75,7 +81,12 @@ pub async fn connect(config: &MongoConfig) -> Result<Client, Failure> {
     options.connect_timeout.get_or_insert(CONNECT_LIMIT);
     options.read_concern = Some(ReadConcern::majority());
     trust(config, &mut options)?;
-    Client::with_options(options).map_err(|_| unusable("its TLS settings or credentials cannot be used together"))
+    Ok(options)
+}
+
+/// What is wrong with a URI, and what to write instead; without any part of it that may be secret. Asks nobody.
+pub fn fault_of(uri: &SecretUri) -> Option<String> {
+    ConnectionString::parse(uri.expose()).err().map(|_| remedy(uri.expose()))
 }
 
 /// Checks the server against the operator's authorities.
@@ -133,7 +144,6 @@ fn is_escaped(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::SecretUri;
     use super::*;
 
     async fn refused(uri: &str) -> Failure {
