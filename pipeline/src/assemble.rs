@@ -4,7 +4,7 @@
 //! directory's lock is held (promise 17).
 
 use crate::capture;
-use crate::config::{Pipeline, SourceKind, SourceSpec};
+use crate::config::{Pipeline, SnapshotPace, SourceKind, SourceSpec};
 use crate::queue::Queue;
 use crate::queue::clock::SystemClock;
 use crate::queue::embedded::{EmbeddedQueue, QueueOptions};
@@ -12,13 +12,14 @@ use crate::queue::history::QueueHistory;
 use crate::queue::lock::{LockRefused, StateLock};
 use crate::service::{RunningSource, RunningStream, Service};
 use crate::supervise::Supervisor;
-use crate::worker::{self, StreamProgress, StreamWorker, WriterPool};
+use crate::worker::{self, CopyPace, CopySource, StreamProgress, StreamWorker, WriterPool};
 use landfall_connectors::checkpoints::OwnerNonce;
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::files::directory::{DirectoryConfig, DirectorySource};
 use landfall_connectors::files::document::{DocumentConfig, DocumentSource};
 use landfall_connectors::files::lines::{LinesConfig, LinesSource};
 use landfall_connectors::files::root::Symlinks;
+use landfall_connectors::mongodb::{self, MongoConfig, MongoSnapshot, MongoSource};
 use landfall_connectors::sink::Sink;
 use landfall_connectors::source::{Source, SourceStart, SourceStream};
 use landfall_connectors::wake::Wake;
@@ -27,6 +28,8 @@ use landfall_schemas::stream::SourceName;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -72,7 +75,7 @@ pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
         started: Instant::now(),
     };
     for spec in &pipeline.sources {
-        start_source(pipeline, spec, &mut service)?;
+        start_source(pipeline, spec, &mut service).await?;
     }
     let owner = OwnerNonce(Uuid::new_v4());
     for stream in &service.streams {
@@ -87,12 +90,19 @@ pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
             stop: drain.clone(),
             deadline: deadline.clone(),
             clock: Arc::new(SystemClock),
-            copy: None,
+            copy: copy_source(&service, stream),
         };
         supervisor.task("stream worker", worker::run(worker));
     }
     service.keep_house();
     Ok(Assembled { service: Arc::new(service), target, lock })
+}
+
+/// Where a stream is copied from, with the streams it must wait for.
+fn copy_source(service: &Service, stream: &RunningStream) -> Option<CopySource> {
+    let copy = service.sources[stream.source].copy.clone()?;
+    let siblings = service.streams.iter().filter(|other| other.source == stream.source);
+    Some(CopySource { siblings: siblings.map(|other| Arc::clone(&other.progress)).collect(), ..copy })
 }
 
 /// The directory of a source's queue.
@@ -107,7 +117,7 @@ pub fn open_queue(pipeline: &Pipeline, source: &SourceName) -> Result<Arc<Embedd
     Ok(Arc::new(queue))
 }
 
-fn start_source(pipeline: &Pipeline, spec: &SourceSpec, service: &mut Service) -> Result<(), Failure> {
+async fn start_source(pipeline: &Pipeline, spec: &SourceSpec, service: &mut Service) -> Result<(), Failure> {
     let queue = open_queue(pipeline, &spec.name)?;
     let at = service.sources.len();
     let mappings: Vec<&StreamMapping> = pipeline.streams_of(&spec.name).collect();
@@ -125,9 +135,9 @@ fn start_source(pipeline: &Pipeline, spec: &SourceSpec, service: &mut Service) -
     make_private(&state_dir)?;
     let history = Arc::new(QueueHistory(Arc::clone(&queue)));
     let start = SourceStart { streams, positions: queue.positions(), history, state_dir, wake: wake.clone() };
-    let source = open_source(spec, start)?;
+    let Opened { source, copy } = open_source(spec, start).await?;
     let capture = capture::start(&service.supervisor, source, Arc::clone(&queue), wake);
-    service.sources.push(RunningSource { name: spec.name.clone(), kind: spec.kind.name(), queue, capture });
+    service.sources.push(RunningSource { name: spec.name.clone(), kind: spec.kind.name(), queue, capture, copy });
     Ok(())
 }
 
@@ -152,10 +162,16 @@ fn make_private(dir: &Path) -> Result<(), Failure> {
     })
 }
 
-fn open_source(spec: &SourceSpec, start: SourceStart) -> Result<Box<dyn Source>, Failure> {
+/// A source, and what of it can be read again.
+struct Opened {
+    source: Box<dyn Source>,
+    copy: Option<CopySource>,
+}
+
+async fn open_source(spec: &SourceSpec, start: SourceStart) -> Result<Opened, Failure> {
     let symlinks = Symlinks::Refuse;
     let cadence = spec.cadence;
-    Ok(match spec.kind.clone() {
+    let source: Box<dyn Source> = match spec.kind.clone() {
         SourceKind::Document { dir: root, file } => {
             Box::new(DocumentSource::open(DocumentConfig { root, file, cadence, symlinks }, start)?)
         }
@@ -165,9 +181,25 @@ fn open_source(spec: &SourceSpec, start: SourceStart) -> Result<Box<dyn Source>,
         SourceKind::Lines { dir, pattern, format } => {
             Box::new(LinesSource::open(LinesConfig { dir, pattern, symlinks, format, cadence }, start)?)
         }
-        SourceKind::Mongo { .. } => {
-            let detail = "capture from MongoDB is not wired into this build: `landfall check` reads the source, `run` does not";
-            return Err(Failure::new(FailureClass::Halt, "source_not_wired", detail));
-        }
-    })
+        SourceKind::Mongo { config, pace } => return open_mongo(*config, pace, start).await,
+    };
+    Ok(Opened { source, copy: None })
+}
+
+/// Two clients: copies must not take the connections that the change stream needs.
+async fn open_mongo(config: MongoConfig, pace: SnapshotPace, start: SourceStart) -> Result<Opened, Failure> {
+    let client = mongodb::client::connect(&config).await?;
+    let snapshot = Arc::new(MongoSnapshot::new(&client, &config, &start.streams));
+    let readers = usize::from(pace.readers.get());
+    // The rate is of all readers together; each keeps its share.
+    let share = |rows: u64| u32::try_from(rows / readers as u64).unwrap_or(u32::MAX).max(1);
+    let copy = CopySource {
+        snapshot,
+        readers,
+        permits: Arc::new(Semaphore::new(readers)),
+        pace: CopyPace { rows_per_second: pace.rows_per_second.map(share), max_lag: Some(pace.max_lag) },
+        siblings: Vec::new(),
+    };
+    let source = Box::new(MongoSource::new(config, start, Handle::current())?);
+    Ok(Opened { source, copy: Some(copy) })
 }

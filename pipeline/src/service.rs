@@ -7,7 +7,7 @@
 use crate::capture::CaptureHandle;
 use crate::queue::Queue;
 use crate::supervise::Supervisor;
-use crate::worker::{StreamProgress, StreamState};
+use crate::worker::{CopySource, StreamProgress, StreamState};
 use landfall_connectors::source::{Condition, Decision};
 use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::offset::Offset;
@@ -36,6 +36,8 @@ pub struct RunningSource {
     pub queue: Arc<dyn Queue>,
     /// Its capture.
     pub capture: CaptureHandle,
+    /// Where its streams are copied from, if it can be read again.
+    pub copy: Option<CopySource>,
 }
 
 /// One stream, running.

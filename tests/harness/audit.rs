@@ -1,7 +1,7 @@
 //! The witness inside PostgreSQL: triggers that record, in the same transaction, every row written and every step of a checkpoint.
 //!
 //! Equality alone cannot see a change applied twice. The audit can: a transaction that wrote rows of a stream must also have
-//! moved one of its checkpoints, steps of a checkpoint join without gap or overlap, and no key goes back in version.
+//! moved one of its checkpoints or a range of its copy, steps of a checkpoint join without gap or overlap, and no key goes back in version.
 
 use crate::database::{Database, Login};
 
@@ -66,5 +66,17 @@ begin
     end if;
     return null;
 end $$;
+create table if not exists audit.range_steps (
+    n bigint generated always as identity, xid xid8 not null default pg_current_xact_id(),
+    pipeline text not null, stream text not null, copy bigint not null, number int not null, read bigint not null, was bigint not null);
+create or replace function audit.note_range_step() returns trigger language plpgsql security definer as $$
+begin
+    if new.reached is distinct from old.reached or new.done is distinct from old.done then
+        insert into audit.range_steps (pipeline, stream, copy, number, read, was)
+        values (new.pipeline, new.stream, new.copy, new.number, new.copied + new.parked, old.copied + old.parked);
+    end if;
+    return null;
+end $$;
+create or replace trigger audit_range_step after update on landfall.ranges for each row execute function audit.note_range_step();
 create or replace trigger audit_step after update on landfall.checkpoints for each row execute function audit.note_step();
 ";

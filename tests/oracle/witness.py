@@ -18,6 +18,7 @@ def witness(config):
     _dead_letters(problems, pipeline, marks)
     if exists("audit.steps"):
         _steps(problems, pipeline, marks)
+        _ranges(problems, pipeline)
         _transactions(problems)
         _versions(problems)
     return {"checkpoints": len(marks), "events": sum(int(mark[2]) for mark in marks), "problems": problems}
@@ -32,6 +33,9 @@ def _dead_letters(problems, pipeline, marks):
     counted = Counter()
     for stream, _, _, _, dead in marks:
         counted[stream] += int(dead)
+    # Records that a copy parked were never events: its ranges count them.
+    for stream, parked in rows(f"select stream, sum(parked) from landfall.ranges where pipeline = {pipeline} group by 1"):
+        counted[stream] += int(parked)
     stored = dict(rows(f"select stream, count(*) from landfall.dead_letters where pipeline = {pipeline} group by 1"))
     wrong = [(name, count, stored.get(name, 0)) for name, count in counted.items() if count != int(stored.get(name, 0))]
     _note(problems, "dead letters counted are not the dead letters stored", wrong)
@@ -53,10 +57,24 @@ def _steps(problems, pipeline, marks):
     _note(problems, "steps do not end at the checkpoint", ends)
 
 
+def _ranges(problems, pipeline):
+    broken, reached = [], {}
+    steps = rows(
+        "select stream, copy, number, was, read from audit.range_steps "
+        f"where pipeline = {pipeline} order by stream, copy, number, n"
+    )
+    for stream, copy, number, was, read in steps:
+        if reached.get((stream, copy, number), 0) != int(was) or int(read) < int(was):
+            broken.append((stream, copy, number, was, read))
+        reached[(stream, copy, number)] = int(read)
+    _note(problems, "steps of a range do not join", broken)
+
+
 def _transactions(problems):
     loose = rows(
         "select w.stream, w.xid, count(*) from audit.writes w where not exists "
-        "(select 1 from audit.steps s where s.xid = w.xid and s.stream = w.stream) group by 1, 2"
+        "(select 1 from audit.steps s where s.xid = w.xid and s.stream = w.stream) and not exists "
+        "(select 1 from audit.range_steps r where r.xid = w.xid and r.stream = w.stream) group by 1, 2"
     )
     _note(problems, "rows were written in a transaction without their checkpoint", loose)
 
