@@ -9,6 +9,8 @@ mod guard;
 mod live;
 mod malformed;
 mod mapped;
+mod mongo_changes;
+mod mongo_copies;
 mod ownership;
 mod real_stores;
 mod revisions;

@@ -107,6 +107,49 @@ impl MongoDatabase {
         refused.map_or(Ok(()), |error| Err(error.get_i32("code").unwrap_or_default()))
     }
 
+    /// Replaces the document that has the `_id` of this one.
+    #[track_caller]
+    pub fn replace_raw(&self, collection: &str, document: &RawDocumentBuf) {
+        let id = document.get("_id").expect("the test writes whole documents").expect("and gives each an `_id`");
+        let mut filter = RawDocumentBuf::new();
+        // `$eq` takes a regular expression or a document as the value it is.
+        filter.append(bson::cstr!("$eq"), id.to_raw_bson());
+        let mut query = RawDocumentBuf::new();
+        query.append(bson::cstr!("_id"), filter);
+        let mut update = RawDocumentBuf::new();
+        update.append(bson::cstr!("q"), query);
+        update.append(bson::cstr!("u"), document.clone());
+        let mut updates = bson::RawArrayBuf::new();
+        updates.push(update);
+        let mut command = RawDocumentBuf::new();
+        command.append(bson::cstr!("update"), collection);
+        command.append(bson::cstr!("updates"), updates);
+        let answer = self.wait(self.driver().run_raw_command(command).into_future());
+        let answer = answer.unwrap_or_else(|error| panic!("{error:?} while replacing in {collection}"));
+        assert!(!answer.contains_key("writeErrors"), "refused: {answer}");
+    }
+
+    /// Runs a command against `admin`.
+    #[track_caller]
+    pub fn run_on_admin(&self, command: Document) -> Document {
+        let done = self.wait(self.client.database("admin").run_command(command.clone()).into_future());
+        done.unwrap_or_else(|error| panic!("{error:?} in: {command}"))
+    }
+
+    /// Runs commands in one transaction.
+    #[track_caller]
+    pub fn transaction(&self, commands: &[Document]) {
+        let done = self.wait(async {
+            let mut session = self.client.start_session().await?;
+            session.start_transaction().await?;
+            for command in commands {
+                let _ = self.driver().run_command(command.clone()).session(&mut session).await?;
+            }
+            session.commit_transaction().await
+        });
+        done.expect("a transaction nobody else is in commits");
+    }
+
     /// All documents in the order of their `_id`s, as bytes.
     #[track_caller]
     pub fn raw(&self, collection: &str) -> Vec<RawDocumentBuf> {
