@@ -11,6 +11,7 @@ mod malformed;
 mod mapped;
 mod mongo_changes;
 mod mongo_copies;
+mod mongo_faults;
 mod ownership;
 mod real_stores;
 mod revisions;
