@@ -7,6 +7,8 @@ CARGO ?= cargo
 ROUNDS ?= 200
 SEED ?= 1
 TIME ?= 10m
+# `skip` compiles no MongoDB test server: for those whose MONGODB_URI names a replica set.
+MONGO ?= install
 # mold makes links quicker where it is there; nothing needs it.
 MOLD := $(shell command -v mold 2>/dev/null)
 ifneq ($(MOLD),)
@@ -16,7 +18,7 @@ endif
 .PHONY: help setup build demo test lint deny kill-test bench soak clean
 
 help:
-	@echo "make setup      install what is missing (PostgreSQL and python3 from Debian)"
+	@echo "make setup      install what is missing (PostgreSQL and python3 from Debian, MongoDB test servers; MONGO=skip: not those)"
 	@echo "make build      the product: target/release/landfall"
 	@echo "make demo       a whole pipeline on a sample store, in under two minutes after the build"
 	@echo "make test       lint and every proof"
@@ -27,11 +29,13 @@ help:
 
 setup:
 	@deploy/setup/postgres.sh
+	@LANDFALL_MONGO=$(MONGO) deploy/setup/mongodb.sh
 
 build:
 	$(WITH_MOLD) $(CARGO) build --release --locked -p landfall-pipeline --bin landfall
 
-demo: setup build
+demo: build
+	@deploy/setup/postgres.sh
 	LANDFALL_BIN=$(CURDIR)/target/release/landfall deploy/demo/demo.sh
 
 lint:

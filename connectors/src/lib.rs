@@ -9,6 +9,7 @@ pub mod deadletter;
 pub mod failure;
 pub mod files;
 pub mod memory;
+pub mod mongodb;
 pub mod postgres;
 pub mod retry;
 pub mod sink;

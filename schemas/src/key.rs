@@ -7,6 +7,14 @@
 //! | `n:` | number as an exact decimal in one normal form                     |
 //! | `T:` `F:` | true, false (no value behind the colon)                      |
 //! | `x:` | array or object: canonical JSON, member order kept, numbers normalised |
+//! | `o:` | ObjectId: 24 hex digits                                           |
+//! | `u:` | UUID (binary of subtype 4): 36 characters                         |
+//! | `b:` | any other binary: subtype and bytes in hex                        |
+//! | `d:` | date: milliseconds since 1970                                     |
+//! | `t:` | timestamp: seconds and counter (`1.2`)                            |
+//! | `z:` | null (BSON only; a JSON key of null is none)                      |
+//! | `m:` `M:` | MinKey, MaxKey                                               |
+//! | `c:` `w:` `r:` `D:` `v:` | code, code with scope, regular expression, database pointer, undefined |
 //! | `p:` | place: file generation and byte offset (`key: position`, and rejects whose key cannot be read) |
 //! | `h:` | SHA-256 (hex) of an encoding longer than [`RecordKey::MAX_BYTES`] |
 //!
@@ -16,6 +24,7 @@
 //!
 //! Keeps promise 8: whatever spelling a source uses, one key is one encoding and so one partition.
 
+mod binary;
 mod canonical;
 mod finding;
 mod view;
@@ -23,7 +32,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub use finding::key_of;
+pub use finding::{key_of, key_of_bson};
 pub use view::KeyView;
 
 use crate::hash::KeyHash;

@@ -2,6 +2,7 @@
 //!
 //! What a change, a key, an offset, a mapping, a table and a row *are*; nothing here opens a file or a socket.
 
+pub mod bson;
 pub mod ddl;
 pub mod event;
 pub mod hash;

@@ -1,5 +1,6 @@
 //! `landfall check`: everything that can be known before the first row, each point by itself, with what to do about it.
 
+mod database;
 mod destination;
 mod finding;
 mod store;
@@ -9,7 +10,7 @@ use super::console::Console;
 use super::envelope::Finished;
 use super::exit::Exit;
 use super::settings::Settings;
-use crate::config::{Pipeline, permission};
+use crate::config::{Pipeline, SourceKind, permission};
 use finding::{Finding, Level};
 use serde_json::json;
 
@@ -22,7 +23,13 @@ pub(super) async fn check(settings: &Settings, console: &Console) -> Outcome {
     findings.extend(warnings(&pipeline));
     findings.push(state_dir(&pipeline));
     for source in &pipeline.sources {
-        findings.extend(store::look(source, &pipeline.streams_of(&source.name).collect::<Vec<_>>()));
+        let streams: Vec<_> = pipeline.streams_of(&source.name).collect();
+        findings.extend(match &source.kind {
+            SourceKind::Mongo { config, .. } => database::look(source.name.as_str(), config, &streams).await,
+            SourceKind::Document { .. } | SourceKind::Lines { .. } | SourceKind::Directory { .. } => {
+                store::look(source, &streams)
+            }
+        });
     }
     findings.extend(destination::look(&pipeline).await);
     Ok(finished(&findings))

@@ -1,7 +1,7 @@
 //! `key` of a stream: where it is found, what its column is called, whether it has a type.
 //!
 //! Reserved words, each only where it has a meaning: `position` for lines, `path` and `stem` for directories. A field of that
-//! name is written as a pointer (`/position`).
+//! name is written as a pointer (`/position`). The key of MongoDB is `_id` and has no `from`.
 
 use super::column_type;
 use super::pipeline::SourceKind;
@@ -38,6 +38,10 @@ pub fn key(
         let from = omitted(kind, stream, reading)?;
         return Some(At { value: KeySpec { from, column: named(KEY_COLUMN, stream, reading)?, ty: None }, at: stream });
     };
+    if let (Some(SourceKind::Mongo { .. }), Value::Scalar { .. }) = (kind, &node.value) {
+        id_alone(node.at, reading);
+        return None;
+    }
     match &node.value {
         Value::Map(_) => long(node, kind, landing, reading),
         _ => {
@@ -58,7 +62,16 @@ fn omitted(kind: Option<&SourceKind>, stream: Place, reading: &mut Reading<'_>) 
         reading.problems.add(stream, what, "`key: FIELD`, or `key: position` for lines that are only ever added");
         return None;
     }
+    if let Some(SourceKind::Mongo { .. }) = kind {
+        return Some(KeyFrom::Id);
+    }
     Some(KeyFrom::Name)
+}
+
+/// Deletes of MongoDB name nothing but the `_id`.
+fn id_alone(at: Place, reading: &mut Reading<'_>) {
+    let what = "the key of a mongodb stream is _id: its deletes name no other field";
+    reading.problems.add(at, what, "no `key`, or `key: { type: objectid }` with the type that every _id has");
 }
 
 fn from(node: &Node, kind: Option<&SourceKind>, reading: &mut Reading<'_>) -> Option<KeyFrom> {
@@ -83,6 +96,10 @@ fn long(node: &Node, kind: Option<&SourceKind>, landing: Landing, reading: &mut 
     let mut section = Section::open(node, "key", reading)?;
     let at = section.at;
     let found = match section.get("from") {
+        Some(node) if matches!(kind, Some(SourceKind::Mongo { .. })) => {
+            id_alone(node.at, reading);
+            None
+        }
         Some(node) => from(node, kind, reading),
         None => omitted(kind, at, reading),
     };

@@ -9,7 +9,7 @@ use super::problem::Problems;
 use super::reference::Surroundings;
 use super::section::{At, Reading, Section};
 use super::stream::{Setting, WrittenStream};
-use super::tree::{self, Node, Value};
+use super::tree::{self, Entry, Node, Value};
 use super::{source, stream, stream_conflicts, target};
 use landfall_schemas::ident::Ident;
 use std::fs::{File, Metadata};
@@ -71,14 +71,11 @@ pub fn validate(file: &Path, source: &str, surroundings: &Surroundings<'_>) -> R
 }
 
 fn warn_of_exposure(pipeline: &mut Pipeline, secrets: &[Warning], metadata: &Metadata) {
-    for Warning::InlinePassword(at) in secrets {
+    for Warning::InlinePassword { at, key } in secrets {
         if let Some(exposed) = permission::exposed(metadata) {
-            let what = format!("target.url holds a password, and {exposed}");
-            pipeline.warnings.add(
-                *at,
-                what,
-                "`\"${DATABASE_URL}\"` or `file:PATH`, or chmod 0600 this file and keep it",
-            );
+            let what = format!("{key} holds a password, and {exposed}");
+            let instead = "`\"${DATABASE_URL}\"` or `file:PATH`, or chmod 0600 this file and keep it";
+            pipeline.warnings.add(*at, what, instead);
         }
     }
 }
@@ -96,7 +93,7 @@ fn read(file: &Path, source: &str, surroundings: &Surroundings<'_>) -> Result<(P
     match pipeline {
         Some(mut pipeline) if reading.problems.is_empty() => {
             let mut warnings = Problems::new(&name, source);
-            hide_url(&root, &mut warnings);
+            hide_urls(&root, &mut warnings);
             warnings.extend(&pipeline.warnings);
             pipeline.warnings = warnings;
             Ok((pipeline, secrets))
@@ -111,14 +108,18 @@ fn read(file: &Path, source: &str, surroundings: &Surroundings<'_>) -> Result<(P
     }
 }
 
-fn hide_url(root: &Node, problems: &mut Problems) {
-    let child = |node: &Node, key: &str| match &node.value {
-        Value::Map(entries) => entries.iter().find(|entry| entry.key == key).map(|entry| entry.node.clone()),
-        _ => None,
-    };
-    if let Some(url) = child(root, "target").and_then(|target| child(&target, "url")) {
-        problems.hide(url.at);
+fn hide_urls(root: &Node, problems: &mut Problems) {
+    fn entries(node: &Node) -> &[Entry] {
+        match &node.value {
+            Value::Map(entries) => entries,
+            _ => &[],
+        }
     }
+    let child = |node, key: &str| entries(node).iter().find(|entry| entry.key == key).map(|entry| &entry.node);
+    let target = child(root, "target").and_then(|target| child(target, "url"));
+    let sources = child(root, "sources").map_or(&[][..], entries);
+    let uris = sources.iter().filter_map(|source| child(&source.node, "uri"));
+    uris.chain(target).for_each(|secret| problems.hide(secret.at));
 }
 
 fn sections(file: &Path, root: &Node, reading: &mut Reading<'_>, secrets: &mut Vec<Warning>) -> Option<Pipeline> {
@@ -128,7 +129,7 @@ fn sections(file: &Path, root: &Node, reading: &mut Reading<'_>, secrets: &mut V
     let state_dir = target::state_dir(&mut section, reading);
     let retention = target::queue(&mut section, reading);
     let http = target::http(&mut section, reading);
-    let sources = source::sources(&mut section, reading);
+    let sources = source::sources(&mut section, name.as_deref().unwrap_or_default(), secrets, reading);
     let source_names = names_of(section.get("sources"));
     // Streams are read against a schema even where the target is wrong, so that their problems show in the same run.
     let schema = match &target {

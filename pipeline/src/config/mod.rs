@@ -9,6 +9,7 @@ pub mod column_type;
 pub mod connection;
 pub mod key;
 pub mod load;
+pub mod mongo;
 pub mod permission;
 pub mod pipeline;
 pub mod place;
@@ -25,7 +26,7 @@ pub mod target;
 pub mod tree;
 
 pub use load::{ConfigError, load, validate};
-pub use pipeline::{Pipeline, Reference, SourceKind, SourceSpec, SslMode, Target};
+pub use pipeline::{Pipeline, Reference, SnapshotPace, SourceKind, SourceSpec, SslMode, Target};
 pub use secret::Secret;
 
 #[cfg(test)]

@@ -8,10 +8,15 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// What makes a configuration file worth protecting.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Warning {
     /// A password stands in the file itself.
-    InlinePassword(Place),
+    InlinePassword {
+        /// Where.
+        at: Place,
+        /// Under which key.
+        key: String,
+    },
 }
 
 /// Why a state directory is not used.

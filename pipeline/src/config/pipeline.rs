@@ -6,6 +6,7 @@ use super::secret::Secret;
 use crate::queue::Retention;
 use landfall_connectors::files::lines::LinesFormat;
 use landfall_connectors::files::pattern::Pattern;
+use landfall_connectors::mongodb::MongoConfig;
 use landfall_connectors::source::Cadence;
 use landfall_schemas::ddl::BulkLoad;
 use landfall_schemas::ident::Ident;
@@ -131,6 +132,31 @@ pub enum SourceKind {
         /// Which files below it.
         pattern: Pattern,
     },
+    /// `mongodb`: collections of one database.
+    Mongo {
+        /// Where it is and how it is read.
+        config: Box<MongoConfig>,
+        /// How its collections are copied.
+        pace: SnapshotPace,
+    },
+}
+
+/// How a copy is read from a source that is in use meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SnapshotPace {
+    /// Ranges read side by side.
+    pub readers: NonZeroU16,
+    /// Most records a second, over all readers; `None`: as fast as they come.
+    pub rows_per_second: Option<u64>,
+    /// The copy pauses while captured changes wait for longer than this.
+    pub max_lag: Duration,
+}
+
+impl Default for SnapshotPace {
+    fn default() -> Self {
+        // Two readers keep one writer of the target busy and leave the source's cores to its product.
+        Self { readers: NonZeroU16::MIN.saturating_add(1), rows_per_second: None, max_lag: Duration::from_secs(30) }
+    }
 }
 
 impl SourceKind {
@@ -140,20 +166,22 @@ impl SourceKind {
             Self::Document { .. } => "json_document",
             Self::Lines { .. } => "json_lines",
             Self::Directory { .. } => "json_directory",
+            Self::Mongo { .. } => "mongodb",
         }
     }
 
-    /// The directory that is read. Absolute, or relative to the working directory as the configuration file is.
-    pub fn dir(&self) -> &Path {
+    /// The directory that is read, for files. Absolute, or relative to the working directory as the configuration file is.
+    pub fn dir(&self) -> Option<&Path> {
         match self {
-            Self::Document { dir, .. } | Self::Lines { dir, .. } | Self::Directory { dir, .. } => dir,
+            Self::Document { dir, .. } | Self::Lines { dir, .. } | Self::Directory { dir, .. } => Some(dir),
+            Self::Mongo { .. } => None,
         }
     }
 
-    /// Whether its first revision is loaded in bulk. Lines may repeat a key, so theirs are ordinary changes.
+    /// Whether its first revision, or its copy, is loaded in bulk. Lines may repeat a key, so theirs are ordinary changes.
     pub fn bulk(&self) -> BulkLoad {
         match self {
-            Self::Document { .. } | Self::Directory { .. } => BulkLoad::Expected,
+            Self::Document { .. } | Self::Directory { .. } | Self::Mongo { .. } => BulkLoad::Expected,
             Self::Lines { .. } => BulkLoad::None,
         }
     }

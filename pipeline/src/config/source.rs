@@ -1,5 +1,7 @@
 //! `sources`: what each one is and how often it looks by itself.
 
+use super::mongo;
+use super::permission::Warning;
 use super::pipeline::{SourceKind, SourceSpec};
 use super::reference::resolve;
 use super::section::{At, Reading, Section, advice};
@@ -21,7 +23,12 @@ const MAX_INTERVAL: Duration = Duration::from_secs(86_400);
 const MAX_WORDS: usize = 64;
 
 /// All sources, each with its place.
-pub fn sources(root: &mut Section<'_>, reading: &mut Reading<'_>) -> Vec<At<SourceSpec>> {
+pub fn sources(
+    root: &mut Section<'_>,
+    pipeline: &str,
+    secrets: &mut Vec<Warning>,
+    reading: &mut Reading<'_>,
+) -> Vec<At<SourceSpec>> {
     let example = "sources: { store: { kind: json_document, path: data/db.json } }";
     let Some(node) = root.need("sources", example, reading) else {
         return Vec::new();
@@ -34,10 +41,16 @@ pub fn sources(root: &mut Section<'_>, reading: &mut Reading<'_>) -> Vec<At<Sour
         );
         return Vec::new();
     };
-    entries.iter().filter_map(|entry| source(entry, reading).map(|value| At { value, at: entry.at })).collect()
+    let mut read = |entry: &Entry| source(entry, pipeline, secrets, reading).map(|value| At { value, at: entry.at });
+    entries.iter().filter_map(&mut read).collect()
 }
 
-fn source(entry: &Entry, reading: &mut Reading<'_>) -> Option<SourceSpec> {
+fn source(
+    entry: &Entry,
+    pipeline: &str,
+    secrets: &mut Vec<Warning>,
+    reading: &mut Reading<'_>,
+) -> Option<SourceSpec> {
     let name = SourceName::new(&entry.key);
     let name =
         name.map_err(|error| reading.problems.add(entry.at, "this is not a name for a source", error.to_string())).ok();
@@ -47,9 +60,10 @@ fn source(entry: &Entry, reading: &mut Reading<'_>) -> Option<SourceSpec> {
         "json_document" => document(&mut section, reading),
         "json_lines" => lines(&mut section, reading),
         "json_directory" => directory(&mut section, reading),
-        "mongodb" | "sqlite" => {
+        "mongodb" => mongo::mongo(&mut section, pipeline, secrets, reading),
+        "sqlite" => {
             let what = format!("sources of kind {} are not in this version of landfall", kind.value);
-            reading.problems.add(kind.at, what, "json_document, json_lines or json_directory");
+            reading.problems.add(kind.at, what, "mongodb, json_document, json_lines or json_directory");
             // Its other keys are right for another version: no word about them.
             return None;
         }
@@ -58,7 +72,10 @@ fn source(entry: &Entry, reading: &mut Reading<'_>) -> Option<SourceSpec> {
             return None;
         }
     };
-    let cadence = cadence(&mut section, reading);
+    let cadence = match kind.value.as_str() {
+        "mongodb" => Some(Cadence::default()),
+        _ => cadence(&mut section, reading),
+    };
     if let Some(node) = section.get("follow_symlinks")
         && reading.flag(node, "follow_symlinks") == Some(true)
     {

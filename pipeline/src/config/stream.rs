@@ -2,10 +2,11 @@
 
 use super::column::{self, WrittenColumn};
 use super::key::{self, Landing};
+use super::mongo;
 use super::pipeline::{SourceKind, SourceSpec};
 use super::place::Place;
 use super::section::{At, Reading, Section, advice, shown};
-use super::table_layout::{self, Body, column_name};
+use super::table_layout::{self, Body, RawBytes, column_name};
 use super::tree::{Entry, Node, Value};
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::path::unescape;
@@ -64,7 +65,10 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
     let mut section = Section::open(&entry.node, &path, reading)?;
     let source = source(&mut section, setting, reading);
     let kind = source.map(|source| &source.kind);
-    let select = select(section.get("select"), kind, reading);
+    let select = match kind {
+        Some(SourceKind::Mongo { .. }) => mongo::collection(section.get("select"), entry, reading),
+        _ => select(section.get("select"), kind, reading),
+    };
     let columns = section.get("columns").map(|node| column::columns(node, &path, reading));
     let landing = if columns.is_some() { Landing::Mapped } else { Landing::Whole };
     let key_node = section.get("key");
@@ -80,6 +84,8 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
         PartitionCount::new(u16::try_from(count).ok()?)
     });
     evolve(section.get("evolve"), reading);
+    let raw = raw(&mut section, kind, landing, reading);
+    let on_drop = on_drop(&mut section, kind, reading);
     section.not_yet("children", "no `children` (nested arrays stay whole in a jsonb column or in `rest`)", reading);
     let index_node = section.get("indexes");
     let (select_at, table_at) = (place(&section, "select", entry.at), place(&section, "table", entry.at));
@@ -93,7 +99,7 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
         Landing::Whole => Body::Landing,
         Landing::Mapped => Body::Mapped { columns: &plain, rest: rest.column() },
     };
-    let mut table = table_layout::table((setting.schema.clone(), table?), &key, &body, reading)?;
+    let mut table = table_layout::table((setting.schema.clone(), table?), &key, &body, raw?, reading)?;
     if let Some(node) = index_node {
         table.indexes = table_layout::indexes(node, &table, reading)?;
     }
@@ -101,15 +107,53 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
         name: name.ok()?,
         source: source?.name.clone(),
         select: select?,
-        format: RecordFormat::Json,
+        format: match kind? {
+            SourceKind::Mongo { .. } => RecordFormat::Bson,
+            SourceKind::Document { .. } | SourceKind::Lines { .. } | SourceKind::Directory { .. } => RecordFormat::Json,
+        },
         key: key.value,
         partitions: partitions?,
         table,
         columns: columns.iter().map(|column| column.value.column.clone()).collect(),
         on_error: on_error?,
-        on_drop: OnDrop::default(),
+        on_drop: on_drop?,
     };
     Some(WrittenStream { mapping, columns, at: entry.at, select_at, table_at, drops })
+}
+
+/// `raw`: on by default where the whole document lands, because `jsonb` alone is not exact.
+fn raw(
+    section: &mut Section<'_>,
+    kind: Option<&SourceKind>,
+    landing: Landing,
+    reading: &mut Reading<'_>,
+) -> Option<RawBytes> {
+    let node = section.get("raw");
+    match (node, kind) {
+        (None, Some(SourceKind::Mongo { .. })) if landing == Landing::Whole => Some(RawBytes::Kept),
+        (None, _) => Some(RawBytes::Left),
+        (Some(node), Some(SourceKind::Mongo { .. }) | None) => match reading.flag(node, "raw")? {
+            true => Some(RawBytes::Kept),
+            false => Some(RawBytes::Left),
+        },
+        (Some(_), Some(kind)) => {
+            let what = format!("raw keeps the exact BSON beside a row, and the records of a {} are JSON", kind.name());
+            reading.problems.add(section.key_place("raw"), what, "no `raw`");
+            None
+        }
+    }
+}
+
+/// `on_drop`: only databases have something to drop.
+fn on_drop(section: &mut Section<'_>, kind: Option<&SourceKind>, reading: &mut Reading<'_>) -> Option<OnDrop> {
+    let Some(node) = section.get("on_drop") else { return Some(OnDrop::default()) };
+    if let Some(kind @ (SourceKind::Document { .. } | SourceKind::Lines { .. } | SourceKind::Directory { .. })) = kind {
+        let what = format!("on_drop is for collections: what vanishes from a {} is held by the deletion guard", kind.name());
+        reading.problems.add(section.key_place("on_drop"), what, "no `on_drop`");
+        return None;
+    }
+    let words = [("halt", OnDrop::Halt), ("delete", OnDrop::Delete), ("keep", OnDrop::Keep)];
+    reading.choice(node, "on_drop", &words)
 }
 
 fn place(section: &Section<'_>, key: &str, otherwise: Place) -> Place {

@@ -32,6 +32,15 @@ pub enum Body<'a> {
     },
 }
 
+/// Whether the record's exact bytes stand beside its columns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RawBytes {
+    /// In `_lf_raw`.
+    Kept,
+    /// Nowhere.
+    Left,
+}
+
 /// A name for a column of ours.
 pub fn column_name(name: &str, at: Place, reading: &mut Reading<'_>) -> Option<Ident> {
     let refused = match Ident::new(name) {
@@ -52,6 +61,7 @@ pub fn table(
     (schema, name): (Ident, Ident),
     key: &At<KeySpec>,
     body: &Body<'_>,
+    raw: RawBytes,
     reading: &mut Reading<'_>,
 ) -> Option<TableShape> {
     let mut taken: HashMap<String, &'static str> = HashMap::new();
@@ -85,6 +95,11 @@ pub fn table(
                 columns.push(TableColumn { name, ty: PgType::Jsonb, not_null: false, role: ColumnRole::Rest });
             }
         }
+    }
+    if raw == RawBytes::Kept {
+        let name = Ident::new(TableShape::RAW).ok()?;
+        // Nullable, so that it can be added to a table that has rows.
+        columns.push(TableColumn { name, ty: PgType::Bytea, not_null: false, role: ColumnRole::Raw });
     }
     let version = Ident::new(TableShape::VERSION).ok()?;
     columns.push(TableColumn { name: version, ty: PgType::Int8, not_null: true, role: ColumnRole::Version });

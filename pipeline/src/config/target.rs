@@ -97,7 +97,7 @@ fn url(node: &Node, reading: &mut Reading<'_>, warnings: &mut Vec<permission::Wa
         return None;
     }
     if permission::holds_password(node) {
-        warnings.push(permission::Warning::InlinePassword(url.at));
+        warnings.push(permission::Warning::InlinePassword { at: url.at, key: "target.url".to_owned() });
     }
     Some(url.value)
 }

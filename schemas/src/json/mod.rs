@@ -33,6 +33,7 @@ pub use nesting::Container;
 pub use pointer::pointer_at;
 pub use storable::{StorableCheck, check_number, check_storable};
 pub use string::RawString;
+pub(crate) use token::plain_until;
 pub use token::{skip_space, skip_value};
 
 use crate::rejection::RejectCode;

@@ -29,7 +29,7 @@ fn special_bytes(word: u64) -> u64 {
 
 /// The first `"`, `\` or control byte at or after `at`, or the end. Eight bytes a step.
 #[inline]
-fn plain_until(bytes: &[u8], mut at: usize) -> usize {
+pub(crate) fn plain_until(bytes: &[u8], mut at: usize) -> usize {
     while let Some(chunk) = bytes.get(at..).and_then(|tail| tail.first_chunk::<8>()) {
         let found = special_bytes(u64::from_le_bytes(*chunk));
         if found != 0 {

@@ -26,3 +26,18 @@ pub fn key_of(spec: &KeySpec, record: &[u8], name: Option<&str>, key: &mut Recor
         KeyFrom::Position | KeyFrom::Id => Err(RejectCode::KeyMissing),
     }
 }
+
+/// Fills `key` for a BSON document, from `_id` or from the field that the mapping names.
+///
+/// Errors leave the key empty: `KeyMissing` where nothing stands there, and for keys that no document holds; `Malformed`,
+/// `TooDeep`.
+pub fn key_of_bson(spec: &KeySpec, document: &[u8], key: &mut RecordKey) -> Result<(), RejectCode> {
+    match &spec.from {
+        KeyFrom::Id => key.set_bson_field(document, &["_id"]),
+        KeyFrom::Field(path) => key.set_bson_field(document, path.parts()),
+        KeyFrom::Name | KeyFrom::Stem | KeyFrom::Position => {
+            key.0.clear();
+            Err(RejectCode::KeyMissing)
+        }
+    }
+}

@@ -21,7 +21,8 @@ const LINES_BYTES: u64 = 1 << 20;
 
 pub(super) fn look(source: &SourceSpec, streams: &[&StreamMapping]) -> Vec<Finding> {
     let name = source.name.as_str();
-    let root = match Root::open(source.kind.dir(), Symlinks::Refuse) {
+    let Some(dir) = source.kind.dir() else { return Vec::new() };
+    let root = match Root::open(dir, Symlinks::Refuse) {
         Ok(root) => root,
         Err(error) => {
             let advice = match error.code() {
@@ -36,6 +37,7 @@ pub(super) fn look(source: &SourceSpec, streams: &[&StreamMapping]) -> Vec<Findi
         SourceKind::Document { file, .. } => document(name, &root, file, streams),
         SourceKind::Lines { pattern, .. } => lines(name, &root, pattern, streams),
         SourceKind::Directory { pattern, .. } => directory(name, &root, pattern, streams),
+        SourceKind::Mongo { .. } => Vec::new(),
     }
 }
 

@@ -1,0 +1,17 @@
+//! MongoDB as a source: a snapshot in ranges of `_id`, and the change stream of one database.
+//!
+//! Everything is read as raw BSON: a document leaves here byte for byte as the server sent it. Owns the client and what is asked of
+//! the server before anything is copied; the mapping of documents is the worker's.
+
+pub(crate) mod classify;
+pub mod client;
+pub mod collection;
+pub mod config;
+pub mod facts;
+pub mod reach;
+pub mod rights;
+pub mod snapshot;
+
+pub use client::connect;
+pub use config::{Capture, MongoConfig, ReadFrom, SecretUri};
+pub use snapshot::MongoSnapshot;
