@@ -1,0 +1,218 @@
+//! What becomes of a stream that cannot be opened or read: tried again, opened otherwise, or halted.
+//!
+//! | trouble | then |
+//! |---|---|
+//! | passing | closed, and opened anew from the same place after a wait that grows; longer for an overloaded source and refused access |
+//! | the token is not found | opened once by time; it must begin with the event seen last, else halt |
+//! | the token is that of an invalidation | opened behind it |
+//! | an option is not known | tried out once what is |
+//! | the source's time lies before what was captured | on a primary halt (`token_ahead`); a secondary is waited for (`source_behind`) |
+//! | another replica set or database | halt (`source_changed`) |
+//! | log lost, event too large, … | halt |
+
+use super::opening::Standing;
+use super::position::{Fingerprint, Position};
+use super::tail::Refused;
+use super::{MongoSource, State};
+use crate::failure::{Failure, FailureClass};
+use crate::mongodb::classify::Trouble;
+use std::time::{Duration, Instant};
+
+/// The least wait for a source that says it is overloaded.
+const OVERLOADED_WAIT: Duration = Duration::from_secs(5);
+/// The least wait where a person has to do something first.
+const MENDED_WAIT: Duration = Duration::from_secs(10);
+
+/// Halts out of which a new start leads: the place is lost, or cannot be passed.
+const NEW_START: [&str; 11] = [
+    "history_lost",
+    "token_ahead",
+    "token_not_matched",
+    "source_changed",
+    "stream_invalidated",
+    "event_too_large",
+    "images_missing",
+    "malformed_event",
+    "position_too_large",
+    "position_unreadable",
+    "source_error",
+];
+
+/// What the choices are, behind a lost place.
+const CHOICES: &str = "Nothing is captured meanwhile and nothing in the target was touched. Accept, and capture takes a new start now and every \
+     collection of this source is copied again over the rows there are; or bring back the source that has the missing changes \
+     and start the service again";
+
+/// Why the stream is not open.
+pub(super) enum Setback {
+    /// The server, or the way to it, refused.
+    Refused(Refused),
+    /// Goes away by itself.
+    Passing(Failure),
+    /// Needs an operator.
+    Final(Failure),
+    /// The cursor was closed without an error.
+    Ended,
+}
+
+impl Setback {
+    pub(super) fn of(failure: Failure) -> Self {
+        if failure.class == FailureClass::Transient { Self::Passing(failure) } else { Self::Final(failure) }
+    }
+
+    pub(super) fn ended() -> Self {
+        Self::Ended
+    }
+}
+
+impl From<Refused> for Setback {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+impl MongoSource {
+    /// Closes the stream and decides what comes next.
+    pub(super) fn set_back(&mut self, setback: Setback) {
+        if matches!(self.state, State::Open(_)) {
+            self.reopened += 1;
+        }
+        self.fragments.clear();
+        match setback {
+            Setback::Ended => self.ended(),
+            Setback::Passing(failure) => self.wait_for(failure, Duration::ZERO),
+            Setback::Final(failure) => self.halt(failure),
+            Setback::Refused(refused) => self.refused(refused),
+        }
+    }
+
+    /// An invalidation ends a stream, and another one begins behind it. Servers close cursors otherwise too; the wait keeps one that
+    /// does it at once from being asked at full speed.
+    fn ended(&mut self) {
+        if self.progress.position.as_ref().is_some_and(|position| position.invalidated) {
+            self.state = State::due();
+        } else {
+            let failure = Failure::new(FailureClass::Transient, "source_interrupted", "the source closed the change stream; opening it anew");
+            self.wait_for(failure, Duration::ZERO);
+        }
+    }
+
+    fn refused(&mut self, refused: Refused) {
+        let Refused { trouble, failure } = refused;
+        let server = &mut self.server;
+        match (trouble, &mut self.progress.position) {
+            (Trouble::TokenNotMatched, Some(position)) if position.token().is_some() && !server.by_time => {
+                tracing::warn!("the source does not find the place of the last change; looking for it by its time");
+                server.by_time = true;
+                self.state = State::due();
+            }
+            (Trouble::Invalidated, Some(position)) if !position.invalidated && !server.by_time => {
+                position.invalidated = true;
+                self.state = State::due();
+            }
+            (Trouble::OptionRefused, _) if !server.probed => {
+                self.state = State::due();
+                if let Err(setback) = self.probe() {
+                    match setback {
+                        Setback::Refused(again) if again.trouble == Trouble::OptionRefused => self.halt(again.failure),
+                        Setback::Refused(again) => self.wait_or_halt(again),
+                        other => self.set_back(other),
+                    }
+                }
+            }
+            _ => self.wait_or_halt(Refused { trouble, failure }),
+        }
+    }
+
+    fn wait_or_halt(&mut self, refused: Refused) {
+        if refused.trouble.class() != FailureClass::Transient {
+            return self.halt(refused.failure);
+        }
+        let least = match refused.trouble {
+            Trouble::Overloaded => OVERLOADED_WAIT,
+            Trouble::AccessDenied | Trouble::Other => MENDED_WAIT,
+            _ => Duration::ZERO,
+        };
+        self.wait_for(refused.failure, least);
+    }
+
+    fn wait_for(&mut self, failure: Failure, least: Duration) {
+        let wait = self.pace.next_wait().max(least);
+        tracing::warn!(code = failure.code, wait_ms = wait.as_millis() as u64, "{}", failure.detail);
+        self.state = State::Closed { due: Instant::now() + wait, why: Some(failure) };
+    }
+
+    /// Stops reading until an operator decides.
+    pub(super) fn halt(&mut self, mut failure: Failure) {
+        if NEW_START.contains(&failure.code) && !failure.detail.contains("ccept") {
+            failure.detail = format!("{}. {CHOICES}", failure.detail);
+        }
+        tracing::error!(code = failure.code, "{}", failure.detail);
+        self.fragments.clear();
+        self.state = State::Halted(failure);
+    }
+
+    /// An operator's word on a halt: whether it was about the present one.
+    pub(super) fn decided(&mut self, subject: &str, accept: bool) -> bool {
+        match &self.state {
+            State::Halted(failure) if failure.code == subject => {
+                if accept {
+                    if NEW_START.contains(&failure.code) {
+                        self.progress.position = None;
+                        self.progress.to_begin = (0..self.taking.streams().len()).collect();
+                        self.server.by_time = false;
+                    }
+                    self.server.probed = false;
+                    self.state = State::due();
+                    self.wake.ring();
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Whether the source that answers is the one whose place is kept, and has come as far.
+pub(super) fn check(position: &Position, standing: &Standing, now: &Fingerprint) -> Result<(), Setback> {
+    let kept = &position.fingerprint;
+    if kept.database != now.database {
+        return Err(changed(&format!("database {} was captured, and it is {} now", kept.database, now.database)));
+    }
+    if kept.set != now.set {
+        let name = |set: &Option<String>| set.clone().unwrap_or_else(|| "(none)".to_owned());
+        return Err(changed(&format!("replica set {} was captured, and it is {} now", name(&kept.set), name(&now.set))));
+    }
+    match standing.operation_time {
+        Some(time) if time < position.seen && standing.primary => Err(Setback::Final(Failure::new(
+            FailureClass::Halt,
+            "token_ahead",
+            format!(
+                "the source went back: its newest change is {} s older than what was captured of it, so it was restored, or lost \
+                 changes in a crash, and the rows of those changes are in the target. {CHOICES}",
+                position.seen.time.saturating_sub(time.time)
+            ),
+        ))),
+        Some(time) if time < position.seen && !standing.router => Err(Setback::Passing(Failure::new(
+            FailureClass::Transient,
+            "source_behind",
+            "the member of the source that answers is behind what was captured; waiting for it to catch up",
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn changed(what: &str) -> Setback {
+    Setback::Final(Failure::new(FailureClass::Halt, "source_changed", format!("this is another source: {what}. {CHOICES}")))
+}
+
+/// The event seen last is not in the log at its time.
+pub(super) fn not_matched() -> Failure {
+    Trouble::TokenNotMatched.failure("looking for the last change by its time", None)
+}
+
+/// A server without a clock of its operations.
+pub(super) fn without_time() -> Setback {
+    let detail = "the source tells no operationTime, which change streams are resumed by: MongoDB 4.4 and later do";
+    Setback::Final(Failure::new(FailureClass::Halt, "source_version", detail))
+}
