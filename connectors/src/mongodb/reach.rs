@@ -116,7 +116,7 @@ async fn probe(address: &str) -> bool {
 }
 
 fn kind_of(hello: &Document) -> ServerKind {
-    if hello.get_str("msg") == Ok("isdbgrid") {
+    if hello.get_str("msg").is_ok_and(|said| said == "isdbgrid") {
         ServerKind::Router
     } else if hello.contains_key("setName") || hello.get_bool("isreplicaset").unwrap_or(false) {
         ServerKind::ReplicaSet

@@ -27,7 +27,7 @@ pub(super) fn find(target: Target<'_>, ends: (Option<Id<'_>>, Option<Id<'_>>), l
             bounds.push(comparison(operator, literal));
         }
     }
-    if bounds.iter().next().is_some() {
+    if ends.0.is_some() || ends.1.is_some() {
         command.append(cstr!("filter"), rawdoc! { "$expr": { "$and": bounds } });
     }
     command.append(cstr!("sort"), rawdoc! { "_id": 1 });

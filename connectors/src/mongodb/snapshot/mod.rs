@@ -21,7 +21,7 @@ mod command;
 pub(crate) mod id;
 
 use super::classify::{classify, server_code};
-use super::collection::{CollectionFacts, collections};
+use super::collection::collections;
 use super::config::MongoConfig;
 use crate::failure::{Failure, FailureClass};
 use crate::snapshot::{Chunk, ChunkLimit, Cohorts, KeyRange, Mark, Snapshot};
