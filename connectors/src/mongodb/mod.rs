@@ -3,6 +3,7 @@
 //! Everything is read as raw BSON: a document leaves here byte for byte as the server sent it. Owns the client and what is asked of
 //! the server before anything is copied; the mapping of documents is the worker's.
 
+pub mod change_stream;
 pub(crate) mod classify;
 pub mod client;
 pub mod collection;
@@ -12,6 +13,7 @@ pub mod reach;
 pub mod rights;
 pub mod snapshot;
 
+pub use change_stream::MongoSource;
 pub use client::connect;
 pub use config::{Capture, MongoConfig, ReadFrom, SecretUri};
 pub use snapshot::MongoSnapshot;
