@@ -195,7 +195,7 @@ fn a_reply_cut_in_the_middle_is_got_over_once_and_then_an_error() {
         assert!(opened[1].change_stream().unwrap().contains_key("resumeAfter"));
         fake.rule(Rule::on("getMore").cut(bytes).always());
         let error = next(&database, &mut stream).unwrap_err();
-        assert!(error.is_network_error(), "{error:?}");
+        assert!(matches!(error.kind.as_ref(), ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. }), "{error:?}");
     }
 }
 
@@ -218,8 +218,8 @@ fn a_client_gets_no_answer_and_others_do() {
     let (fake, database) = primary();
     fake.rule(Rule::on("find").stall(20));
     let hung = database.wait(async {
-        let find = database.collection("users").find_one(doc! {}).into_future();
-        tokio::time::timeout(Duration::from_millis(400), find).await
+        let users = database.collection("users");
+        tokio::time::timeout(Duration::from_millis(400), users.find_one(doc! {}).into_future()).await
     });
     assert!(hung.is_err(), "it was answered: {hung:?}");
     assert!(client(&fake).try_run(doc! { "ping": 1 }).is_ok());
@@ -260,7 +260,7 @@ fn fragments_of_one_event_come_in_two_batches() {
     let fragments = event::split(&whole, &[whole.clone(), doc! { "fullDocument": { "_id": 1 } }]);
     fake.log([Entry::Event(fragments[0].clone()), Entry::Break, Entry::Event(fragments[1].clone())]);
     let first = next(&database, &mut stream).unwrap();
-    assert_eq!(first.get_document("splitEvent").unwrap().get_i32("of"), Ok(2));
+    assert_eq!(first.get_document("splitEvent").unwrap().get_i32("of").ok(), Some(2));
     let between = held(&stream);
     assert_eq!(next(&database, &mut stream).unwrap(), fragments[1]);
     let mut resumed = watch_behind(&database, token(&between)).unwrap();
