@@ -162,7 +162,9 @@ fn every_error_of_a_stream_reaches_the_client_with_its_code() {
     ] {
         let (fake, database) = primary();
         let mut stream = watch(&database).unwrap();
-        fake.rule(Rule::on("getMore").fail_labelled(code_sent, labels).always());
+        fake.rule(Rule::on("getMore").fail_labelled(code_sent, labels));
+        // A driver that resumes begins anew with each stream that it could open, so the opening must fail as well.
+        fake.rule(Rule::on("$changeStream").fail_labelled(code_sent, labels).always());
         let error = next(&database, &mut stream).unwrap_err();
         assert_eq!(code(&error), Some(code_sent), "{error:?}");
         assert!(labels.iter().all(|label| error.contains_label(label)), "{code_sent}: {:?}", error.labels());
@@ -193,7 +195,8 @@ fn a_reply_cut_in_the_middle_is_got_over_once_and_then_an_error() {
         let opened = fake.seen_named("$changeStream");
         assert_eq!(opened.len(), 2);
         assert!(opened[1].change_stream().unwrap().contains_key("resumeAfter"));
-        fake.rule(Rule::on("getMore").cut(bytes).always());
+        fake.rule(Rule::on("getMore").cut(bytes));
+        fake.rule(Rule::on("$changeStream").cut(bytes).always());
         let error = next(&database, &mut stream).unwrap_err();
         assert!(matches!(error.kind.as_ref(), ErrorKind::Io(_) | ErrorKind::ConnectionPoolCleared { .. }), "{error:?}");
     }
