@@ -113,7 +113,7 @@ impl MongoDatabase {
         let id = document.get("_id").expect("the test writes whole documents").expect("and gives each an `_id`");
         let mut filter = RawDocumentBuf::new();
         // `$eq` takes a regular expression or a document as the value it is.
-        filter.append(bson::cstr!("$eq"), id.to_raw_bson());
+        filter.append(bson::cstr!("$eq"), id);
         let mut query = RawDocumentBuf::new();
         query.append(bson::cstr!("_id"), filter);
         let mut update = RawDocumentBuf::new();
