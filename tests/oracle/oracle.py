@@ -4,8 +4,8 @@
     oracle.py equal   --config landfall.yaml [--ledger SOURCE=FILE]…
     oracle.py witness --config landfall.yaml
 
-Reads the configuration (JSON, which is YAML), the stores beside it, and PostgreSQL through psql (PGHOST, PGPORT, … from the
-environment). Shares no code with the product, and no language. Prints a report as JSON.
+Reads the configuration (JSON, which is YAML), the stores beside it or the MongoDB that it names (`${VARIABLE}` from the environment;
+needs pymongo), and PostgreSQL through psql (PGHOST, PGPORT, … from the environment). Shares no code with the product, and no language. Prints a report as JSON.
 Exit codes: 0 everything holds · 3 differences · 1 the question could not be answered.
 """
 
@@ -49,7 +49,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.setrecursionlimit(1_000)
+    sys.setrecursionlimit(3_000)  # documents nest up to 200 deep, several frames a level
     try:
         sys.exit(main())
     except NoAnswer as error:

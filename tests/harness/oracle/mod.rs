@@ -1,7 +1,7 @@
 //! Calls the oracle: a program in another language that decodes stores by itself and compares them with the tables.
 
 use crate::database::Login;
-use crate::repository;
+use crate::{mongo_server, repository};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,11 @@ pub struct Oracle {
     config: PathBuf,
     login: Login,
     ledgers: Vec<(String, PathBuf)>,
+    mongo: Option<String>,
 }
+
+/// The variable that configurations name as the URI of their MongoDB.
+pub const MONGO_VARIABLE: &str = "MONGODB_URI_UNDER_TEST";
 
 /// Its answer.
 #[derive(Clone, Debug)]
@@ -26,7 +30,7 @@ pub struct Verdict {
 impl Oracle {
     /// About the pipeline of this configuration file and target.
     pub fn new(config: &Path, login: &Login) -> Self {
-        Self { config: config.to_path_buf(), login: login.clone(), ledgers: Vec::new() }
+        Self { config: config.to_path_buf(), login: login.clone(), ledgers: Vec::new(), mongo: None }
     }
 
     /// Reads the lines of `source` from `ledger`, in which the driver noted every complete line in order, rather than from
@@ -34,6 +38,13 @@ impl Oracle {
     #[must_use]
     pub fn ledger(mut self, source: &str, ledger: &Path) -> Self {
         self.ledgers.push((source.to_owned(), ledger.to_path_buf()));
+        self
+    }
+
+    /// Reaches the MongoDB that the configuration names by [`MONGO_VARIABLE`] at this URI: directly, whatever way the product takes.
+    #[must_use]
+    pub fn mongo(mut self, uri: &str) -> Self {
+        self.mongo = Some(uri.to_owned());
         self
     }
 
@@ -49,11 +60,14 @@ impl Oracle {
 
     fn ask(&self, question: &str) -> Verdict {
         let script = repository::root().join("tests/oracle/oracle.py");
-        let mut command = Command::new("python3");
+        // Only MongoDB needs more than Python itself.
+        let python = if self.mongo.is_some() { mongo_server::python() } else { PathBuf::from("python3") };
+        let mut command = Command::new(python);
         command.arg("-B").arg(script).arg(question).arg("--config").arg(&self.config);
         for (source, ledger) in &self.ledgers {
             command.arg("--ledger").arg(format!("{source}={}", ledger.display()));
         }
+        command.envs(self.mongo.iter().map(|uri| (MONGO_VARIABLE, uri)));
         command.envs(self.login.environment()).env("PGTZ", "UTC");
         let done = command.output().expect("python3 can be run: make setup");
         let text = String::from_utf8_lossy(&done.stdout);
@@ -73,5 +87,7 @@ impl Verdict {
     }
 }
 
+#[cfg(test)]
+mod mongo_tests;
 #[cfg(test)]
 mod tests;
