@@ -1,5 +1,6 @@
 //! Configurations for the process under test, written as JSON, which is YAML: the oracle reads the same file.
 
+use crate::oracle::MONGO_VARIABLE;
 use serde_json::{Map, Value, json};
 
 /// A configuration being put together.
@@ -34,6 +35,18 @@ impl Config {
     #[must_use]
     pub fn directory(self, source: &str, path: &str, glob: &str) -> Self {
         self.source(source, json!({ "kind": "json_directory", "path": path, "glob": glob }))
+    }
+
+    /// A MongoDB source, reached at the URI that the site puts into the environment (see `Site::mongo`). Streams `select` a collection.
+    #[must_use]
+    pub fn mongo(self, source: &str, database: &str) -> Self {
+        self.source(source, json!({ "kind": "mongodb", "uri": format!("${{{MONGO_VARIABLE}}}"), "database": database }))
+    }
+
+    /// A landing stream of a collection: `raw` and everything else as the product has it by default.
+    #[must_use]
+    pub fn collection(self, stream: &str, source: &str, collection: &str) -> Self {
+        self.stream(stream, source, json!({ "select": collection }))
     }
 
     /// Any source.

@@ -4,7 +4,7 @@ use crate::audit;
 use crate::config::Config;
 use crate::database::{Database, Login};
 use crate::landfall::{Finished, Landfall, Launch};
-use crate::oracle::{Oracle, Verdict};
+use crate::oracle::{MONGO_VARIABLE, Oracle, Verdict};
 use crate::postgres_server::PostgresServer;
 use crate::run_dir;
 use crate::status::Status;
@@ -24,6 +24,16 @@ pub struct Site {
     login: Login,
     config: Config,
     ledgers: Vec<(String, PathBuf)>,
+    mongo: Option<Mongo>,
+}
+
+/// How a MongoDB is reached.
+#[derive(Debug)]
+struct Mongo {
+    /// By the product.
+    product: String,
+    /// By the oracle.
+    oracle: String,
 }
 
 impl Site {
@@ -36,7 +46,7 @@ impl Site {
     /// A new directory for a target that is there already.
     pub fn on(config: Config, login: Login) -> Self {
         let directory = run_dir::fresh(config.name());
-        let site = Self { directory, login, config, ledgers: Vec::new() };
+        let site = Self { directory, login, config, ledgers: Vec::new(), mongo: None };
         site.write_config();
         site
     }
@@ -55,6 +65,19 @@ impl Site {
     /// The oracle reads lines of `source` from `ledger`.
     pub fn note_ledger(&mut self, source: &str, ledger: &Path) {
         self.ledgers.push((source.to_owned(), ledger.to_path_buf()));
+    }
+
+    /// The MongoDB source of the configuration stands at this URI.
+    #[must_use]
+    pub fn mongo(mut self, uri: &str) -> Self {
+        self.mongo = Some(Mongo { product: uri.to_owned(), oracle: uri.to_owned() });
+        self
+    }
+
+    /// The product reaches MongoDB another way: through a proxy, as another user, at a fake. The oracle goes on as before.
+    pub fn reach_mongo(&mut self, uri: &str) {
+        let oracle = self.mongo.take().map_or_else(|| uri.to_owned(), |mongo| mongo.oracle);
+        self.mongo = Some(Mongo { product: uri.to_owned(), oracle });
     }
 
     fn write_config(&self) {
@@ -93,7 +116,11 @@ impl Site {
 
     /// A command, ready to start.
     pub fn command(&self, words: &[&str]) -> Launch {
-        Launch::new(&self.directory, words).env("DATABASE_URL", &self.login.url())
+        let launch = Launch::new(&self.directory, words).env("DATABASE_URL", &self.login.url());
+        match &self.mongo {
+            Some(mongo) => launch.env(MONGO_VARIABLE, &mongo.product),
+            None => launch,
+        }
     }
 
     /// Runs a command to its end.
@@ -138,6 +165,10 @@ impl Site {
     /// The oracle of this site, reaching the target directly.
     pub fn oracle(&self, direct: &Login) -> Oracle {
         let oracle = Oracle::new(&self.config_file(), direct);
+        let oracle = match &self.mongo {
+            Some(mongo) => oracle.mongo(&mongo.oracle),
+            None => oracle,
+        };
         self.ledgers.iter().fold(oracle, |oracle, (source, ledger)| oracle.ledger(source, ledger))
     }
 
