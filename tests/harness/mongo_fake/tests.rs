@@ -159,7 +159,6 @@ fn every_error_of_a_stream_reaches_the_client_with_its_code() {
         (462, &["SystemOverloadedError"]),
         (13, &[]),
         (18, &[]),
-        (391, &[]),
     ] {
         let (fake, database) = primary();
         let mut stream = watch(&database).unwrap();
