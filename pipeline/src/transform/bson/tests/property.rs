@@ -105,10 +105,11 @@ fn leaf() -> impl Strategy<Value = Bson> {
 fn value() -> impl Strategy<Value = Bson> {
     leaf().prop_recursive(4, 20, 4, |inner| {
         let document = prop::collection::vec((name(), inner.clone()), 0..4)
-            .prop_map(|members| members.into_iter().collect::<Document>());
+            .prop_map(|members| members.into_iter().collect::<Document>())
+            .boxed();
         prop_oneof![
             prop::collection::vec(inner, 0..4).prop_map(Bson::Array),
-            2 => document.clone().prop_map(Bson::Document),
+            document.clone().prop_map(Bson::Document),
             (text(), document)
                 .prop_map(|(code, scope)| Bson::JavaScriptCodeWithScope(JavaScriptCodeWithScope { code, scope })),
         ]
