@@ -68,7 +68,7 @@ fn depth_and_members_have_limits() {
     };
     assert_eq!(check(&deep(MAX_DEPTH)), Ok(()));
     assert_eq!(check(&deep(MAX_DEPTH + 1)), Err(RejectCode::TooDeep));
-    assert_eq!(check(&deep(100_000)), Err(RejectCode::TooDeep));
+    assert_eq!(check(&deep(2_000)), Err(RejectCode::TooDeep));
     let wide = |members: usize| -> Vec<u8> {
         let inner: Vec<u8> = (0..members).flat_map(|n| [b"\x0a", n.to_string().as_bytes(), b"\0"].concat()).collect();
         [&(inner.len() as i32 + 5).to_le_bytes()[..], &inner, b"\0"].concat()
@@ -119,7 +119,7 @@ fn decimal_text(bits: u128) -> String {
 #[test]
 fn decimals_that_are_not_canonical_are_zero() {
     // Both high bits of the combination, and a coefficient of 10³⁴.
-    assert_eq!(decimal_text(0x6c00_0000_0000_0000_0000_0000_0000_0001), "0E-2112");
+    assert_eq!(decimal_text(0x6c00_0000_0000_0000_0000_0000_0000_0001), "0E-32");
     assert_eq!(decimal_text((6_176_u128 << 113) | 10_u128.pow(34)), "0");
     assert_eq!(decimal_text((6_176_u128 << 113) | (10_u128.pow(34) - 1)), "9".repeat(34));
 }

@@ -33,7 +33,7 @@ fn binary(subtype: BinarySubtype, bytes: &[u8]) -> Bson {
 fn each_kind_has_its_tag_and_numbers_go_by_value() {
     let id = ObjectId::parse_str("65f0c1d2e3a4b5c6d7e8f901").expect("an id");
     let uuid: [u8; 16] = std::array::from_fn(|n| n as u8 * 17);
-    let tenth = "n:0.1000000000000000055511151231257827021181583404541015625";
+    let tenth = "n:1000000000000000055511151231257827021181583404541015625e-55";
     let cases = [
         (Bson::Int32(5), "n:5"),
         (Bson::Int64(5), "n:5"),
