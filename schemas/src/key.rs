@@ -30,6 +30,8 @@ mod finding;
 mod view;
 
 #[cfg(test)]
+mod binary_tests;
+#[cfg(test)]
 mod tests;
 
 pub use finding::{key_of, key_of_bson};

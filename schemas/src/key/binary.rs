@@ -214,10 +214,10 @@ fn append_number(value: &Value<'_>, out: &mut Vec<u8>) -> Result<(), RejectCode>
         Value::Int32(value) => text.extend_from_slice(value.to_string().as_bytes()),
         Value::Int64(value) => text.extend_from_slice(value.to_string().as_bytes()),
         Value::Double(value) if value.is_finite() => append_exact(value, &mut text),
-        Value::Double(value) => return Ok(append_non_finite(value, out)),
-        Value::Decimal128(Decimal128::NotANumber) => return Ok(append_non_finite(f64::NAN, out)),
+        Value::Double(value) => return append_non_finite(value, out),
+        Value::Decimal128(Decimal128::NotANumber) => return append_non_finite(f64::NAN, out),
         Value::Decimal128(Decimal128::Infinite { negative }) => {
-            return Ok(append_non_finite(if negative { f64::NEG_INFINITY } else { f64::INFINITY }, out));
+            return append_non_finite(if negative { f64::NEG_INFINITY } else { f64::INFINITY }, out);
         }
         Value::Decimal128(decimal) => {
             decimal.append_number(&mut text);
@@ -227,12 +227,13 @@ fn append_number(value: &Value<'_>, out: &mut Vec<u8>) -> Result<(), RejectCode>
     Decimal::parse(&text)?.append_normal(out)
 }
 
-fn append_non_finite(value: f64, out: &mut Vec<u8>) {
+fn append_non_finite(value: f64, out: &mut Vec<u8>) -> Result<(), RejectCode> {
     out.extend_from_slice(match value {
         f64::INFINITY => b"Infinity",
         f64::NEG_INFINITY => b"-Infinity",
         _ => b"NaN",
     });
+    Ok(())
 }
 
 /// A string at the top: escaped as from JSON, and bytes that are not UTF-8 as `\x` and their hex.
