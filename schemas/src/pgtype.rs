@@ -35,12 +35,26 @@ pub enum PgType {
     Bytea,
     /// `jsonb`
     Jsonb,
+    /// An ObjectId as `text` of 24 lower-case hex digits, and nothing else.
+    ObjectId,
+}
+
+impl PgType {
+    /// Whether its SQL type is `text`.
+    pub fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::ObjectId)
+    }
+
+    /// How a mapping names it: `objectid` where SQL says `text`, else as in SQL.
+    pub fn config_name(self) -> String {
+        if self == Self::ObjectId { "objectid".to_owned() } else { self.to_string() }
+    }
 }
 
 impl fmt::Display for PgType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Text => "text",
+            Self::Text | Self::ObjectId => "text",
             Self::Bool => "boolean",
             Self::Int2 => "smallint",
             Self::Int4 => "integer",

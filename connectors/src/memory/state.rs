@@ -8,7 +8,6 @@ use landfall_schemas::ddl::BulkLoad;
 use landfall_schemas::hash::KeyHash;
 use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::offset::{Generation, Offset, Version};
-use landfall_schemas::pgtype::PgType;
 use landfall_schemas::rejection::RejectCode;
 use landfall_schemas::row::RowOp;
 use landfall_schemas::stream::{SourceName, StreamName};
@@ -187,7 +186,7 @@ impl Stream {
 fn unstorable(shape: &TableShape, batch: &SinkBatch) -> Vec<(usize, String)> {
     let bad = |fields: Vec<Option<Vec<u8>>>| {
         let mut columns = shape.columns.iter().zip(fields);
-        columns.any(|(c, f)| c.ty == PgType::Text && f.is_some_and(|text| std::str::from_utf8(&text).is_err()))
+        columns.any(|(c, f)| c.ty.is_text() && f.is_some_and(|text| std::str::from_utf8(&text).is_err()))
     };
     let rows = batch.rows.rows.iter().enumerate();
     rows.filter(|(_, row)| bad(split(batch.rows.fields(row)))).map(|(n, _)| (n, "22021".to_owned())).collect()

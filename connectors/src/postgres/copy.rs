@@ -147,7 +147,7 @@ fn array(element: u32, count: usize) -> BytesMut {
 /// PostgreSQL's number of a type.
 fn oid(ty: PgType) -> u32 {
     match ty {
-        PgType::Text => Type::TEXT,
+        PgType::Text | PgType::ObjectId => Type::TEXT,
         PgType::Bool => Type::BOOL,
         PgType::Int2 => Type::INT2,
         PgType::Int4 => Type::INT4,

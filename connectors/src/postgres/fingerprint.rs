@@ -5,6 +5,7 @@
 //! that it does not move when a derive or a field's name does. `on_error` is not part of it: it changes no row.
 
 use landfall_schemas::mapping::{KeyFrom, RecordFormat, Select, StreamMapping};
+use landfall_schemas::pgtype::PgType;
 use sha2::{Digest, Sha256};
 use std::fmt::Display;
 
@@ -35,15 +36,15 @@ pub fn of(stream: &StreamMapping) -> [u8; 32] {
         KeyFrom::Position => hash.part("position"),
         KeyFrom::Id => hash.part("_id"),
     };
-    hash.part(&stream.key.column).part(stream.key.ty.map_or_else(|| "tagged".to_owned(), |ty| ty.to_string()));
+    hash.part(&stream.key.column).part(stream.key.ty.map_or_else(|| "tagged".to_owned(), PgType::config_name));
     hash.part(&stream.table.schema).part(&stream.table.name).part(stream.table.key_columns);
     hash.part(stream.table.columns.len());
     for column in &stream.table.columns {
-        hash.part(&column.name).part(column.ty).part(column.not_null).part(format_args!("{:?}", column.role));
+        hash.part(&column.name).part(column.ty.config_name()).part(column.not_null).part(format_args!("{:?}", column.role));
     }
     hash.part(stream.columns.len());
     for column in &stream.columns {
-        hash.part(&column.name).part(&column.from).part(column.ty).part(column.required);
+        hash.part(&column.name).part(&column.from).part(column.ty.config_name()).part(column.required);
         match &column.default {
             Some(default) => hash.part("default").part(default),
             None => hash.part("none"),

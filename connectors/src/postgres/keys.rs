@@ -6,7 +6,7 @@ use super::wire::Link;
 use crate::failure::{Failure, FailureClass};
 use futures_util::TryStreamExt;
 use landfall_schemas::key::RecordKey;
-use landfall_schemas::mapping::StreamMapping;
+use landfall_schemas::mapping::{RecordFormat, StreamMapping};
 use landfall_schemas::pgtype::PgType;
 use std::pin::pin;
 use std::time::Duration;
@@ -45,6 +45,9 @@ type Encode = fn(&mut RecordKey, &str);
 fn encoder(mapping: &StreamMapping) -> Result<Encode, Failure> {
     match mapping.key.ty {
         None => Ok(|key, text| key.set_encoded(text.as_bytes())),
+        // The one spelling that a JSON store may use for it.
+        Some(PgType::ObjectId) if mapping.format == RecordFormat::Json => Ok(|key, text| key.string(text)),
+        Some(PgType::ObjectId) => Ok(|key, text| key.set_encoded(format!("o:{text}").as_bytes())),
         Some(PgType::Text) => Ok(|key, text| key.string(text)),
         // An integer's text is a JSON number: encoding it cannot fail, and a key left empty would match no record.
         Some(PgType::Int2 | PgType::Int4 | PgType::Int8) => Ok(|key, text| {

@@ -12,7 +12,6 @@
 //! per column (small ones: no copy round trip, no temporary table).
 
 use landfall_schemas::ident::Ident;
-use landfall_schemas::pgtype::PgType;
 use landfall_schemas::table::{ColumnRole, TableColumn, TableShape};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -96,7 +95,7 @@ pub(crate) fn stage_columns(shape: &TableShape) -> String {
 /// Text keys compare by bytes on both sides.
 pub(crate) fn collation(shape: &TableShape, column: &TableColumn) -> &'static str {
     let is_key = shape.key().iter().any(|key| key.name == column.name);
-    if is_key && column.ty == PgType::Text { " COLLATE pg_catalog.\"C\"" } else { "" }
+    if is_key && column.ty.is_text() { " COLLATE pg_catalog.\"C\"" } else { "" }
 }
 
 /// The text of a statement. `stage` is the stage's name (unused by statements that do not read one).
@@ -244,6 +243,7 @@ pub(crate) const RETRACT: &str = "UPDATE landfall.dead_letters AS d SET state = 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use landfall_schemas::pgtype::PgType;
 
     fn shape() -> TableShape {
         let column = |name: &str, ty, role| TableColumn { name: Ident::new(name).unwrap(), ty, not_null: false, role };

@@ -26,6 +26,7 @@ pub fn parse(text: &str) -> Result<PgType, &'static str> {
         "uuid" => PgType::Uuid,
         "bytea" => PgType::Bytea,
         "jsonb" => PgType::Jsonb,
+        "objectid" => PgType::ObjectId,
         "json" => return Err("`jsonb`"),
         "string" | "str" | "varchar" | "char" | "character varying" => return Err("`text`"),
         "serial" | "bigserial" | "number" | "long" => return Err("`bigint`, or `numeric` for numbers with a fraction"),
@@ -56,7 +57,7 @@ fn other_type(text: &str) -> Result<PgType, &'static str> {
     }
     Err(
         "text, boolean, smallint, integer, bigint, real, double precision, numeric, numeric(p,s), date, time, timestamp, \
-         timestamptz, uuid, bytea or jsonb",
+         timestamptz, uuid, bytea, jsonb or objectid",
     )
 }
 
@@ -64,7 +65,7 @@ fn other_type(text: &str) -> Result<PgType, &'static str> {
 pub fn fits_a_key(ty: PgType) -> bool {
     match ty {
         PgType::Text | PgType::Int2 | PgType::Int4 | PgType::Int8 | PgType::Numeric(None) | PgType::Uuid => true,
-        PgType::Date | PgType::Timestamp | PgType::TimestampTz => true,
+        PgType::Date | PgType::Timestamp | PgType::TimestampTz | PgType::ObjectId => true,
         // Rounded or cut values would make two records one; documents are no keys; two values are too few.
         PgType::Numeric(Some(_)) | PgType::Float4 | PgType::Float8 | PgType::Bool | PgType::Time => false,
         PgType::Bytea | PgType::Jsonb => false,
@@ -91,6 +92,7 @@ pub fn default_fits(default: &str, ty: PgType) -> bool {
         // No default of bytes: what encoding would it be in?
         PgType::Bytea => false,
         PgType::Jsonb => true,
+        PgType::ObjectId => text.is_some_and(|text| landfall_schemas::value::is_object_id(text)),
     }
 }
 
@@ -115,6 +117,7 @@ mod tests {
             ("numeric(12, 2)", PgType::Numeric(Some((12, 2)))),
             ("decimal(5)", PgType::Numeric(Some((5, 0)))),
             ("timestamp with time zone", PgType::TimestampTz),
+            ("ObjectId", PgType::ObjectId),
         ] {
             assert_eq!(parse(text), Ok(ty), "{text}");
         }
@@ -139,6 +142,8 @@ mod tests {
             ("\"2026-02-28T10:00:00\"", PgType::TimestampTz, false),
             ("[]", PgType::Jsonb, true),
             ("\"00\"", PgType::Bytea, false),
+            ("\"65f0c1d2e3a4b5c6d7e8f901\"", PgType::ObjectId, true),
+            ("\"65F0C1D2E3A4B5C6D7E8F901\"", PgType::ObjectId, false),
         ] {
             assert_eq!(default_fits(default, ty), fits, "{default} as {ty}");
         }

@@ -135,7 +135,7 @@ fn key_type(node: &Node, reading: &mut Reading<'_>) -> Option<PgType> {
             reading.problems.add(
                 word.at,
                 what,
-                "text, smallint, integer, bigint, numeric, uuid, date, timestamp or timestamptz",
+                "text, smallint, integer, bigint, numeric, uuid, date, timestamp, timestamptz or objectid",
             );
             None
         }

@@ -1,108 +1,53 @@
 //! A record becomes a row: the mapping compiled once, then run per record without allocating per field.
 //!
-//! Owns the way from (key, record text, version) to the encoded fields of a row (see `schemas::row`). Owns no event, no
-//! batch, no connection, and reads no clock: the same change under the same mapping gives the same bytes (promise 19).
+//! Owns the way from (key, record, version) to the encoded fields of a row (see `schemas::row`): `json` for records of JSON
+//! text, `bson` for BSON documents, `column` and `tree` for what both make of a mapping. Owns no event, no batch, no connection,
+//! and reads no clock: the same change under the same mapping gives the same bytes (promise 19).
 //!
 //! Keeps promise 13: what cannot become a row is a [`Rejection`] with code, path and kinds, never a value, and leaves
-//! nothing behind in the buffer. Keeps promise 14: what no column took goes to the rest column as it stands; a `null` stays
-//! there, so that null and missing stay two; the key's field stays there too unless the key column gives it back.
-//!
-//! A record is read twice: once for grammar, limits and members named twice, once along the paths of the mapping.
+//! nothing behind in the buffer. Keeps promise 14: what no column took goes to the rest column; a `null` stays there, so that
+//! null and missing stay two; the key's field stays there too unless the key column gives it back.
 
-mod gather;
-mod key;
+mod bson;
+mod column;
+mod json;
 mod tree;
 
-#[cfg(test)]
-mod tests;
-
-use gather::Gather;
-use landfall_schemas::json::{Kind, skip_space};
-use landfall_schemas::mapping::{ColumnMapping, KeyFrom, StreamMapping};
+use bson::BsonPlan;
+use json::JsonPlan;
+use landfall_schemas::mapping::{RecordFormat, StreamMapping};
 use landfall_schemas::offset::Version;
-use landfall_schemas::pgtype::PgType;
-use landfall_schemas::rejection::{RejectCode, Rejection};
-use landfall_schemas::table::ColumnRole;
-use landfall_schemas::value::{Encoder, put_int8, put_jsonb, put_null};
-use std::ops::Range;
-use tree::PathTree;
+use landfall_schemas::rejection::Rejection;
 
 /// A mapping made ready, with the scratch memory of one worker.
 #[derive(Debug)]
-pub struct RowPlan {
-    columns: Vec<Column>,
-    key: KeyColumn,
-    /// Paths of the mapped columns and of the key.
-    tree: PathTree,
-    /// The record goes into `jsonb` as a whole.
-    whole: bool,
-    /// What no column takes is kept.
-    rest: bool,
-    encoder: Encoder,
-    /// Where in the record each column of the mapping finds its value.
-    slots: Vec<Option<Range<usize>>>,
-    rest_text: Vec<u8>,
-}
+pub struct RowPlan(Plan);
 
-/// A column of the table, in row order.
 #[derive(Debug)]
-enum Column {
-    Key,
-    Mapped(Field),
-    Doc,
-    Rest,
-    Version,
-}
-
-/// A mapped column.
-#[derive(Debug)]
-struct Field {
-    slot: usize,
-    ty: PgType,
-    required: bool,
-    default: Option<Box<str>>,
-    /// JSON pointer, for people.
-    pointer: Box<str>,
-}
-
-/// The key's column.
-#[derive(Debug)]
-struct KeyColumn {
-    name: Box<str>,
-    ty: Option<PgType>,
+enum Plan {
+    Json(Box<JsonPlan>),
+    Bson(Box<BsonPlan>),
 }
 
 impl RowPlan {
     /// Compiles a mapping.
     pub fn new(mapping: &StreamMapping) -> Self {
-        let mut tree = PathTree::default();
-        for (slot, column) in mapping.columns.iter().enumerate() {
-            tree.add_column(&column.from, slot);
-        }
-        if let KeyFrom::Field(path) = &mapping.key.from {
-            tree.add_key(path);
-        }
-        let has = |role| mapping.table.columns.iter().any(|column| column.role == role);
-        let (whole, rest) = (has(ColumnRole::Doc), has(ColumnRole::Rest));
-        Self {
-            columns: columns(mapping),
-            key: KeyColumn { name: mapping.key.column.as_str().into(), ty: mapping.key.ty },
-            tree,
-            whole,
-            rest,
-            encoder: Encoder::default(),
-            slots: vec![None; mapping.columns.len()],
-            rest_text: Vec::new(),
-        }
+        Self(match mapping.format {
+            RecordFormat::Json => Plan::Json(Box::new(JsonPlan::new(mapping))),
+            RecordFormat::Bson => Plan::Bson(Box::new(BsonPlan::new(mapping))),
+        })
     }
 
     /// Appends the row of a record. On error `out` is as before.
     ///
-    /// Errors: what is wrong with the record's text (see `StorableCheck`), `NotAnObject`, `KeyType`, `RequiredMissing`, and what
-    /// each column's type refuses (see `schemas::value`).
+    /// Errors: what is wrong with the record as such (see `StorableCheck`, `bson::Scan`), `NotAnObject`, `KeyType`,
+    /// `RequiredMissing`, what `jsonb` cannot hold, and what each column's type refuses (see `schemas::value`).
     pub fn upsert(&mut self, key: &[u8], record: &[u8], version: Version, out: &mut Vec<u8>) -> Result<(), Rejection> {
         let start = out.len();
-        let done = self.put_row(key, record, version, out);
+        let done = match &mut self.0 {
+            Plan::Json(plan) => plan.put_row(key, record, version, out),
+            Plan::Bson(plan) => plan.put_row(key, record, version, out),
+        };
         if done.is_err() {
             out.truncate(start);
         }
@@ -112,116 +57,13 @@ impl RowPlan {
     /// Appends the row of a delete: key and version, all else NULL. On error (`KeyType`) `out` is as before.
     pub fn delete(&mut self, key: &[u8], version: Version, out: &mut Vec<u8>) -> Result<(), Rejection> {
         let start = out.len();
-        for column in &self.columns {
-            match column {
-                Column::Key => {
-                    if let Err(rejection) = self.key.put(key, out) {
-                        out.truncate(start);
-                        return Err(rejection);
-                    }
-                }
-                Column::Version => put_int8(version.0, out),
-                _ => put_null(out),
-            }
-        }
-        Ok(())
-    }
-
-    fn put_row(&mut self, key: &[u8], record: &[u8], version: Version, out: &mut Vec<u8>) -> Result<(), Rejection> {
-        if self.whole {
-            self.encoder.check().check_storable(record)?;
-        } else {
-            self.encoder.check().check_structure(record)?;
-        }
-        self.gather(key, record)?;
-        for column in &self.columns {
-            match column {
-                Column::Key => self.key.put(key, out)?,
-                Column::Mapped(field) => {
-                    field.put(record, self.slots[field.slot].clone(), &mut self.encoder, out)?;
-                }
-                Column::Doc => put_jsonb(record, out),
-                Column::Rest if self.rest_text.is_empty() => put_null(out),
-                Column::Rest => put_jsonb(&self.rest_text, out),
-                Column::Version => put_int8(version.0, out),
-            }
-        }
-        Ok(())
-    }
-
-    /// Finds the columns' values and the rest.
-    fn gather(&mut self, key: &[u8], record: &[u8]) -> Result<(), Rejection> {
-        self.rest_text.clear();
-        self.slots.fill(None);
-        if self.whole && !self.rest && !self.tree.has_columns() {
-            return Ok(());
-        }
-        let start = skip_space(record, 0);
-        let kind = record.get(start).and_then(|first| Kind::of(*first));
-        if kind != Some(Kind::Object) {
-            let found = kind.map_or("nothing", Kind::name);
-            return Err(Rejection::new(RejectCode::NotAnObject, "", "object", found).at(start as u64));
-        }
-        let rest = self.rest.then_some(&mut self.rest_text);
-        let mut gather =
-            Gather { record, key, key_type: self.key.ty, tree: &mut self.tree, slots: &mut self.slots, rest };
-        gather.record(start).map_err(|error| Rejection::new(error.code, "", "JSON", "something else"))?;
-        if !self.rest_text.is_empty() {
-            self.encoder.check().check_storable(&self.rest_text).map_err(|found| Rejection { at: None, ..found })?;
-        }
-        Ok(())
-    }
-}
-
-impl Field {
-    fn put(
-        &self,
-        record: &[u8],
-        slot: Option<Range<usize>>,
-        encoder: &mut Encoder,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Rejection> {
-        let at = slot.as_ref().map(|range| range.start as u64);
-        let value = match slot {
-            Some(range) => Some(&record[range]),
-            None => self.default.as_deref().map(str::as_bytes),
+        let done = match &self.0 {
+            Plan::Json(plan) => plan.put_delete(key, version, out),
+            Plan::Bson(plan) => plan.put_delete(key, version, out),
         };
-        if self.required && value.is_none_or(|raw| raw == b"null") {
-            let found = if value.is_some() { "null" } else { "nothing" };
-            let missing = Rejection::new(RejectCode::RequiredMissing, &self.pointer, &self.ty.to_string(), found);
-            return Err(Rejection { at, ..missing });
+        if done.is_err() {
+            out.truncate(start);
         }
-        let Some(raw) = value else {
-            put_null(out);
-            return Ok(());
-        };
-        encoder.field(self.ty, raw, out).map_err(|inner| {
-            let path = format!("{}{}", self.pointer, inner.path);
-            let at = at.map(|start| start + inner.at.unwrap_or(0));
-            Rejection { path: path.into(), at, ..inner }
-        })
-    }
-}
-
-fn columns(mapping: &StreamMapping) -> Vec<Column> {
-    let roles = mapping.table.columns.iter().map(|column| column.role);
-    let columns = roles.map(|role| match role {
-        ColumnRole::Key => Column::Key,
-        ColumnRole::Mapped(slot) => Column::Mapped(field(slot, &mapping.columns[slot])),
-        ColumnRole::Doc => Column::Doc,
-        // JSON records have no exact bytes of their own to keep: the configuration gives them no such column.
-        ColumnRole::Rest | ColumnRole::Raw => Column::Rest,
-        ColumnRole::Version => Column::Version,
-    });
-    columns.collect()
-}
-
-fn field(slot: usize, column: &ColumnMapping) -> Field {
-    Field {
-        slot,
-        ty: column.ty,
-        required: column.required,
-        default: column.default.clone(),
-        pointer: column.from.to_string().into(),
+        done
     }
 }

@@ -1,6 +1,5 @@
 //! The paths of a mapping as a tree of member names, so that one walk over a record serves all columns.
 
-use landfall_schemas::json::RawString;
 use landfall_schemas::mapping::FieldPath;
 
 /// A node of the tree; the root is the record.
@@ -61,11 +60,12 @@ impl PathTree {
         !self.nodes[id.0].children.is_empty()
     }
 
-    /// The child of this name.
-    pub(super) fn child(&mut self, id: NodeId, name: &RawString<'_>) -> Option<NodeId> {
+    /// The child whose name `is` the one looked for.
+    #[inline]
+    pub(super) fn child(&mut self, id: NodeId, is: impl Fn(&str) -> bool) -> Option<NodeId> {
         let node = &mut self.nodes[id.0];
         let (before, after) = node.children.split_at(node.expected);
-        let found = after.iter().chain(before).position(|(known, _)| name.is(known))?;
+        let found = after.iter().chain(before).position(|(known, _)| is(known))?;
         let index = (node.expected + found) % node.children.len();
         node.expected = (index + 1) % node.children.len();
         Some(node.children[index].1)

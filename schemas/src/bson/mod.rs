@@ -7,6 +7,7 @@
 //! | `decimal`, `double`, `date` | exact texts of numbers and dates |
 //! | `scan` | the one pass that a record must survive: structure, depth, members named twice |
 //! | `extended` | Extended JSON, canonical or relaxed, that is never longer than its rules need and gives every value one text |
+//! | `exactness` | what the relaxed form loses |
 //! | `pointer` | from an offset to a path, for people |
 //!
 //! Our own, because strings must be taken byte by byte (a source may hold text that is not UTF-8), because offsets and duplicate
@@ -20,6 +21,7 @@ mod date;
 mod decimal;
 mod double;
 mod element;
+mod exactness;
 mod extended;
 mod pointer;
 mod quoted;
@@ -32,6 +34,7 @@ mod tests;
 pub use decimal::Decimal128;
 pub use double::{append_exact, append_shortest};
 pub use element::{Element, Elements};
+pub use exactness::relaxed_gives_back;
 pub use extended::{Form, Unstorable, Writer};
 pub use pointer::pointer_at;
 pub use scan::{Scan, reject};

@@ -15,6 +15,7 @@
 //! | `uuid` | string of 36 characters, either case | 16 bytes |
 //! | `bytea` | string, Base64 (RFC 4648 §4, padded) | the bytes |
 //! | `jsonb` | anything that `jsonb` keeps, see [`StorableCheck`] | version 1, then the text as it stands |
+//! | `objectid` | string of 24 lower-case hex digits | as `text` |
 //!
 //! `null` is NULL for every type. Keeps promises 13 and 14: a value that its type would change or refuse is a
 //! [`Rejection`], with the column's type and the kind found, never the value.
@@ -22,11 +23,15 @@
 pub mod numeric;
 pub mod time;
 
+mod from_bson;
 mod number;
 mod octets;
 
 #[cfg(test)]
 mod tests;
+
+pub use from_bson::{gives_back, put_bson};
+pub use octets::is_object_id;
 
 use crate::json::{Kind, RawString, StorableCheck};
 use crate::pgtype::PgType;
@@ -109,6 +114,7 @@ pub fn put_scalar(ty: PgType, value: Scalar<'_>, out: &mut Vec<u8>) -> Result<()
     out.extend_from_slice(&[0; 4]);
     let put = match (ty, value) {
         (PgType::Text, Scalar::Text(text)) => octets::put_text(text, out),
+        (PgType::ObjectId, Scalar::Text(text)) => octets::put_object_id(text, out),
         (PgType::Uuid, Scalar::Text(text)) => octets::put_uuid(text, out),
         (PgType::Bytea, Scalar::Text(text)) => octets::put_base64(text, out),
         (PgType::Bool, Scalar::Bool(value)) => {
@@ -174,6 +180,7 @@ fn misfit(code: RejectCode, ty: PgType, found: Kind) -> Rejection {
         PgType::Timestamp => "timestamp (YYYY-MM-DDTHH:MM:SS, no offset)".into(),
         PgType::TimestampTz => "timestamptz (YYYY-MM-DDTHH:MM:SS with Z or an offset)".into(),
         PgType::Bytea => "bytea (Base64)".into(),
+        PgType::ObjectId => "objectid (24 lower-case hex digits)".into(),
         ty => ty.to_string(),
     };
     Rejection::new(code, "", &expected, found).at(0)
@@ -189,5 +196,6 @@ fn takes_text(ty: PgType) -> bool {
             | PgType::Uuid
             | PgType::Bytea
             | PgType::Text
+            | PgType::ObjectId
     )
 }

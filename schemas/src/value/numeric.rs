@@ -12,6 +12,26 @@ use crate::json::{Decimal, check_number};
 use crate::rejection::RejectCode;
 
 const NEGATIVE: u16 = 0x4000;
+const NOT_A_NUMBER: u16 = 0xc000;
+const INFINITE: u16 = 0xd000;
+const NEGATIVE_INFINITE: u16 = 0xf000;
+
+/// Appends what is no finite number, without a length. `NumberRange` for an infinity where precision and scale are given: they
+/// cannot hold one.
+pub fn put_non_finite(limit: Option<(u16, u16)>, value: f64, out: &mut Vec<u8>) -> Result<(), RejectCode> {
+    let sign = match value {
+        f64::INFINITY => INFINITE,
+        f64::NEG_INFINITY => NEGATIVE_INFINITE,
+        _ => NOT_A_NUMBER,
+    };
+    if value.is_infinite() && limit.is_some() {
+        return Err(RejectCode::NumberRange);
+    }
+    for word in [0, 0, sign, 0] {
+        out.extend_from_slice(&word.to_be_bytes());
+    }
+    Ok(())
+}
 
 /// Appends the number, without a length. `NumberRange` where PostgreSQL would refuse, round, or lose the sign of `-0`.
 pub fn put_numeric(limit: Option<(u16, u16)>, text: &[u8], out: &mut Vec<u8>) -> Result<(), RejectCode> {

@@ -17,6 +17,7 @@
 use crate::rejection::RejectCode;
 
 const DAY: i128 = 86_400_000_000;
+const DAY_MILLIS: i64 = 86_400_000;
 /// Days from 1970-01-01 to 2000-01-01.
 const EPOCH_DAYS: i64 = 10_957;
 /// First date: 4714-11-24 BC (Julian day 0).
@@ -38,6 +39,21 @@ pub(super) fn put_date(text: &str, out: &mut Vec<u8>) -> Result<(), RejectCode> 
     }
     out.extend_from_slice(&(days as i32).to_be_bytes());
     Ok(())
+}
+
+/// Appends the `date` of an instant, if it is midnight in UTC.
+pub(super) fn put_date_of(millis: i64, out: &mut Vec<u8>) -> Result<(), RejectCode> {
+    let days = millis.div_euclid(DAY_MILLIS) - EPOCH_DAYS;
+    if millis.rem_euclid(DAY_MILLIS) != 0 || !(FIRST_DAY..END_DAY).contains(&days) {
+        return Err(RejectCode::TimeRange);
+    }
+    out.extend_from_slice(&(days as i32).to_be_bytes());
+    Ok(())
+}
+
+/// Appends the `timestamptz` of an instant, or its `timestamp` in UTC.
+pub(super) fn put_instant(millis: i64, out: &mut Vec<u8>) -> Result<(), RejectCode> {
+    put_micros(i128::from(millis) * 1_000 - i128::from(EPOCH_DAYS) * DAY, out)
 }
 
 /// Appends a `time`: microseconds, i64.

@@ -4,7 +4,7 @@
 //! and left out only when nothing is. The record's structure has been checked before, so its depth bounds the recursion.
 
 use super::key::key_gives_back;
-use super::tree::{NodeId, PathTree};
+use crate::transform::tree::{NodeId, PathTree};
 use landfall_schemas::json::{Kind, Member, Members, SyntaxError};
 use landfall_schemas::pgtype::PgType;
 use std::ops::Range;
@@ -44,7 +44,7 @@ impl Gather<'_> {
         let Some(mut members) = Members::of(self.record, at) else { return Ok(outcome) };
         self.write(b"{");
         while let Some(member) = members.next_member()? {
-            let of_member = match self.tree.child(node, &member.name) {
+            let of_member = match self.tree.child(node, |known| member.name.is(known)) {
                 Some(child) => self.known(child, &member)?,
                 None => self.keep(&member),
             };

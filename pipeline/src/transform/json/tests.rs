@@ -1,11 +1,16 @@
 //! Rows: what stands in each field, and that document → row → document is exact.
 
-use super::*;
+use crate::transform::RowPlan;
 use landfall_schemas::ident::Ident;
 use landfall_schemas::key::{RecordKey, key_of};
-use landfall_schemas::mapping::{FieldPath, KeySpec, OnDrop, OnError, RecordFormat, Select};
+use landfall_schemas::mapping::{
+    ColumnMapping, FieldPath, KeyFrom, KeySpec, OnDrop, OnError, RecordFormat, Select, StreamMapping,
+};
+use landfall_schemas::offset::Version;
+use landfall_schemas::pgtype::PgType;
+use landfall_schemas::rejection::{RejectCode, Rejection};
 use landfall_schemas::stream::{PartitionCount, SourceName, StreamName};
-use landfall_schemas::table::{TableColumn, TableShape};
+use landfall_schemas::table::{ColumnRole, TableColumn, TableShape};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 

@@ -1,6 +1,6 @@
 //! The key's column: from the encoded key, and whether it gives the key's field back.
 
-use super::KeyColumn;
+use crate::transform::column::KeyColumn;
 use landfall_schemas::json::RawString;
 use landfall_schemas::key::KeyView;
 use landfall_schemas::pgtype::PgType;
@@ -37,7 +37,7 @@ impl KeyColumn {
 /// type has several spellings of one value (times, floats, numbers not in normal form) it does not.
 pub(super) fn key_gives_back(ty: Option<PgType>, key: &[u8], raw: &[u8]) -> bool {
     match (KeyView::of(key), ty) {
-        (Some(KeyView::Text(text)), None | Some(PgType::Text)) => {
+        (Some(KeyView::Text(text)), None | Some(PgType::Text | PgType::ObjectId)) => {
             RawString::of_value(raw).is_some_and(|string| string.is(&text))
         }
         (Some(KeyView::Text(text)), Some(PgType::Uuid)) => {

@@ -1,0 +1,70 @@
+//! The columns of a table in row order, as a mapping says what they hold.
+
+use landfall_schemas::mapping::{ColumnMapping, StreamMapping};
+use landfall_schemas::pgtype::PgType;
+use landfall_schemas::table::ColumnRole;
+
+/// A column of the table.
+#[derive(Debug)]
+pub(super) enum Column {
+    Key,
+    Mapped(Field),
+    Doc,
+    Rest,
+    /// The record's exact bytes.
+    Raw,
+    Version,
+}
+
+/// A mapped column.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) slot: usize,
+    pub(super) ty: PgType,
+    pub(super) required: bool,
+    pub(super) default: Option<Box<str>>,
+    /// JSON pointer, for people.
+    pub(super) pointer: Box<str>,
+}
+
+/// The key's column.
+#[derive(Debug)]
+pub(super) struct KeyColumn {
+    pub(super) name: Box<str>,
+    pub(super) ty: Option<PgType>,
+}
+
+impl KeyColumn {
+    pub(super) fn of(mapping: &StreamMapping) -> Self {
+        Self { name: mapping.key.column.as_str().into(), ty: mapping.key.ty }
+    }
+}
+
+/// The columns of a mapping's table.
+pub(super) fn columns(mapping: &StreamMapping) -> Vec<Column> {
+    let roles = mapping.table.columns.iter().map(|column| column.role);
+    let columns = roles.map(|role| match role {
+        ColumnRole::Key => Column::Key,
+        ColumnRole::Mapped(slot) => Column::Mapped(field(slot, &mapping.columns[slot])),
+        ColumnRole::Doc => Column::Doc,
+        ColumnRole::Rest => Column::Rest,
+        ColumnRole::Raw => Column::Raw,
+        ColumnRole::Version => Column::Version,
+    });
+    columns.collect()
+}
+
+/// Whether a table has a column of this role.
+pub(super) fn has(mapping: &StreamMapping, role: ColumnRole) -> bool {
+    mapping.table.columns.iter().any(|column| column.role == role)
+}
+
+fn field(slot: usize, column: &ColumnMapping) -> Field {
+    Field {
+        slot,
+        ty: column.ty,
+        required: column.required,
+        default: column.default.clone(),
+        pointer: column.from.to_string().into(),
+    }
+}
