@@ -165,7 +165,8 @@ fn open_source(spec: &SourceSpec, start: SourceStart) -> Result<Box<dyn Source>,
             Box::new(LinesSource::open(LinesConfig { dir, pattern, symlinks, format, cadence }, start)?)
         }
         SourceKind::Mongo { .. } => {
-            let detail = "capture from MongoDB is not wired into this build: `landfall check` reads the source, `run` does not";
+            let detail =
+                "capture from MongoDB is not wired into this build: `landfall check` reads the source, `run` does not";
             return Err(Failure::new(FailureClass::Halt, "source_not_wired", detail));
         }
     })

@@ -40,7 +40,10 @@ pub fn of(stream: &StreamMapping) -> [u8; 32] {
     hash.part(&stream.table.schema).part(&stream.table.name).part(stream.table.key_columns);
     hash.part(stream.table.columns.len());
     for column in &stream.table.columns {
-        hash.part(&column.name).part(column.ty.config_name()).part(column.not_null).part(format_args!("{:?}", column.role));
+        hash.part(&column.name)
+            .part(column.ty.config_name())
+            .part(column.not_null)
+            .part(format_args!("{:?}", column.role));
     }
     hash.part(stream.columns.len());
     for column in &stream.columns {

@@ -124,7 +124,9 @@ fn put_float(ty: PgType, value: &Value<'_>, out: &mut Vec<u8>) -> Result<(), Rej
         Value::Int32(value) => exact_in(ty, i64::from(value))?,
         Value::Int64(value) => exact_in(ty, value)?,
         Value::Decimal128(Decimal128::NotANumber) => f64::NAN,
-        Value::Decimal128(Decimal128::Infinite { negative }) => f64::INFINITY.copysign(if negative { -1.0 } else { 1.0 }),
+        Value::Decimal128(Decimal128::Infinite { negative }) => {
+            f64::INFINITY.copysign(if negative { -1.0 } else { 1.0 })
+        }
         Value::Decimal128(decimal) => {
             let text = text_of(&decimal)?;
             return if ty == PgType::Float4 { number::put_float4(&text, out) } else { number::put_float8(&text, out) };
@@ -154,7 +156,9 @@ fn put_numeric(limit: Option<(u16, u16)>, value: &Value<'_>, out: &mut Vec<u8>) 
     let non_finite = match *value {
         Value::Double(value) => (!value.is_finite()).then_some(value),
         Value::Decimal128(Decimal128::NotANumber) => Some(f64::NAN),
-        Value::Decimal128(Decimal128::Infinite { negative }) => Some(if negative { f64::NEG_INFINITY } else { f64::INFINITY }),
+        Value::Decimal128(Decimal128::Infinite { negative }) => {
+            Some(if negative { f64::NEG_INFINITY } else { f64::INFINITY })
+        }
         _ => None,
     };
     if let Some(value) = non_finite {

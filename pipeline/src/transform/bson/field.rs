@@ -55,9 +55,11 @@ pub(super) fn put_field(
 pub(super) fn put_default(field: &Field, encoder: &mut Encoder, out: &mut Vec<u8>) -> Result<(), Rejection> {
     match field.default.as_deref().map(str::as_bytes) {
         Some(b"null") if field.required => Err(missing(field, "null")),
-        Some(raw) => encoder
-            .field(field.ty, raw, out)
-            .map_err(|inner| Rejection { path: field.pointer.clone(), at: None, ..inner }),
+        Some(raw) => encoder.field(field.ty, raw, out).map_err(|inner| Rejection {
+            path: field.pointer.clone(),
+            at: None,
+            ..inner
+        }),
         None if field.required => Err(missing(field, "nothing")),
         None => {
             put_null(out);
