@@ -240,7 +240,7 @@ impl Makers {
         match self.seed.below(kinds) {
             0 | 1 if depth < MAX_DEPTH => self.document(depth + 1),
             2 | 3 if depth < MAX_DEPTH => self.array(depth + 1),
-            0..=4 => RawValue::string(self.seed.pick(STRINGS)),
+            0..=4 => RawValue::string(self.seed.pick::<&str>(STRINGS)),
             5 => RawValue::double(*self.seed.pick(DOUBLES)),
             6 => RawValue::double(f64::from_bits(self.seed.draw() & !(1 << 62))),
             7 => RawValue::int32(*self.seed.pick(&[0, 1, -1, 42, i32::MIN, i32::MAX])),
