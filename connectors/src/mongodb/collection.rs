@@ -40,6 +40,7 @@ impl CollectionFacts {
             kind: match entry.get_str("type") {
                 Ok("view") => Kind::View,
                 Ok("timeseries") => Kind::TimeSeries,
+                _ if options.contains_key("timeseries") => Kind::TimeSeries,
                 _ => Kind::Plain,
             },
             collation: collation.filter(|locale| *locale != "simple").map(str::to_owned),
