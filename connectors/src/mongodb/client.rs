@@ -124,7 +124,8 @@ fn remedy(uri: &str) -> String {
     }
     let hosts = rest.rsplit_once('@').map_or(rest, |(_, hosts)| hosts).split(['/', '?']).next().unwrap_or_default();
     if srv && (hosts.contains([',', ':']) || hosts.split('.').count() < 3) {
-        return "mongodb+srv:// names one host of at least three parts and no port; list hosts under mongodb://".to_owned();
+        return "mongodb+srv:// names one host of at least three parts and no port; list hosts under mongodb://"
+            .to_owned();
     }
     if ConnectionString::parse(base).is_ok() {
         let refused = |pair: &&str| ConnectionString::parse(format!("{}/?{pair}", base.trim_end_matches('/'))).is_err();
@@ -139,7 +140,9 @@ fn remedy(uri: &str) -> String {
 
 /// Every `%` begins a `%XX`.
 fn is_escaped(text: &str) -> bool {
-    text.split('%').skip(1).all(|rest| rest.as_bytes().iter().take(2).filter(|byte| byte.is_ascii_hexdigit()).count() == 2)
+    text.split('%')
+        .skip(1)
+        .all(|rest| rest.as_bytes().iter().take(2).filter(|byte| byte.is_ascii_hexdigit()).count() == 2)
 }
 
 #[cfg(test)]
@@ -161,7 +164,7 @@ mod tests {
             ("mongodb://u:p/ss@h/", "%2F"),
             ("mongodb://u:100%@h/", "%25"),
             ("mongodb+srv://h.example.org:27017/", "no port"),
-            ("mongodb://h/?replicaSet=", "replicaSet"),
+            ("mongodb://h/?directConnection=perhaps", "directConnection"),
             ("mongodb://h/?maxPoolSize=many", "maxPoolSize"),
             ("mongodb://", "mongodb://USER"),
             ("mongodb://h/?readPreference=secondary&maxStalenessSeconds=often", "maxStalenessSeconds"),

@@ -40,6 +40,7 @@ impl CollectionFacts {
             kind: match entry.get_str("type") {
                 Ok("view") => Kind::View,
                 Ok("timeseries") => Kind::TimeSeries,
+                _ if options.contains_key("timeseries") => Kind::TimeSeries,
                 _ => Kind::Plain,
             },
             collation: collation.filter(|locale| *locale != "simple").map(str::to_owned),
@@ -52,7 +53,9 @@ impl CollectionFacts {
         let what = match self.kind {
             Kind::Plain => return Ok(()),
             Kind::View => "is a view, which has no changes of its own: select the collections it reads",
-            Kind::TimeSeries => "is a time-series collection, of which the server gives no changes: it cannot be followed",
+            Kind::TimeSeries => {
+                "is a time-series collection, of which the server gives no changes: it cannot be followed"
+            }
         };
         Err(Failure::new(FailureClass::Halt, "collection_kind", format!("the collection {} {what}", self.name)))
     }
@@ -79,7 +82,7 @@ mod tests {
         let plain = CollectionFacts::of(&doc! {"name": "a", "type": "collection", "options": {}}).unwrap();
         assert_eq!((plain.kind, plain.collation, plain.images), (Kind::Plain, None, false));
         let rich = doc! {"name": "b", "type": "collection", "options": {
-            "collation": {"locale": "de", "strength": 2}, "changeStreamPreAndPostImages": {"enabled": true}}};
+        "collation": {"locale": "de", "strength": 2}, "changeStreamPreAndPostImages": {"enabled": true}}};
         let rich = CollectionFacts::of(&rich).unwrap();
         assert_eq!((rich.collation.as_deref(), rich.images), (Some("de"), true));
         assert!(rich.copyable().is_ok());

@@ -68,7 +68,9 @@ mod tests {
         let narrow = rights(doc! {"db": "app", "collection": "users"}, &["find"]);
         assert_eq!(narrow.user.as_deref(), Some("lf@admin"));
         assert!(narrow.allow("find", "app", "users"));
-        for (action, db, collection) in [("find", "app", ""), ("find", "app", "x"), ("find", "b", "users"), ("insert", "app", "users")] {
+        for (action, db, collection) in
+            [("find", "app", ""), ("find", "app", "x"), ("find", "b", "users"), ("insert", "app", "users")]
+        {
             assert!(!narrow.allow(action, db, collection), "{action} {db}.{collection}");
         }
         let wide = rights(doc! {"db": "app", "collection": ""}, &["find", "changeStream"]);

@@ -29,7 +29,8 @@ pub fn mongo(
     secrets: &mut Vec<Warning>,
     reading: &mut Reading<'_>,
 ) -> Option<SourceKind> {
-    let uri = section.need("uri", "uri: \"${MONGODB_URI}\"", reading).and_then(|node| uri(node, section, secrets, reading));
+    let uri =
+        section.need("uri", "uri: \"${MONGODB_URI}\"", reading).and_then(|node| uri(node, section, secrets, reading));
     let database = section.need("database", "database: app", reading).and_then(|node| database(node, reading));
     let capture = section.get("capture").map_or(Some(Capture::Lookup), |node| {
         reading.choice(node, "capture", &[("lookup", Capture::Lookup), ("images", Capture::Images)])
@@ -37,7 +38,9 @@ pub fn mongo(
     let read_from = section.get("read_preference").map(|node| read_preference(node, reading));
     let tls = section.get("tls").map(|node| tls(node, reading));
     let pace = section.get("snapshot").map_or(Some(SnapshotPace::default()), |node| pace(node, reading));
-    for (key, why) in [("rescan", "its changes are pushed"), ("poll", "its changes are pushed"), ("path", "it has no files")] {
+    for (key, why) in
+        [("rescan", "its changes are pushed"), ("poll", "its changes are pushed"), ("path", "it has no files")]
+    {
         if section.get(key).is_some() {
             let at = section.key_place(key);
             reading.problems.add(at, format!("a mongodb source has no `{key}`: {why}"), format!("no `{key}`"));
@@ -117,11 +120,7 @@ fn pace(node: &Node, reading: &mut Reading<'_>) -> Option<SnapshotPace> {
         None => None,
         Some(rows) => Some(rows?),
     };
-    Some(SnapshotPace {
-        readers: NonZeroU16::new(u16::try_from(readers?).ok()?)?,
-        rows_per_second,
-        max_lag: max_lag?,
-    })
+    Some(SnapshotPace { readers: NonZeroU16::new(u16::try_from(readers?).ok()?)?, rows_per_second, max_lag: max_lag? })
 }
 
 /// `select` of a stream of a MongoDB source: the name of a collection; left out: the stream's name.
@@ -136,10 +135,17 @@ pub fn collection(node: Option<&Node>, stream: &super::tree::Entry, reading: &mu
     let refused = if name.starts_with('/') {
         Some(("select of a mongodb stream is a collection, not a JSON pointer", shown(name.trim_start_matches('/'))))
     } else if name.contains(['*', '?']) {
-        Some(("select names one collection: patterns are not in this version of landfall", "a stream for each".to_owned()))
+        Some((
+            "select names one collection: patterns are not in this version of landfall",
+            "a stream for each".to_owned(),
+        ))
     } else if name.starts_with("system.") {
         Some(("collections that begin with system. are MongoDB's own", "a collection of your product".to_owned()))
-    } else if name.len() > COLLECTION_BYTES || name.contains(['$', '\0']) || name.starts_with('.') || name.ends_with('.') {
+    } else if name.len() > COLLECTION_BYTES
+        || name.contains(['$', '\0'])
+        || name.starts_with('.')
+        || name.ends_with('.')
+    {
         Some(("this is not a name for a collection", "`select: NAME`".to_owned()))
     } else {
         None

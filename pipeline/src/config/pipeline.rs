@@ -10,7 +10,7 @@ use landfall_connectors::mongodb::MongoConfig;
 use landfall_connectors::source::Cadence;
 use landfall_schemas::ddl::BulkLoad;
 use landfall_schemas::ident::Ident;
-use landfall_schemas::mapping::StreamMapping;
+use landfall_schemas::mapping::{RecordFormat, StreamMapping};
 use landfall_schemas::stream::{SourceName, StreamName};
 use std::fmt;
 use std::net::SocketAddr;
@@ -175,6 +175,14 @@ impl SourceKind {
         match self {
             Self::Document { dir, .. } | Self::Lines { dir, .. } | Self::Directory { dir, .. } => Some(dir),
             Self::Mongo { .. } => None,
+        }
+    }
+
+    /// What its records are made of.
+    pub fn format(&self) -> RecordFormat {
+        match self {
+            Self::Document { .. } | Self::Lines { .. } | Self::Directory { .. } => RecordFormat::Json,
+            Self::Mongo { .. } => RecordFormat::Bson,
         }
     }
 

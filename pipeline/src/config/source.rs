@@ -45,12 +45,7 @@ pub fn sources(
     entries.iter().filter_map(&mut read).collect()
 }
 
-fn source(
-    entry: &Entry,
-    pipeline: &str,
-    secrets: &mut Vec<Warning>,
-    reading: &mut Reading<'_>,
-) -> Option<SourceSpec> {
+fn source(entry: &Entry, pipeline: &str, secrets: &mut Vec<Warning>, reading: &mut Reading<'_>) -> Option<SourceSpec> {
     let name = SourceName::new(&entry.key);
     let name =
         name.map_err(|error| reading.problems.add(entry.at, "this is not a name for a source", error.to_string())).ok();

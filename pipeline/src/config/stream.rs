@@ -10,7 +10,7 @@ use super::table_layout::{self, Body, RawBytes, column_name};
 use super::tree::{Entry, Node, Value};
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::path::unescape;
-use landfall_schemas::mapping::{OnDrop, OnError, RecordFormat, Select, StreamMapping};
+use landfall_schemas::mapping::{OnDrop, OnError, Select, StreamMapping};
 use landfall_schemas::stream::{PartitionCount, StreamName};
 
 /// A stream and the places that checks across streams need.
@@ -65,10 +65,7 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
     let mut section = Section::open(&entry.node, &path, reading)?;
     let source = source(&mut section, setting, reading);
     let kind = source.map(|source| &source.kind);
-    let select = match kind {
-        Some(SourceKind::Mongo { .. }) => mongo::collection(section.get("select"), entry, reading),
-        _ => select(section.get("select"), kind, reading),
-    };
+    let select = select(section.get("select"), kind, entry, reading);
     let columns = section.get("columns").map(|node| column::columns(node, &path, reading));
     let landing = if columns.is_some() { Landing::Mapped } else { Landing::Whole };
     let key_node = section.get("key");
@@ -76,13 +73,8 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
     let key = (kind.is_some() || key_node.is_some()).then(|| key::key(key_node, kind, landing, entry.at, reading));
     let rest = rest(section.get("rest"), landing, entry.at, reading);
     let table = table_name(section.get("table"), entry, reading);
-    let on_error = section.get("on_error").map_or(Some(OnError::Park), |node| {
-        reading.choice(node, "on_error", &[("park", OnError::Park), ("halt", OnError::Halt)])
-    });
-    let partitions = section.get("partitions").map_or(Some(PartitionCount::DEFAULT), |node| {
-        let count = reading.number(node, "partitions", 1..=256)?;
-        PartitionCount::new(u16::try_from(count).ok()?)
-    });
+    let on_error = on_error(section.get("on_error"), reading);
+    let partitions = partitions(section.get("partitions"), reading);
     evolve(section.get("evolve"), reading);
     let raw = raw(&mut section, kind, landing, reading);
     let on_drop = on_drop(&mut section, kind, reading);
@@ -107,10 +99,7 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
         name: name.ok()?,
         source: source?.name.clone(),
         select: select?,
-        format: match kind? {
-            SourceKind::Mongo { .. } => RecordFormat::Bson,
-            SourceKind::Document { .. } | SourceKind::Lines { .. } | SourceKind::Directory { .. } => RecordFormat::Json,
-        },
+        format: kind?.format(),
         key: key.value,
         partitions: partitions?,
         table,
@@ -119,6 +108,19 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
         on_drop: on_drop?,
     };
     Some(WrittenStream { mapping, columns, at: entry.at, select_at, table_at, drops })
+}
+
+fn on_error(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<OnError> {
+    node.map_or(Some(OnError::Park), |node| {
+        reading.choice(node, "on_error", &[("park", OnError::Park), ("halt", OnError::Halt)])
+    })
+}
+
+fn partitions(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<PartitionCount> {
+    node.map_or(Some(PartitionCount::DEFAULT), |node| {
+        let count = reading.number(node, "partitions", 1..=256)?;
+        PartitionCount::new(u16::try_from(count).ok()?)
+    })
 }
 
 /// `raw`: on by default where the whole document lands, because `jsonb` alone is not exact.
@@ -148,7 +150,8 @@ fn raw(
 fn on_drop(section: &mut Section<'_>, kind: Option<&SourceKind>, reading: &mut Reading<'_>) -> Option<OnDrop> {
     let Some(node) = section.get("on_drop") else { return Some(OnDrop::default()) };
     if let Some(kind @ (SourceKind::Document { .. } | SourceKind::Lines { .. } | SourceKind::Directory { .. })) = kind {
-        let what = format!("on_drop is for collections: what vanishes from a {} is held by the deletion guard", kind.name());
+        let what =
+            format!("on_drop is for collections: what vanishes from a {} is held by the deletion guard", kind.name());
         reading.problems.add(section.key_place("on_drop"), what, "no `on_drop`");
         return None;
     }
@@ -182,7 +185,10 @@ fn nearest_source(word: &str, names: &[&str]) -> String {
     }
 }
 
-fn select(node: Option<&Node>, kind: Option<&SourceKind>, reading: &mut Reading<'_>) -> Option<Select> {
+fn select(node: Option<&Node>, kind: Option<&SourceKind>, stream: &Entry, reading: &mut Reading<'_>) -> Option<Select> {
+    if let Some(SourceKind::Mongo { .. }) = kind {
+        return mongo::collection(node, stream, reading);
+    }
     let Some(node) = node else {
         return Some(Select::Whole);
     };

@@ -19,7 +19,12 @@ pub(super) struct Target<'a> {
 }
 
 /// `find` of the first `limit` documents of `(after, upto]`, in the order of `_id`.
-pub(super) fn find(target: Target<'_>, ends: (Option<Id<'_>>, Option<Id<'_>>), limit: u32, most: Duration) -> RawDocumentBuf {
+pub(super) fn find(
+    target: Target<'_>,
+    ends: (Option<Id<'_>>, Option<Id<'_>>),
+    limit: u32,
+    most: Duration,
+) -> RawDocumentBuf {
     let mut command = rawdoc! { "find": target.collection };
     let mut bounds = RawArrayBuf::new();
     for (operator, bound) in [("$gt", ends.0), ("$lte", ends.1)] {

@@ -135,7 +135,8 @@ mod tests {
     #[test]
     fn a_mark_is_the_id_and_nothing_else_wherever_it_stands_in_the_document() {
         for id in ids() {
-            for document in [doc! {"_id": id.clone(), "a": 1}, doc! {"a": [1, {"_id": 0}], "é": "x", "_id": id.clone()}] {
+            for document in [doc! {"_id": id.clone(), "a": 1}, doc! {"a": [1, {"_id": 0}], "é": "x", "_id": id.clone()}]
+            {
                 let raw = RawDocumentBuf::try_from(&document).unwrap();
                 let found = Id::of(&raw).unwrap();
                 let expected = RawDocumentBuf::try_from(&doc! {"": id.clone()}).unwrap();
@@ -149,7 +150,8 @@ mod tests {
 
     #[test]
     fn a_string_that_is_not_text_keeps_its_bytes() {
-        let raw = RawDocumentBuf::from_bytes(b"\x11\x00\x00\x00\x02_id\x00\x03\x00\x00\x00\xff\xfe\x00\x00".to_vec()).unwrap();
+        let raw = RawDocumentBuf::from_bytes(b"\x11\x00\x00\x00\x02_id\x00\x03\x00\x00\x00\xff\xfe\x00\x00".to_vec())
+            .unwrap();
         let id = Id::of(&raw).unwrap();
         assert_eq!(id.kind_name(), "string");
         assert_eq!(id.value, b"\x03\x00\x00\x00\xff\xfe\x00");

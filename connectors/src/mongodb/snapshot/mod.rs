@@ -112,7 +112,11 @@ impl MongoSnapshot {
 
     fn copied(&self, stream: StreamId) -> Result<&Copied, Failure> {
         self.streams.iter().find(|copied| copied.id == stream).ok_or_else(|| {
-            Failure::new(FailureClass::Fatal, "stream_unknown", "a copy was asked of a stream that this source does not have")
+            Failure::new(
+                FailureClass::Fatal,
+                "stream_unknown",
+                "a copy was asked of a stream that this source does not have",
+            )
         })
     }
 
@@ -161,9 +165,21 @@ impl MongoSnapshot {
         Ok(bounds::ranges(&sample, parts))
     }
 
-    async fn fill(&self, stream: StreamId, range: &KeyRange, limit: ChunkLimit, chunk: &mut Chunk) -> Result<(), Failure> {
+    async fn fill(
+        &self,
+        stream: StreamId,
+        range: &KeyRange,
+        limit: ChunkLimit,
+        chunk: &mut Chunk,
+    ) -> Result<(), Failure> {
         let copied = self.copied(stream)?;
-        let invalid = || Failure::new(FailureClass::Fatal, "mark_invalid", "the progress of a copy is not a place of MongoDB's order");
+        let invalid = || {
+            Failure::new(
+                FailureClass::Fatal,
+                "mark_invalid",
+                "the progress of a copy is not a place of MongoDB's order",
+            )
+        };
         let ends = bounds::ends(range).ok_or_else(invalid)?;
         let floor = self.floor(copied).await?;
         let most = copied.records(limit);

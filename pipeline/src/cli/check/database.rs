@@ -72,7 +72,8 @@ fn whole(name: &str, config: &MongoConfig, facts: &MongoFacts, streams: &[&Strea
 }
 
 fn hosts(name: &str, reach: &Reach) -> Vec<Finding> {
-    let lost = |hosts: &[Host]| hosts.iter().filter(|host| !host.answers).map(|host| host.address.clone()).collect::<Vec<_>>();
+    let lost =
+        |hosts: &[Host]| hosts.iter().filter(|host| !host.answers).map(|host| host.address.clone()).collect::<Vec<_>>();
     let (seeds, members) = (lost(&reach.seeds), lost(&reach.members));
     let mut findings = Vec::new();
     if seeds.len() == reach.seeds.len() {
@@ -86,7 +87,8 @@ fn hosts(name: &str, reach: &Reach) -> Vec<Finding> {
         findings.push(Finding::warn(name, "source_host_silent", message).suggest("mend or leave them out"));
     }
     if !members.is_empty() {
-        let message = format!("the URI's host answers, but members that the set advertises do not: {}", members.join(", "));
+        let message =
+            format!("the URI's host answers, but members that the set advertises do not: {}", members.join(", "));
         let advice = "let this machine resolve and reach those names; directConnection=true in the URI for a tunnel or a \
                       container of one member (then there is no failover)";
         let finding = match members.len() == reach.members.len() {
@@ -128,7 +130,9 @@ fn version_of(text: &str) -> Option<(u32, u32)> {
 fn encryption(name: &str, encrypted: bool) -> Finding {
     match encrypted {
         true => Finding::pass(name, "source_encryption", "the connection is encrypted"),
-        false => Finding::pass(name, "source_encryption", "the connection is clear text (tls=true in the URI encrypts it)"),
+        false => {
+            Finding::pass(name, "source_encryption", "the connection is clear text (tls=true in the URI encrypts it)")
+        }
     }
 }
 
@@ -136,8 +140,10 @@ fn opened(name: &str, stream: &StreamFacts) -> Finding {
     match &stream.opens {
         Err(failure) => failed(name, failure),
         Ok(()) if !stream.split => {
-            let message = "the change stream opens, but the server cannot split changes over 16 MB: one would halt the source";
-            Finding::warn(name, "stream_without_split", message).suggest("MongoDB 6.0.9 or 7.0; else keep documents below 8 MB")
+            let message =
+                "the change stream opens, but the server cannot split changes over 16 MB: one would halt the source";
+            Finding::warn(name, "stream_without_split", message)
+                .suggest("MongoDB 6.0.9 or 7.0; else keep documents below 8 MB")
         }
         Ok(()) if !stream.expanded => {
             let message = "the change stream opens, without details of created and renamed collections";
@@ -150,8 +156,12 @@ fn opened(name: &str, stream: &StreamFacts) -> Finding {
 fn user(name: &str, rights: &Rights) -> Finding {
     match &rights.user {
         Some(user) => Finding::pass(name, "source_user", format!("logged in as {user}")),
-        None => Finding::warn(name, "source_without_user", "nobody is logged in: the server asks for no user, or only of others")
-            .suggest("a user of landfall's own with role read on the database"),
+        None => Finding::warn(
+            name,
+            "source_without_user",
+            "nobody is logged in: the server asks for no user, or only of others",
+        )
+        .suggest("a user of landfall's own with role read on the database"),
     }
 }
 
@@ -192,8 +202,12 @@ fn log(name: &str, facts: &MongoFacts) -> Finding {
             }
             Finding::pass(name, "log_window", message)
         }
-        LogFacts::Denied => Finding::warn(name, "log_unreadable", "our user may not read local.oplog.rs: how far the log reaches is not known")
-            .suggest("optional: a role with find on { db: \"local\", collection: \"oplog.rs\" }, for headroom in status"),
+        LogFacts::Denied => Finding::warn(
+            name,
+            "log_unreadable",
+            "our user may not read local.oplog.rs: how far the log reaches is not known",
+        )
+        .suggest("optional: a role with find on { db: \"local\", collection: \"oplog.rs\" }, for headroom in status"),
         LogFacts::Unknown => Finding::pass(name, "log_unknown", "how far the source's log reaches is not known here"),
     }
 }
@@ -203,7 +217,10 @@ fn collection(stream: &StreamMapping, config: &MongoConfig, facts: &MongoFacts) 
     let Some(wanted) = collection_of(&stream) else { return Vec::new() };
     let Some(found) = facts.collections.iter().find(|found| found.name == wanted) else {
         let message = format!("the database has no collection {wanted} yet");
-        return vec![Finding::warn(name, "collection_missing", message).suggest("it is followed once it is there; is `select` right?")];
+        return vec![
+            Finding::warn(name, "collection_missing", message)
+                .suggest("it is followed once it is there; is `select` right?"),
+        ];
     };
     if let Err(failure) = found.copyable() {
         return vec![Finding::fail(name, failure.code, failure.detail).suggest("select a plain collection")];
@@ -213,7 +230,11 @@ fn collection(stream: &StreamMapping, config: &MongoConfig, facts: &MongoFacts) 
     findings.extend(collation(name, found));
     findings.extend(shard_key(name, wanted, facts));
     if findings.is_empty() {
-        findings.push(Finding::pass(name, "collection_usable", format!("collection {wanted} can be copied and followed")));
+        findings.push(Finding::pass(
+            name,
+            "collection_usable",
+            format!("collection {wanted} can be copied and followed"),
+        ));
     }
     findings
 }
@@ -240,8 +261,11 @@ fn collation(name: &str, found: &CollectionFacts) -> Option<Finding> {
 
 fn shard_key(name: &str, wanted: &str, facts: &MongoFacts) -> Option<Finding> {
     let Some(sharded) = &facts.sharded else {
-        let message = format!("whether collection {wanted} is sharded by _id is not known: config.collections cannot be read");
-        return Some(Finding::warn(name, "shard_key_unknown", message).suggest("its _id must be unique in the whole cluster"));
+        let message =
+            format!("whether collection {wanted} is sharded by _id is not known: config.collections cannot be read");
+        return Some(
+            Finding::warn(name, "shard_key_unknown", message).suggest("its _id must be unique in the whole cluster"),
+        );
     };
     let key = sharded.iter().find(|key| key.collection == wanted).filter(|key| !by_id(key))?;
     let message = format!(
@@ -273,7 +297,10 @@ mod tests {
     #[test]
     fn a_seed_that_answers_with_members_that_do_not_is_told_with_its_cure() {
         let findings = hosts("app", &reach(vec![host("localhost:1", true)], vec![host("mongo-0:1", false)]));
-        assert_eq!((findings.len(), findings[0].code, findings[0].level), (1, "source_members_unreachable", Level::Fail));
+        assert_eq!(
+            (findings.len(), findings[0].code, findings[0].level),
+            (1, "source_members_unreachable", Level::Fail)
+        );
         assert!(findings[0].message.contains("mongo-0:1"));
         assert!(findings[0].suggestion.as_ref().is_some_and(|advice| advice.contains("directConnection=true")));
         let some = hosts("app", &reach(vec![host("a:1", true)], vec![host("a:1", true), host("b:1", false)]));
@@ -291,7 +318,10 @@ mod tests {
 
     #[test]
     fn a_key_of_more_than_the_id_is_warned_of() {
-        let key = |fields: &[&str]| ShardKey { collection: "c".into(), fields: fields.iter().map(|f| (*f).to_owned()).collect() };
+        let key = |fields: &[&str]| ShardKey {
+            collection: "c".into(),
+            fields: fields.iter().map(|f| (*f).to_owned()).collect(),
+        };
         assert!(by_id(&key(&["_id"])));
         assert!(!by_id(&key(&["tenant", "_id"])) && !by_id(&key(&["_id", "tenant"])));
     }

@@ -3,7 +3,8 @@
 use super::validate;
 use crate::config::{SourceKind, SslMode};
 use landfall_connectors::files::lines::LinesFormat;
-use landfall_schemas::mapping::{KeyFrom, OnError, Select};
+use landfall_connectors::mongodb::{Capture, ReadFrom};
+use landfall_schemas::mapping::{KeyFrom, OnDrop, OnError, RecordFormat, Select};
 use landfall_schemas::pgtype::PgType;
 use landfall_schemas::table::ColumnRole;
 use std::path::Path;
@@ -190,4 +191,55 @@ fn a_file_beyond_the_limit_is_not_parsed() {
     std::fs::write(&path, vec![b'#'; (1 << 20) + 1]).expect("write");
     let error = crate::config::load(&path, &|_| None).expect_err("too large");
     assert!(matches!(error, crate::config::ConfigError::TooLarge(_)));
+}
+
+const MONGO: &str = r#"
+name: shop
+target: { url: "${DATABASE_URL}" }
+sources:
+  app:
+    kind: mongodb
+    uri: "${MONGODB_URI}"
+    database: app
+    capture: images
+    read_preference: secondaryPreferred
+    tls: { ca_file: ca.pem }
+    snapshot: { readers: 3, rows_per_second: 5000, max_lag: 10s }
+streams:
+  users: { source: app }
+  orders: { source: app, select: Orders.v2, key: { type: bigint, name: id }, columns: { total: numeric }, raw: true, on_drop: keep }
+  small: { source: app, raw: false }
+  mapped: { source: app, columns: { x: text } }
+"#;
+
+#[test]
+fn a_mongodb_source_becomes_what_its_connector_is_told() {
+    let pipeline = validate(MONGO).unwrap_or_else(|problems| panic!("{problems}"));
+    let SourceKind::Mongo { config, pace } = &pipeline.sources[0].kind else { panic!("mongodb") };
+    assert_eq!((config.database.as_str(), config.pipeline.as_str()), ("app", "shop"));
+    assert_eq!((config.capture, config.read_from), (Capture::Images, Some(ReadFrom::SecondaryPreferred)));
+    assert_eq!(config.ca_file.as_deref(), Some(Path::new("/etc/landfall/ca.pem")));
+    assert_eq!((pace.readers.get(), pace.rows_per_second, pace.max_lag), (3, Some(5_000), Duration::from_secs(10)));
+    assert!(!format!("{pipeline:?}").contains("canary"));
+}
+
+#[test]
+fn a_stream_of_mongodb_has_the_collection_of_its_name_its_id_as_key_and_its_exact_bytes_beside_it() {
+    let pipeline = validate(MONGO).unwrap_or_else(|problems| panic!("{problems}"));
+    let users = &pipeline.streams[0];
+    assert_eq!(users.select, Select::Collection("users".to_owned()));
+    assert_eq!((users.format, &users.key.from, users.key.ty), (RecordFormat::Bson, &KeyFrom::Id, None));
+    assert_eq!(users.on_drop, OnDrop::Halt);
+    let roles = |at: usize| pipeline.streams[at].table.columns.iter().map(|c| c.role).collect::<Vec<_>>();
+    assert_eq!(roles(0), [ColumnRole::Key, ColumnRole::Doc, ColumnRole::Raw, ColumnRole::Version]);
+    let orders = &pipeline.streams[1];
+    assert_eq!(orders.select, Select::Collection("Orders.v2".to_owned()));
+    assert_eq!((orders.key.column.as_str(), orders.key.ty), ("id", Some(PgType::Int8)));
+    assert_eq!(orders.on_drop, OnDrop::Keep);
+    let with_raw = [ColumnRole::Key, ColumnRole::Mapped(0), ColumnRole::Rest, ColumnRole::Raw, ColumnRole::Version];
+    assert_eq!(roles(1), with_raw);
+    assert_eq!(roles(2), [ColumnRole::Key, ColumnRole::Doc, ColumnRole::Version]);
+    assert_eq!(roles(3), [ColumnRole::Key, ColumnRole::Mapped(0), ColumnRole::Rest, ColumnRole::Version]);
+    let raw = &users.table.columns[2];
+    assert_eq!((raw.name.as_str(), raw.ty), ("_lf_raw", PgType::Bytea));
 }
