@@ -57,9 +57,10 @@ impl LogWindow {
         }
     }
 
-    /// Asks again: the client may have another role now.
-    pub(super) fn reconnected(&mut self) {
-        self.samples.clear();
+    /// Asks again: the source may be another member, and we may have another role.
+    pub(super) fn reopened(&mut self) {
+        self.due = Instant::now();
+        self.refused = false;
     }
 
     fn refuse(&mut self) {

@@ -22,7 +22,7 @@ impl MongoSource {
         match runtime.block_on(Box::pin(self.try_open())) {
             Ok(tail) => {
                 tracing::info!(database = self.config.database, "following the changes of the source");
-                self.log.reconnected();
+                self.log.reopened();
                 self.state = State::Open(Box::new(tail));
             }
             Err(setback) => self.set_back(setback),
