@@ -58,9 +58,7 @@ pub(crate) enum Trouble {
 impl Trouble {
     /// What an error is.
     pub(crate) fn of(error: &Error) -> Self {
-        if error.contains_label(OVERLOADED) {
-            return Self::Overloaded;
-        }
+        // The driver puts that label on connections that are refused, too: only a server can say it of itself.
         match &*error.kind {
             ErrorKind::Command(command) => Self::of_command(command.code, &|label| error.contains_label(label)),
             ErrorKind::Io(_)
@@ -71,7 +69,9 @@ impl Trouble {
             ErrorKind::Authentication { .. } => Self::AccessDenied,
             ErrorKind::InvalidTlsConfig { .. } => Self::Tls,
             ErrorKind::IncompatibleServer { .. } => Self::Version,
-            ErrorKind::InvalidResponse { .. } | ErrorKind::MissingResumeToken | ErrorKind::Bson(_) => Self::ReplyInvalid,
+            ErrorKind::InvalidResponse { .. } | ErrorKind::MissingResumeToken | ErrorKind::Bson(_) => {
+                Self::ReplyInvalid
+            }
             _ => Self::Other,
         }
     }
@@ -92,8 +92,8 @@ impl Trouble {
             2 | 14 | 72 | 115 | 303 | 304 | 40324 | 40415 => Self::OptionRefused,
             239 | 246 => Self::SnapshotTooOld,
             91 | 189 | 10107 | 11600 | 11602 | 13388 | 13435 | 13436 => Self::SteppedDown,
-            6 | 7 | 43 | 50 | 89 | 133 | 134 | 136 | 150 | 175 | 222 | 234 | 237 | 262 | 279 | 402 | 406 | 407 | 412
-            | 453 | 9001 | 11601 => Self::Interrupted,
+            6 | 7 | 43 | 50 | 89 | 133 | 134 | 136 | 150 | 175 | 222 | 234 | 237 | 262 | 279 | 402 | 406 | 407
+            | 412 | 453 | 9001 | 11601 => Self::Interrupted,
             _ if has_label(NON_RESUMABLE) => Self::NotResumable,
             _ if has_label(RESUMABLE_CHANGE_STREAM_ERROR) => Self::Interrupted,
             _ => Self::Other,
@@ -111,19 +111,33 @@ impl Trouble {
                  advertises may not be: see directConnection",
             ),
             Self::Overloaded => (Transient, "source_overloaded", "the source is overloaded; waiting longer than usual"),
-            Self::SteppedDown => (Transient, "source_stepped_down", "the source elects a primary or shuts down; waiting"),
-            Self::Interrupted => (Transient, "source_interrupted", "the source interrupted the read; going on from the same place"),
+            Self::SteppedDown => {
+                (Transient, "source_stepped_down", "the source elects a primary or shuts down; waiting")
+            }
+            Self::Interrupted => {
+                (Transient, "source_interrupted", "the source interrupted the read; going on from the same place")
+            }
             Self::AccessDenied => (
                 Transient,
                 "source_access_denied",
                 "the source refuses our user or one of its privileges (find and changeStream on the database are needed); \
                  waiting for them to be mended",
             ),
-            Self::SnapshotTooOld => (Transient, "snapshot_too_old", "the source no longer holds that point in time; reading anew"),
-            Self::ReplyInvalid => (Transient, "source_reply_invalid", "the source's reply is not what the protocol says; asking again"),
-            Self::HistoryLost => (Halt, "history_lost", "the source's log no longer reaches back to where capture stands"),
-            Self::TokenNotMatched => (Halt, "token_not_matched", "the source does not find the place where capture stands"),
-            Self::Invalidated => (Halt, "stream_invalidated", "the change stream ended for good and cannot be resumed behind its end"),
+            Self::SnapshotTooOld => {
+                (Transient, "snapshot_too_old", "the source no longer holds that point in time; reading anew")
+            }
+            Self::ReplyInvalid => {
+                (Transient, "source_reply_invalid", "the source's reply is not what the protocol says; asking again")
+            }
+            Self::HistoryLost => {
+                (Halt, "history_lost", "the source's log no longer reaches back to where capture stands")
+            }
+            Self::TokenNotMatched => {
+                (Halt, "token_not_matched", "the source does not find the place where capture stands")
+            }
+            Self::Invalidated => {
+                (Halt, "stream_invalidated", "the change stream ended for good and cannot be resumed behind its end")
+            }
             Self::EventTooLarge => (
                 Halt,
                 "event_too_large",
@@ -146,11 +160,15 @@ impl Trouble {
                 "source_target_invalid",
                 "the source has no change stream for this database or collection (internal database, view, or not there)",
             ),
-            Self::OptionRefused => (Halt, "source_option_refused", "the source does not know an option that is needed here"),
+            Self::OptionRefused => {
+                (Halt, "source_option_refused", "the source does not know an option that is needed here")
+            }
             Self::Tls => (Halt, "source_tls", "the TLS settings of the source cannot be used"),
             Self::Version => (Halt, "source_version", "the source's version is not supported"),
             Self::NotResumable => (Halt, "source_error", "the source says that the change stream cannot be resumed"),
-            Self::Other => (Transient, "source_error", "the source failed in a way that is not known here; trying again"),
+            Self::Other => {
+                (Transient, "source_error", "the source failed in a way that is not known here; trying again")
+            }
         }
     }
 

@@ -80,7 +80,11 @@ impl LogWindow {
         let headroom = self.headroom().unwrap_or_default();
         let low = window > 0.0 && headroom < window * LOW_SHARE;
         if low && !self.low {
-            tracing::warn!(headroom_seconds = headroom, window_seconds = window, "capture is about to fall off the log of the source");
+            tracing::warn!(
+                headroom_seconds = headroom,
+                window_seconds = window,
+                "capture is about to fall off the log of the source"
+            );
         }
         self.low = low;
     }

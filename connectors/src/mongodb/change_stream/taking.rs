@@ -62,11 +62,7 @@ pub(super) struct Taking {
 }
 
 impl Taking {
-    pub(super) fn new(
-        database: &str,
-        capture: Capture,
-        streams: impl IntoIterator<Item = (StreamId, String)>,
-    ) -> Self {
+    pub(super) fn new(database: &str, capture: Capture, streams: impl IntoIterator<Item = (StreamId, String)>) -> Self {
         let streams = streams.into_iter().map(|(id, collection)| {
             let place = format!("{database}.{collection}");
             Taken { id, collection, place, gone: false, at: None }

@@ -187,7 +187,13 @@ fn a_document_named_by_more_than_its_id_goes_by_all_of_it() {
     let keys: Vec<_> = changes.iter().map(|change| change.2.as_str()).collect();
     assert_eq!(
         keys,
-        [r#"x:{"region":"eu","_id":1}"#, r#"x:{"region":"us","_id":1}"#, r#"x:{"_id.part":7,"_id":{"part":7}}"#, r#"x:{"part":7}"#, "s:a.b"]
+        [
+            r#"x:{"region":"eu","_id":1}"#,
+            r#"x:{"region":"us","_id":1}"#,
+            r#"x:{"_id.part":7,"_id":{"part":7}}"#,
+            r#"x:{"part":7}"#,
+            "s:a.b"
+        ]
     );
 }
 
@@ -234,14 +240,16 @@ fn a_new_shard_key_begins_a_new_copy_unless_it_is_the_id() {
 #[test]
 fn a_split_event_counts_when_its_last_fragment_is_there() {
     let part = |number: i32, fields: RawDocumentBuf| {
-        let mut out = rawdoc! { "_id": { "_data": format!("part{number}") }, "splitEvent": { "fragment": number, "of": 3 } };
+        let mut out =
+            rawdoc! { "_id": { "_data": format!("part{number}") }, "splitEvent": { "fragment": number, "of": 3 } };
         for field in fields.iter_elements() {
             let field = field.unwrap();
             out.append(field.key(), field.value().unwrap());
         }
         out
     };
-    let first = part(1, rawdoc! { "operationType": "update", "clusterTime": time(20), "ns": { "db": "app", "coll": "users" } });
+    let first =
+        part(1, rawdoc! { "operationType": "update", "clusterTime": time(20), "ns": { "db": "app", "coll": "users" } });
     let second = part(2, rawdoc! { "documentKey": { "_id": 1 }, "fullDocument": { "_id": 1, "x": "large" } });
     let third = part(3, rawdoc! { "updateDescription": {} });
     let mut rig = Rig::new(Capture::Lookup);
