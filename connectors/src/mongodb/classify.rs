@@ -58,9 +58,7 @@ pub(crate) enum Trouble {
 impl Trouble {
     /// What an error is.
     pub(crate) fn of(error: &Error) -> Self {
-        if error.contains_label(OVERLOADED) {
-            return Self::Overloaded;
-        }
+        // The driver puts that label on connections that are refused, too: only a server can say it of itself.
         match &*error.kind {
             ErrorKind::Command(command) => Self::of_command(command.code, &|label| error.contains_label(label)),
             ErrorKind::Io(_)
@@ -104,7 +102,7 @@ impl Trouble {
 
     /// Class, code, and what to tell the operator.
     fn says(self) -> (FailureClass, &'static str, &'static str) {
-        use FailureClass::{Halt, Transient};
+        use FailureClass::Transient;
         match self {
             Self::Unreachable => (
                 Transient,
@@ -131,6 +129,17 @@ impl Trouble {
             Self::ReplyInvalid => {
                 (Transient, "source_reply_invalid", "the source's reply is not what the protocol says; asking again")
             }
+            Self::Other => {
+                (Transient, "source_error", "the source failed in a way that is not known here; trying again")
+            }
+            halting => halting.says_for_good(),
+        }
+    }
+
+    /// The same of what waiting does not mend.
+    fn says_for_good(self) -> (FailureClass, &'static str, &'static str) {
+        use FailureClass::Halt;
+        match self {
             Self::HistoryLost => {
                 (Halt, "history_lost", "the source's log no longer reaches back to where capture stands")
             }
@@ -167,10 +176,7 @@ impl Trouble {
             }
             Self::Tls => (Halt, "source_tls", "the TLS settings of the source cannot be used"),
             Self::Version => (Halt, "source_version", "the source's version is not supported"),
-            Self::NotResumable => (Halt, "source_error", "the source says that the change stream cannot be resumed"),
-            Self::Other => {
-                (Transient, "source_error", "the source failed in a way that is not known here; trying again")
-            }
+            _ => (Halt, "source_error", "the source says that the change stream cannot be resumed"),
         }
     }
 

@@ -40,10 +40,16 @@ impl<'a> Kind<'a> {
             "dropDatabase" => Self::DropDatabase,
             "invalidate" => Self::Invalidate,
             "shardCollection" | "reshardCollection" | "refineCollectionShardKey" => Self::Sharding,
-            "create" | "createIndexes" | "dropIndexes" | "modify" | "startIndexBuild" | "abortIndexBuild"
-            | "migrateChunkToNewShard" | "migrateLastChunkFromShard" | "movePrimary" | "endOfTransaction" => {
-                Self::Structure
-            }
+            "create"
+            | "createIndexes"
+            | "dropIndexes"
+            | "modify"
+            | "startIndexBuild"
+            | "abortIndexBuild"
+            | "migrateChunkToNewShard"
+            | "migrateLastChunkFromShard"
+            | "movePrimary"
+            | "endOfTransaction" => Self::Structure,
             other => Self::Unknown(other),
         }
     }
@@ -146,7 +152,9 @@ impl<'a> Fields<'a> {
             let value = element.value().map_err(|_| malformed("a field of it is not BSON"))?;
             match name {
                 "_id" => self.token = Some(document(value, "its _id is not a document")?),
-                "operationType" => self.kind = Some(value.as_str().ok_or_else(|| malformed("its operationType is not a string"))?),
+                "operationType" => {
+                    self.kind = Some(value.as_str().ok_or_else(|| malformed("its operationType is not a string"))?)
+                }
                 "clusterTime" => self.cluster_time = value.as_timestamp(),
                 "wallTime" => self.wall_time = value.as_datetime(),
                 "ns" => self.namespace = Some(namespace(value)?),

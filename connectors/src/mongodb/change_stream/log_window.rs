@@ -57,9 +57,10 @@ impl LogWindow {
         }
     }
 
-    /// Asks again: the client may have another role now.
-    pub(super) fn reconnected(&mut self) {
-        self.samples.clear();
+    /// Asks again: the source may be another member, and we may have another role.
+    pub(super) fn reopened(&mut self) {
+        self.due = Instant::now();
+        self.refused = false;
     }
 
     fn refuse(&mut self) {
@@ -79,7 +80,11 @@ impl LogWindow {
         let headroom = self.headroom().unwrap_or_default();
         let low = window > 0.0 && headroom < window * LOW_SHARE;
         if low && !self.low {
-            tracing::warn!(headroom_seconds = headroom, window_seconds = window, "capture is about to fall off the log of the source");
+            tracing::warn!(
+                headroom_seconds = headroom,
+                window_seconds = window,
+                "capture is about to fall off the log of the source"
+            );
         }
         self.low = low;
     }

@@ -66,7 +66,10 @@ pub struct MongoSource {
 /// Whether there is an open stream.
 enum State {
     /// To be opened at `due`; `why` it is not open, if that is worth telling.
-    Closed { due: Instant, why: Option<Failure> },
+    Closed {
+        due: Instant,
+        why: Option<Failure>,
+    },
     Open(Box<Tail>),
     /// Until an operator decides.
     Halted(Failure),

@@ -4,6 +4,7 @@
 //! and events about structure are asked for where the server knows them, which is tried out once if it refuses.
 
 use super::tail::{Pulled, Refused, Reply, pull};
+use crate::failure::FailureClass;
 use crate::mongodb::classify::Trouble;
 use crate::mongodb::config::{Capture, MongoConfig};
 use bson::{Bson, Document, RawDocument, Timestamp, doc};
@@ -15,6 +16,9 @@ use std::time::Duration;
 /// How long the server waits for a change before it answers that there is none: a stop, a decision and "caught up" wait for it, and each
 /// answer costs a round trip.
 const AWAIT: Duration = Duration::from_millis(300);
+
+/// Reads that may come back empty before an event of a time that has passed.
+const WITNESS_READS: usize = 10;
 
 /// What the server can do besides the plain stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,6 +117,55 @@ fn pipeline(capture: Capture, abilities: Abilities, begin: Begin<'_>) -> Option<
 
 fn owned(token: &RawDocument) -> Option<Bson> {
     Document::try_from(token).ok().map(Bson::Document)
+}
+
+/// Whether a log still holds an event that was seen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Witness {
+    /// It holds an event of that time.
+    Found,
+    /// It reaches further and does not.
+    Missing,
+    /// It does not reach that time yet, as far as the server said.
+    NotYet,
+    /// It cannot be asked: the time is before its beginning.
+    Unknown,
+}
+
+/// Looks for the event of a time. A source that was restored and written to again has reached the time, but not the event; its
+/// token may then be answered by silence.
+pub(super) async fn witness(
+    client: &Client,
+    config: &MongoConfig,
+    abilities: Abilities,
+    time: Timestamp,
+) -> Result<Witness, Refused> {
+    let mut cursor = match open(client, config, abilities, Begin::At(time)).await {
+        Ok((cursor, _)) => cursor,
+        Err(refused) => return unknown(refused),
+    };
+    for _ in 0..WITNESS_READS {
+        let reply = match pull(&mut cursor).await {
+            Ok(Pulled::Reply(reply)) => reply,
+            Ok(Pulled::Ended) => return Ok(Witness::Unknown),
+            Err(refused) => return unknown(refused),
+        };
+        if let Some(event) = reply.peek() {
+            let found = event
+                .get_timestamp("clusterTime")
+                .map_or(Witness::Unknown, |first| if first == time { Witness::Found } else { Witness::Missing });
+            return Ok(found);
+        }
+    }
+    Ok(Witness::NotYet)
+}
+
+/// What only says that the time is not there to be asked for is no error.
+fn unknown(refused: Refused) -> Result<Witness, Refused> {
+    match refused.trouble.class() {
+        FailureClass::Transient => Err(refused),
+        _ => Ok(Witness::Unknown),
+    }
 }
 
 /// Finds out what the server can do, by opening streams that are closed again.

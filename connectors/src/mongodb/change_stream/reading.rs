@@ -22,7 +22,7 @@ impl MongoSource {
         match runtime.block_on(Box::pin(self.try_open())) {
             Ok(tail) => {
                 tracing::info!(database = self.config.database, "following the changes of the source");
-                self.log.reconnected();
+                self.log.reopened();
                 self.state = State::Open(Box::new(tail));
             }
             Err(setback) => self.set_back(setback),
@@ -35,6 +35,10 @@ impl MongoSource {
         let fingerprint = self.fingerprint(&standing);
         if let Some(position) = &self.progress.position {
             setbacks::check(position, &standing, &fingerprint)?;
+            if position.witnessed && position.fingerprint.options == fingerprint.options {
+                let (abilities, time) = (self.server.abilities, position.cluster_time);
+                setbacks::testify(opening::witness(&client, &self.config, abilities, time).await?)?;
+            }
         }
         let begin = match &self.progress.position {
             None => Begin::Now,
@@ -116,7 +120,9 @@ impl MongoSource {
     /// Hands out what the last reply holds, as far as the batch has room.
     pub(super) fn hand_out(&mut self, batch: &mut ChangeBatch) {
         self.taking.begin_batch();
-        if let Err(failure) = self.begin_copies(batch).and_then(|()| self.take_events(batch)).and_then(|()| self.save(batch)) {
+        if let Err(failure) =
+            self.begin_copies(batch).and_then(|()| self.take_events(batch)).and_then(|()| self.save(batch))
+        {
             self.halt(failure);
         }
     }

@@ -6,11 +6,11 @@
 //! | the token is not found | opened once by time; it must begin with the event seen last, else halt |
 //! | the token is that of an invalidation | opened behind it |
 //! | an option is not known | tried out once what is |
-//! | the source's time lies before what was captured | on a primary halt (`token_ahead`); a secondary is waited for (`source_behind`) |
+//! | the source's time lies before what was captured, or its log is without the last event | on a primary halt (`token_ahead`); a secondary is waited for (`source_behind`) |
 //! | another replica set or database | halt (`source_changed`) |
 //! | log lost, event too large, … | halt |
 
-use super::opening::Standing;
+use super::opening::{Standing, Witness};
 use super::position::{Fingerprint, Position};
 use super::tail::Refused;
 use super::{MongoSource, State};
@@ -92,7 +92,11 @@ impl MongoSource {
         if self.progress.position.as_ref().is_some_and(|position| position.invalidated) {
             self.state = State::due();
         } else {
-            let failure = Failure::new(FailureClass::Transient, "source_interrupted", "the source closed the change stream; opening it anew");
+            let failure = Failure::new(
+                FailureClass::Transient,
+                "source_interrupted",
+                "the source closed the change stream; opening it anew",
+            );
             self.wait_for(failure, Duration::ZERO);
         }
     }
@@ -181,29 +185,52 @@ pub(super) fn check(position: &Position, standing: &Standing, now: &Fingerprint)
     }
     if kept.set != now.set {
         let name = |set: &Option<String>| set.clone().unwrap_or_else(|| "(none)".to_owned());
-        return Err(changed(&format!("replica set {} was captured, and it is {} now", name(&kept.set), name(&now.set))));
+        return Err(changed(&format!(
+            "replica set {} was captured, and it is {} now",
+            name(&kept.set),
+            name(&now.set)
+        )));
     }
     match standing.operation_time {
-        Some(time) if time < position.seen && standing.primary => Err(Setback::Final(Failure::new(
-            FailureClass::Halt,
-            "token_ahead",
-            format!(
-                "the source went back: its newest change is {} s older than what was captured of it, so it was restored, or lost \
-                 changes in a crash, and the rows of those changes are in the target. {CHOICES}",
-                position.seen.time.saturating_sub(time.time)
-            ),
-        ))),
-        Some(time) if time < position.seen && !standing.router => Err(Setback::Passing(Failure::new(
-            FailureClass::Transient,
-            "source_behind",
-            "the member of the source that answers is behind what was captured; waiting for it to catch up",
-        ))),
+        Some(time) if time < position.seen && standing.primary => {
+            Err(went_back("its time is before what was captured"))
+        }
+        Some(time) if time < position.seen && !standing.router => Err(behind()),
         _ => Ok(()),
     }
 }
 
+/// What to make of the look for the last event that was captured.
+pub(super) fn testify(witness: Witness) -> Result<(), Setback> {
+    match witness {
+        Witness::Found | Witness::Unknown => Ok(()),
+        Witness::Missing => Err(went_back("the last change that was captured is not in its log, and later ones are")),
+        Witness::NotYet => Err(behind()),
+    }
+}
+
+fn went_back(sign: &str) -> Setback {
+    let detail = format!(
+        "the source went back: {sign}. It was restored, or lost changes in a crash, and the rows of those changes may be in the \
+         target. {CHOICES}"
+    );
+    Setback::Final(Failure::new(FailureClass::Halt, "token_ahead", detail))
+}
+
+fn behind() -> Setback {
+    Setback::Passing(Failure::new(
+        FailureClass::Transient,
+        "source_behind",
+        "the source that answers does not show the last change that was captured yet; waiting for it to catch up",
+    ))
+}
+
 fn changed(what: &str) -> Setback {
-    Setback::Final(Failure::new(FailureClass::Halt, "source_changed", format!("this is another source: {what}. {CHOICES}")))
+    Setback::Final(Failure::new(
+        FailureClass::Halt,
+        "source_changed",
+        format!("this is another source: {what}. {CHOICES}"),
+    ))
 }
 
 /// The event seen last is not in the log at its time.

@@ -37,7 +37,9 @@ impl Source for MongoSource {
             _ => false,
         };
         let empty = match &self.state {
-            State::Open(tail) => pulled && tail.proof.is_none() && tail.reply.as_ref().is_some_and(|reply| reply.is_empty()),
+            State::Open(tail) => {
+                pulled && tail.proof.is_none() && tail.reply.as_ref().is_some_and(|reply| reply.is_empty())
+            }
             _ => false,
         };
         if matches!(self.state, State::Open(_)) {

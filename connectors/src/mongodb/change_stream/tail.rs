@@ -60,7 +60,9 @@ impl Tail {
 pub(super) async fn pull(cursor: &mut RawBatchCursor) -> Result<Pulled, Refused> {
     match cursor.next().await {
         None => Ok(Pulled::Ended),
-        Some(Ok(batch)) => Reply::read(Raw::Batch(batch)).map(Pulled::Reply).map_err(|error| Refused::by(&error, "reading changes")),
+        Some(Ok(batch)) => {
+            Reply::read(Raw::Batch(batch)).map(Pulled::Reply).map_err(|error| Refused::by(&error, "reading changes"))
+        }
         Some(Err(error)) => Err(Refused::by(&error, "reading changes")),
     }
 }

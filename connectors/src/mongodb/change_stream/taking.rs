@@ -8,7 +8,7 @@
 //! | update whose looked-up document is gone again | `Touched`: a delete, drop or insert follows |
 //! | delete | `Delete` |
 //! | drop, rename away, the database dropped | `Gone` |
-//! | rename to | `Gone`, then `SnapshotBegin` |
+//! | rename to | `Gone` unless it was already, then `SnapshotBegin` |
 //! | a shard key other than `_id` set or changed | `Gone`, then `SnapshotBegin`: the same documents go by other keys from here on |
 //! | of another collection | counted |
 //! | of a kind not known here | counted by kind |
@@ -62,11 +62,7 @@ pub(super) struct Taking {
 }
 
 impl Taking {
-    pub(super) fn new(
-        database: &str,
-        capture: Capture,
-        streams: impl IntoIterator<Item = (StreamId, String)>,
-    ) -> Self {
+    pub(super) fn new(database: &str, capture: Capture, streams: impl IntoIterator<Item = (StreamId, String)>) -> Self {
         let streams = streams.into_iter().map(|(id, collection)| {
             let place = format!("{database}.{collection}");
             Taken { id, collection, place, gone: false, at: None }
@@ -206,7 +202,9 @@ impl Taking {
     /// What was there is gone, and what is there now has a history that did not pass here.
     fn replaced(&mut self, streams: Range<usize>, how: &str, event: &Event<'_>, batch: &mut ChangeBatch) {
         for index in streams {
-            self.gone(index..index + 1, how, event, batch);
+            if !self.streams[index].gone {
+                self.gone(index..index + 1, how, event, batch);
+            }
             self.streams[index].gone = false;
             self.begin_copy(index, event.cluster_time, batch);
         }
