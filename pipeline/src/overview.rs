@@ -82,6 +82,9 @@ impl Overview {
         report.phase = phase(&view.state, &report.condition);
         report.ready = report.condition == StreamCondition::Following;
         report.lag_ms = view.lag_ms;
+        if let Some(control) = stream.brake.control() {
+            report = report.controlled(&control);
+        }
         if matches!(view.state, StreamState::Halted(_)) {
             report.partitions_halted = mapping.partitions.all().map(|partition| partition.0).collect();
         }

@@ -8,6 +8,7 @@ mod arena;
 mod disk_full;
 mod first_load;
 mod kill_rounds;
+mod lost_state;
 mod mutant;
 mod soak;
 mod target_down;

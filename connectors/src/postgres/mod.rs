@@ -21,6 +21,7 @@ mod checkpoint;
 mod classify;
 mod config;
 mod connect;
+mod controls;
 mod copy;
 mod ddl;
 mod decisions;
@@ -29,6 +30,7 @@ mod keys;
 #[cfg(feature = "mutants")]
 mod mutant;
 pub mod preflight;
+mod rebind;
 mod refused;
 mod schema;
 mod statement;
@@ -39,7 +41,8 @@ mod wire;
 
 pub use apply::PostgresWriter;
 pub use config::{InvalidTarget, SecretUrl, SynchronousCommit, TargetConfig, Timeouts};
+pub use controls::{Change, Control};
 pub use ddl::{MappingChange, WantedStream};
-pub use decisions::{Control, Decision};
+pub use decisions::Decision;
 pub use target::PostgresTarget;
 pub use tls::TlsMode;

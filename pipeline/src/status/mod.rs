@@ -11,8 +11,8 @@ pub mod report;
 pub mod table;
 
 pub use report::{
-    QueueFull, QueueReport, SourceReport, StatusReport, StreamCondition, StreamPhase, StreamReport, TargetReport,
-    Trouble, WatchMode,
+    ControlReport, QueueFull, QueueReport, SourceReport, StatusReport, StreamCondition, StreamPhase, StreamReport,
+    TargetReport, Trouble, WatchMode,
 };
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use super::*;
 use landfall_connectors::checkpoints::Counts;
+use landfall_connectors::postgres::Control;
+use std::num::NonZeroU64;
 
 fn trouble(code: &str, detail: &str) -> Trouble {
     Trouble { code: code.to_owned(), detail: detail.to_owned() }
@@ -20,6 +22,12 @@ fn report() -> StatusReport {
         ..StreamReport::new("users", "store", "public.users")
             .counted(1_204_311, counts(1_204_000, 300, 2))
             .in_condition(StreamCondition::Following)
+            .controlled(&Control {
+                paused: false,
+                rows_per_second: NonZeroU64::new(1_000),
+                actor: "ada".to_owned(),
+                reason: "nightly reports".to_owned(),
+            })
     };
     let projects = StreamReport {
         phase: StreamPhase::Live,
@@ -46,6 +54,15 @@ fn report() -> StatusReport {
         "unparsable",
         "data/db.json: not JSON at byte 812; it is read again when it changes",
     )));
+    let paused = StreamReport::new("audit", "store", "public.audit")
+        .counted(70, counts(40, 0, 0))
+        .in_condition(StreamCondition::Following)
+        .controlled(&Control {
+            paused: true,
+            actor: "ada".to_owned(),
+            reason: "a long vacuum".to_owned(),
+            ..Control::default()
+        });
     let queue = QueueReport { bytes: 1_300_000, events: 1_294_811, segments: 2, full: None };
     StatusReport {
         pipeline: "flux".to_owned(),
@@ -66,7 +83,7 @@ fn report() -> StatusReport {
                 watch: Some(WatchMode::Polling),
             },
         ],
-        streams: vec![users, projects, log, kyc, wait],
+        streams: vec![users, projects, log, kyc, wait, paused],
     }
 }
 
@@ -110,7 +127,7 @@ fn only_what_waits_for_an_operator_needs_a_decision() {
     assert!(report().needs_decision());
     let mut quiet = report();
     quiet.streams.retain(|stream| !stream.condition.needs_decision());
-    assert_eq!(quiet.streams.len(), 3);
+    assert_eq!(quiet.streams.len(), 4);
     assert!(!quiet.needs_decision());
     let refused = StreamCondition::Held { revision: "a".into(), deletes: 1, of: 1, refused: true };
     assert!(!refused.needs_decision());
@@ -119,7 +136,7 @@ fn only_what_waits_for_an_operator_needs_a_decision() {
 
 #[test]
 fn the_line_names_the_most_pressing_state() {
-    assert_eq!(render::line(&report()), "1,244,500 applied · 50,009 behind · 812/s · log: halted · 2 parked");
+    assert_eq!(render::line(&report()), "1,244,540 applied · 50,039 behind · 812/s · log: halted · 2 parked");
 }
 
 #[test]

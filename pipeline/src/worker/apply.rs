@@ -3,6 +3,7 @@
 //! Keeps promise 9: after a commit whose answer was lost nothing is repeated before the checkpoint has been read on a new
 //! connection. The reaction to each class of failure is `supervise::reaction`'s.
 
+use super::brake::Brake;
 use super::prepare::Prepared;
 use super::progress::{StreamProgress, StreamState};
 use super::writers::WriterPool;
@@ -49,6 +50,7 @@ pub(super) struct Applier<T: Sink> {
     pub(super) progress: Arc<StreamProgress>,
     pub(super) stop: CancellationToken,
     pub(super) deadline: CancellationToken,
+    pub(super) brake: Arc<Brake>,
     /// For showing lag only (promise 19).
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -57,6 +59,12 @@ impl<T: Sink + Checkpoints + 'static> Applier<T> {
     pub(super) async fn apply(&self, prepared: &mut Prepared, phase: Phase) -> Outcome {
         let mut backoff = Pace::new();
         let mut parked_more = false;
+        tokio::select! {
+            () = self.brake.release(prepared.events.events.len() as u64) => {}
+            // What waits behind a brake is applied after the next start.
+            () = self.stopped_behind_the_brake() => return Outcome::Stopped,
+            () = self.deadline.cancelled() => return Outcome::Stopped,
+        }
         loop {
             let attempt = unless_abandoned(&self.deadline, async {
                 let mut writer = self.writers.borrow().await;
@@ -97,6 +105,15 @@ impl<T: Sink + Checkpoints + 'static> Applier<T> {
                 Reaction::Readmit => return Outcome::Readmit,
                 Reaction::HaltStream | Reaction::StopProcess => return Outcome::Halt(failure),
             }
+        }
+    }
+
+    /// Ends when the service stops while nothing may be committed.
+    async fn stopped_behind_the_brake(&self) {
+        self.stop.cancelled().await;
+        if !self.brake.holds() {
+            // Throttled only: drained until the deadline.
+            std::future::pending().await
         }
     }
 

@@ -64,6 +64,7 @@ impl<T: Sink + Checkpoints + 'static> Lane<T> {
                 return LaneEnd::Stopped;
             }
             moved.borrow_and_update();
+            limit.events = limit.events.min(self.full_limit().events);
             let mut prepared = match ahead.take() {
                 Some(prepared) => prepared,
                 None => match self.prepare(self.cursor.clone(), limit).await {
@@ -157,7 +158,7 @@ impl<T: Sink + Checkpoints + 'static> Lane<T> {
 
     fn full_limit(&self) -> ReadLimit {
         let events = if self.phase == Phase::Bulk { BULK_EVENTS } else { LIVE_EVENTS };
-        ReadLimit { events, bytes: BATCH_BYTES }
+        ReadLimit { events: self.applier.brake.at_most(events), bytes: BATCH_BYTES }
     }
 
     /// Reads and prepares on the blocking pool: it parses, and it may touch the disk.

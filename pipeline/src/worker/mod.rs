@@ -5,12 +5,16 @@
 //! prepared while PostgreSQL works on the present one. Keeps promises 2–4, 8, 9, 13 together with the sink.
 
 mod apply;
+mod brake;
 mod lane;
 mod prepare;
 mod progress;
 mod stream;
+mod words;
 mod writers;
 
+pub use brake::Brake;
 pub use progress::{StreamProgress, StreamProgressView, StreamState};
 pub use stream::{StreamWorker, run};
+pub use words::{Speaker, Words, words};
 pub use writers::WriterPool;

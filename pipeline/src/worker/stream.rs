@@ -1,15 +1,19 @@
 //! A stream's worker: admission, the bulk phase, then lanes until the service stops or the stream halts.
 
 use super::apply::{Applier, unless_abandoned};
+use super::brake::Brake;
 use super::lane::{Lane, LaneEnd};
 use super::prepare::Preparer;
 use super::progress::{StreamProgress, StreamState};
+use super::words::Words;
 use super::writers::WriterPool;
 use crate::queue::clock::Clock;
 use crate::queue::{Cursor, Queue};
 use crate::supervise::reaction::{Reaction, reaction};
 use futures_util::future::join_all;
-use landfall_connectors::checkpoints::{Admission, Checkpoint, Checkpoints, OwnerNonce, Phase};
+use landfall_connectors::checkpoints::{
+    Admission, Checkpoint, Checkpoints, Leftovers, OwnerNonce, Phase, Rebinding, Word,
+};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::retry::Pace;
 use landfall_connectors::sink::{Applied, Sink, Writer};
@@ -32,8 +36,14 @@ pub struct StreamWorker<T: Sink> {
     pub stream: StreamId,
     /// The queue of its source.
     pub queue: Arc<dyn Queue>,
+    /// What finds rows whose records vanished while nothing knew of them.
+    pub leftovers: Leftovers,
+    /// What operators say to it while it is halted.
+    pub words: Words,
     /// This process.
     pub owner: OwnerNonce,
+    /// Pause and throttle.
+    pub brake: Arc<Brake>,
     /// What it says about itself.
     pub progress: Arc<StreamProgress>,
     /// Finish what is queued, then end.
@@ -47,19 +57,26 @@ pub struct StreamWorker<T: Sink> {
 /// What a failed try means for the stream.
 enum Next {
     Again,
+    /// Be admitted again, with this word on the state it halted in.
+    Told(Word),
     End,
 }
 
 /// Runs the stream until the service stops. A halted stream stays halted and says so; only what must end the whole process is
 /// an error.
-pub async fn run<T: Sink + Checkpoints + 'static>(worker: StreamWorker<T>) -> Result<(), Failure> {
+pub async fn run<T: Sink + Checkpoints + 'static>(mut worker: StreamWorker<T>) -> Result<(), Failure> {
     let mut backoff = Pace::new();
+    let mut told: Option<Word> = None;
     loop {
         if worker.stop.is_cancelled() {
             return Ok(());
         }
-        let admit = worker.target.admit(&worker.mapping, worker.queue.id(), worker.owner);
+        let admit = worker.admit(told.as_ref());
         let Some(admitted) = unless_abandoned(&worker.deadline, admit).await else { return Ok(()) };
+        // A word is good for one answer of the target, whatever it is; while none comes, the word waits.
+        if !matches!(&admitted, Err(failure) if reaction(failure.class) == Reaction::Retry) {
+            told = None;
+        }
         let tried = match admitted {
             Ok(admission) => {
                 backoff = Pace::new();
@@ -72,17 +89,28 @@ pub async fn run<T: Sink + Checkpoints + 'static>(worker: StreamWorker<T>) -> Re
         };
         match tried {
             Ok(Next::End) => return Ok(()),
-            Ok(Next::Again) => {}
-            Err(failure) => {
-                if let Next::End = worker.failed(failure, &mut backoff).await? {
-                    return Ok(());
-                }
-            }
+            Ok(Next::Again | Next::Told(_)) => {}
+            Err(failure) => match worker.failed(failure, &mut backoff).await? {
+                Next::End => return Ok(()),
+                Next::Told(word) => told = Some(word),
+                Next::Again => {}
+            },
         }
     }
 }
 
 impl<T: Sink + Checkpoints + 'static> StreamWorker<T> {
+    /// Carries out a word, if there is one, and is admitted. A word that names no work of its own means: try again.
+    async fn admit(&self, told: Option<&Word>) -> Result<Admission, Failure> {
+        let queue = self.queue.id();
+        if let Some(word) = told.filter(|word| word.subject == "queue_changed") {
+            tracing::warn!(stream = %self.mapping.name, actor = word.actor, "the stream is bound to another queue");
+            let to = Rebinding { queue, owner: self.owner, leftovers: self.leftovers, actor: &word.actor };
+            self.target.rebind(&self.mapping, to).await?;
+        }
+        self.target.admit(&self.mapping, queue, self.owner).await
+    }
+
     /// Promise 5 and Q9: a checkpoint outside what the queue holds stops the stream before anything is written.
     fn check(&self, admission: &Admission) -> Result<(), Failure> {
         for checkpoint in &admission.checkpoints {
@@ -108,7 +136,7 @@ impl<T: Sink + Checkpoints + 'static> StreamWorker<T> {
     }
 
     async fn follow(&self, admission: Admission) -> Result<Next, Failure> {
-        self.progress.admitted(admission.phase, &admission.checkpoints);
+        self.progress.admitted(&admission);
         self.note_applied(&admission.checkpoints);
         let phase = admission.phase;
         let mut again = Next::Again;
@@ -146,6 +174,7 @@ impl<T: Sink + Checkpoints + 'static> StreamWorker<T> {
             progress: Arc::clone(&self.progress),
             stop: self.stop.clone(),
             deadline: self.deadline.clone(),
+            brake: Arc::clone(&self.brake),
             clock: Arc::clone(&self.clock),
         });
         let together = CancellationToken::new();
@@ -177,16 +206,19 @@ impl<T: Sink + Checkpoints + 'static> StreamWorker<T> {
         self.queue.applied(self.stream, &Applied { advances });
     }
 
-    async fn failed(&self, failure: Failure, backoff: &mut Pace) -> Result<Next, Failure> {
+    async fn failed(&mut self, failure: Failure, backoff: &mut Pace) -> Result<Next, Failure> {
         match reaction(failure.class) {
             Reaction::StopProcess => Err(failure),
             // Another live owner is not something that waiting mends (promise 17).
             Reaction::Readmit if failure.code == "other_owner" => Err(failure),
             Reaction::HaltStream => {
                 tracing::error!(stream = %self.mapping.name, code = failure.code, "{}", failure.detail);
-                self.progress.state(StreamState::Halted(failure));
-                self.stop.cancelled().await;
-                Ok(Next::End)
+                self.words.forget();
+                self.progress.state(StreamState::Halted(failure.clone()));
+                tokio::select! {
+                    word = self.words.accepted(&*self.target, (&self.mapping.name, &failure)) => Ok(Next::Told(word)),
+                    () = self.stop.cancelled() => Ok(Next::End),
+                }
             }
             Reaction::Retry | Reaction::Shrink | Reaction::Settle | Reaction::Readmit => {
                 tracing::warn!(stream = %self.mapping.name, code = failure.code, "{}", failure.detail);

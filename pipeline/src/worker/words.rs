@@ -1,0 +1,120 @@
+//! What an operator says to a halted stream's worker.
+//!
+//! Owns which word wakes a worker: one on exactly the state it halted in, given after it halted or stored for it while no
+//! service ran. Each is good once: stored words are taken away as they are read, and what was said before a halt is no word
+//! on it (promise 6: a new loss is never accepted by an old word). What a word means is the worker's.
+
+use landfall_connectors::checkpoints::{Checkpoints, Word};
+use landfall_connectors::failure::Failure;
+use landfall_connectors::retry::Pace;
+use landfall_schemas::stream::StreamName;
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+/// Words under way to one worker: an operator says one at a time, and more than a few are repetitions.
+const MOST: usize = 8;
+
+/// The speaking end: where the control socket puts a word.
+#[derive(Clone, Debug)]
+pub struct Speaker(Sender<Word>);
+
+impl Speaker {
+    /// Says it. Too many at once are dropped: the worker has not listened to the first yet.
+    pub fn say(&self, word: Word) {
+        let _ = self.0.try_send(word);
+    }
+}
+
+/// The listening end.
+#[derive(Debug)]
+pub struct Words(Receiver<Word>);
+
+/// A channel of words to one worker.
+pub fn words() -> (Speaker, Words) {
+    let (said, heard) = channel(MOST);
+    (Speaker(said), Words(heard))
+}
+
+impl Words {
+    /// Forgets what was said so far. Call before the halted state is shown.
+    pub(super) fn forget(&mut self) {
+        while !matches!(self.0.try_recv(), Err(TryRecvError::Empty | TryRecvError::Disconnected)) {}
+    }
+
+    /// Waits for an acceptance of this halted state; refusals are heard and change nothing. Cancel-safe, except that a stored
+    /// word may be taken and lost with the wait.
+    pub(super) async fn accepted(
+        &mut self,
+        target: &impl Checkpoints,
+        (stream, failure): (&StreamName, &Failure),
+    ) -> Word {
+        tokio::select! {
+            word = stored(target, (stream, failure.code)) => return word,
+            word = self.said(failure.code) => return word,
+        }
+    }
+
+    async fn said(&mut self, code: &str) -> Word {
+        loop {
+            match self.0.recv().await {
+                Some(word) if word.accept && word.subject == code => return word,
+                Some(word) => {
+                    tracing::info!(subject = word.subject, accept = word.accept, "heard; the stream stays halted")
+                }
+                // Nobody can say anything any more: the service ends.
+                None => std::future::pending().await,
+            }
+        }
+    }
+}
+
+/// The word that waited for this halt, once the target can be asked; for ever when there is none.
+async fn stored(target: &impl Checkpoints, (stream, code): (&StreamName, &str)) -> Word {
+    let mut pace = Pace::new();
+    loop {
+        match target.take_word(stream, code).await {
+            Ok(Some(word)) if word.accept => return word,
+            Ok(_) => return std::future::pending().await,
+            Err(failure) => tracing::debug!(code = failure.code, "a stored word cannot be read yet"),
+        }
+        tokio::time::sleep(pace.next_wait()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_connectors::failure::FailureClass;
+    use landfall_connectors::memory::MemoryTarget;
+    use std::time::Duration;
+
+    fn word(subject: &str, accept: bool) -> Word {
+        Word { subject: subject.to_owned(), accept, actor: "ada".to_owned() }
+    }
+
+    async fn heard(words: &mut Words) -> Option<Word> {
+        let name = StreamName::new("users").expect("a name");
+        let failure = Failure::new(FailureClass::Halt, "queue_changed", "");
+        let target = MemoryTarget::default();
+        tokio::time::timeout(Duration::from_millis(200), words.accepted(&target, (&name, &failure))).await.ok()
+    }
+
+    #[tokio::test]
+    async fn only_an_acceptance_of_this_state_wakes_a_halted_worker() {
+        let (speaker, mut words) = words();
+        speaker.say(word("file_shrank", true));
+        speaker.say(word("queue_changed", false));
+        assert_eq!(heard(&mut words).await, None);
+        speaker.say(word("queue_changed", true));
+        assert_eq!(heard(&mut words).await, Some(word("queue_changed", true)));
+        assert_eq!(heard(&mut words).await, None, "a word is good once");
+    }
+
+    #[tokio::test]
+    async fn what_was_said_before_a_halt_is_no_word_on_it() {
+        let (speaker, mut words) = words();
+        speaker.say(word("queue_changed", true));
+        words.forget();
+        assert_eq!(heard(&mut words).await, None);
+    }
+}
