@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use landfall_connectors::postgres::status::StreamStatus;
-pub use landfall_connectors::postgres::{Change, Control, Decision, PostgresTarget as Target};
+pub use landfall_connectors::postgres::{Decision, PostgresTarget as Target};
 
 /// A service and what must outlive it.
 #[expect(missing_debug_implementations, reason = "parts hold connections and threads, not values")]

@@ -1,6 +1,6 @@
 //! A run of the service from start to end: signals, the control socket, stored decisions, and what the process says at the end.
 
-use crate::assemble::{self, Assembled, Change, Decision, Target};
+use crate::assemble::{self, Assembled, Decision, Target};
 use crate::config::Pipeline;
 use crate::control::server::{Decide, SetControl};
 use crate::control::{ControlClient, ControlHandler, ControlSocket, Refused, serve};
@@ -11,6 +11,7 @@ use crate::service::{Service, Verdict};
 use crate::status::{StatusReport, StreamCondition};
 use crate::supervise::signals::Signals;
 use landfall_connectors::checkpoints::Word;
+use landfall_connectors::control::Change;
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::retry::Pace;
 use landfall_schemas::stream::StreamName;

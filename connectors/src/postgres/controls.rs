@@ -10,49 +10,13 @@ use super::decisions::{RECORD, unreadable};
 use super::schema;
 use super::target::PostgresTarget;
 use super::wire::Link;
+use crate::control::{Change, Control};
 use crate::failure::Failure;
 use landfall_schemas::stream::StreamName;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use tokio_postgres::{Client, Error, Row};
-
-/// Pause and throttle of one stream, and who said so last.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Control {
-    /// Apply nothing; capture goes on.
-    pub paused: bool,
-    /// Most rows a second.
-    pub rows_per_second: Option<NonZeroU64>,
-    /// Who changed it last.
-    pub actor: String,
-    /// And why, if they said.
-    pub reason: String,
-}
-
-/// One change of a control; the rest of it stays as it is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Change {
-    /// Apply nothing.
-    Pause,
-    /// Apply again.
-    Resume,
-    /// At most so many rows a second; `None`: as fast as it goes.
-    Throttle(Option<NonZeroU64>),
-}
-
-impl Control {
-    /// This control after a change.
-    #[must_use]
-    pub fn after(&self, change: Change, (actor, reason): (&str, &str)) -> Self {
-        let said = Self { actor: actor.to_owned(), reason: reason.to_owned(), ..self.clone() };
-        match change {
-            Change::Pause => Self { paused: true, ..said },
-            Change::Resume => Self { paused: false, ..said },
-            Change::Throttle(rate) => Self { rows_per_second: rate, ..said },
-        }
-    }
-}
 
 const CHANGE: &str = "INSERT INTO landfall.controls AS c (pipeline, stream, paused, rows_per_second, actor, reason) \
     VALUES ($1, $2, COALESCE($3::bool, false), $4::int8, $6, $7) ON CONFLICT (pipeline, stream) DO UPDATE \

@@ -41,7 +41,6 @@ mod wire;
 
 pub use apply::PostgresWriter;
 pub use config::{InvalidTarget, SecretUrl, SynchronousCommit, TargetConfig, Timeouts};
-pub use controls::{Change, Control};
 pub use ddl::{MappingChange, WantedStream};
 pub use decisions::Decision;
 pub use target::PostgresTarget;

@@ -7,10 +7,11 @@ use super::decide::lock;
 use super::envelope::Finished;
 use super::failure::CliFailure;
 use super::settings::Settings;
-use crate::assemble::{self, Change};
+use crate::assemble;
 use crate::config::Pipeline;
 use crate::control::protocol::{ControlChange, MAX_REASON};
 use crate::control::{ControlClient, Request};
+use landfall_connectors::control::Change;
 use landfall_schemas::stream::StreamName;
 use serde_json::json;
 

@@ -8,8 +8,8 @@
 //! ← {"refused":{"code":"unknown_subject","detail":"…"}}
 //! ```
 
-use crate::assemble::Change;
 use crate::status::StatusReport;
+use landfall_connectors::control::Change;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU64;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};

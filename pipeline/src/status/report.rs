@@ -2,8 +2,8 @@
 
 use super::decision;
 use landfall_connectors::checkpoints::{Counts, Phase};
+use landfall_connectors::control::Control;
 use landfall_connectors::failure::Failure;
-use landfall_connectors::postgres::Control;
 use landfall_connectors::source::Condition;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU64;

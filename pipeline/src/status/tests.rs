@@ -2,7 +2,7 @@
 
 use super::*;
 use landfall_connectors::checkpoints::Counts;
-use landfall_connectors::postgres::Control;
+use landfall_connectors::control::Control;
 use std::num::NonZeroU64;
 
 fn trouble(code: &str, detail: &str) -> Trouble {

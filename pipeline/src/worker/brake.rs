@@ -6,7 +6,7 @@
 //! lanes of a stream share it and a batch may hold one second's rows at most.
 
 use crate::queue::clock::Clock;
-use landfall_connectors::postgres::Control;
+use landfall_connectors::control::Control;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
