@@ -89,7 +89,7 @@ impl Reader {
     fn publish(&self, step: Step) {
         let conditions = self.source.conditions();
         self.shared.update(|report| {
-            let follows = |id: &StreamId| conditions.iter().any(|known| *known == (*id, Condition::Following));
+            let follows = |id: &StreamId| conditions.contains(&(*id, Condition::Following));
             let through = report.adopted.iter().copied().filter(follows);
             report.compared = through.collect();
             report.conditions = conditions;

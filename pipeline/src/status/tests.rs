@@ -13,8 +13,8 @@ fn counts(applied: u64, superseded: u64, dead_lettered: u64) -> Counts {
     Counts { applied, superseded, filtered: 0, dead_lettered }
 }
 
-fn report() -> StatusReport {
-    let users = StreamReport {
+fn throttled() -> StreamReport {
+    StreamReport {
         phase: StreamPhase::Live,
         ready: true,
         lag_ms: Some(40),
@@ -28,7 +28,22 @@ fn report() -> StatusReport {
                 actor: "ada".to_owned(),
                 reason: "nightly reports".to_owned(),
             })
-    };
+    }
+}
+
+fn paused() -> StreamReport {
+    StreamReport::new("audit", "store", "public.audit")
+        .counted(70, counts(40, 0, 0))
+        .in_condition(StreamCondition::Following)
+        .controlled(&Control {
+            paused: true,
+            actor: "ada".to_owned(),
+            reason: "a long vacuum".to_owned(),
+            ..Control::default()
+        })
+}
+
+fn report() -> StatusReport {
     let projects = StreamReport {
         phase: StreamPhase::Live,
         ..StreamReport::new("projects", "store", "public.projects").counted(500, counts(500, 0, 0)).in_condition(
@@ -54,15 +69,6 @@ fn report() -> StatusReport {
         "unparsable",
         "data/db.json: not JSON at byte 812; it is read again when it changes",
     )));
-    let paused = StreamReport::new("audit", "store", "public.audit")
-        .counted(70, counts(40, 0, 0))
-        .in_condition(StreamCondition::Following)
-        .controlled(&Control {
-            paused: true,
-            actor: "ada".to_owned(),
-            reason: "a long vacuum".to_owned(),
-            ..Control::default()
-        });
     let queue = QueueReport { bytes: 1_300_000, events: 1_294_811, segments: 2, full: None };
     StatusReport {
         pipeline: "flux".to_owned(),
@@ -83,7 +89,7 @@ fn report() -> StatusReport {
                 watch: Some(WatchMode::Polling),
             },
         ],
-        streams: vec![users, projects, log, kyc, wait, paused],
+        streams: vec![throttled(), projects, log, kyc, wait, paused()],
     }
 }
 
