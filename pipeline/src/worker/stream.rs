@@ -213,6 +213,13 @@ impl<T: Sink + Checkpoints + 'static> StreamWorker<T> {
             Reaction::Readmit if failure.code == "other_owner" => Err(failure),
             Reaction::HaltStream => {
                 tracing::error!(stream = %self.mapping.name, code = failure.code, "{}", failure.detail);
+                // A word that waited for this halt is taken before the halt is shown: nobody shall decide what is decided.
+                let waiting = self.target.take_word(&self.mapping.name, failure.code);
+                if let Some(Ok(Some(word))) = unless_abandoned(&self.deadline, waiting).await
+                    && word.accept
+                {
+                    return Ok(Next::Told(word));
+                }
                 self.words.forget();
                 self.progress.state(StreamState::Halted(failure.clone()));
                 tokio::select! {

@@ -49,8 +49,8 @@ impl Words {
         (stream, failure): (&StreamName, &Failure),
     ) -> Word {
         tokio::select! {
-            word = stored(target, (stream, failure.code)) => return word,
-            word = self.said(failure.code) => return word,
+            word = stored(target, (stream, failure.code)) => word,
+            word = self.said(failure.code) => word,
         }
     }
 
