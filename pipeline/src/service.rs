@@ -173,7 +173,8 @@ impl Service {
         self.streams.iter().zip(goal).all(|(stream, ends)| {
             let view = stream.progress.view();
             // Neither of them goes on by itself.
-            let stands = stream.brake.is_paused() || matches!(view.state, StreamState::Halted(_));
+            let admitted = !view.checkpoints.is_empty();
+            let stands = (stream.brake.is_paused() && admitted) || matches!(view.state, StreamState::Halted(_));
             stands || ends.iter().all(|(partition, end)| has_arrived(&view, *partition, *end))
         })
     }
