@@ -65,10 +65,19 @@ impl PostgresTarget {
         rows.iter().map(decision).collect::<Result<_, _>>().map_err(|error| unreadable(&error))
     }
 
-    /// Takes the word on a halted state, if one is stored: it is good once. One statement, which is its own transaction; if its
-    /// answer is lost, so is the word, and the stream waits for another one.
+    /// Takes the word on a halted state, if one is stored: it is good once. If the answer to the commit is lost, so is the word,
+    /// and the stream waits for another one.
     pub(crate) async fn take(&self, stream: &StreamName, subject: &str) -> Result<Option<Word>, Failure> {
-        let rows = self.read_rows(TAKE, &[&self.inner.pipeline, &stream.as_str(), &subject]).await?;
+        let limit = self.inner.connector.exchange_limit();
+        let mut link = self.inner.connector.connect().await?;
+        schema::require(&mut link, limit).await?;
+        let Link { client, driver, .. } = &mut link;
+        let work = async {
+            client.batch_execute(BEGIN).await?;
+            client.query(TAKE, &[&self.inner.pipeline, &stream.as_str(), &subject]).await
+        };
+        let rows = driver.drive(limit, work).await.map_err(|error| classify(&error, "take a word"))?;
+        apply::commit(&mut link, limit).await.map_err(|error| classify_commit(&error))?;
         let word = |row: &Row| -> Result<_, Error> {
             Ok(Word { subject: subject.to_owned(), accept: row.try_get(0)?, actor: row.try_get(1)? })
         };

@@ -19,7 +19,6 @@ use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::offset::Generation;
 use landfall_schemas::stream::StreamName;
 use serde_json::json;
-use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error};
 use uuid::Uuid;
 
@@ -56,15 +55,18 @@ const COMPARED: &str =
     "UPDATE landfall.streams SET resync = false WHERE pipeline = $1 AND stream = $2 AND queue_id = $3";
 
 impl PostgresTarget {
-    /// What vanished from the source before this queue was found and is durable in it. Repeatable; a single statement.
+    /// What vanished from the source before this queue was found and is durable in it. Repeatable.
     pub async fn resynchronised(&self, stream: &StreamName, queue: QueueId) -> Result<(), Failure> {
         let target = &*self.inner;
+        let limit = target.connector.exchange_limit();
         let mut link = target.connector.connect().await?;
         let Link { client, driver, .. } = &mut link;
-        let parameters: [&(dyn ToSql + Sync); 3] = [&target.pipeline, &stream.as_str(), &queue.0];
-        let work = client.execute(COMPARED, &parameters);
-        let done = driver.drive(target.connector.exchange_limit(), work).await;
-        done.map(drop).map_err(|error| classify(&error, "note what was compared"))
+        let work = async {
+            client.batch_execute(BEGIN).await?;
+            client.execute(COMPARED, &[&target.pipeline, &stream.as_str(), &queue.0]).await
+        };
+        driver.drive(limit, work).await.map_err(|error| classify(&error, "note what was compared"))?;
+        commit(&mut link, limit).await.map_err(|error| classify_commit(&error))
     }
 }
 
