@@ -18,7 +18,7 @@ endif
 .PHONY: help setup build demo test lint deny kill-test bench soak clean
 
 help:
-	@echo "make setup      install what is missing (PostgreSQL and python3 from Debian, MongoDB test servers; MONGO=skip: not those)"
+	@echo "make setup      install what is missing (PostgreSQL, python3 and openssl from Debian, MongoDB test servers; MONGO=skip: not those)"
 	@echo "make build      the product: target/release/landfall"
 	@echo "make demo       a whole pipeline on a sample store, in under two minutes after the build"
 	@echo "make test       lint and every proof"

@@ -79,6 +79,44 @@ pub struct Admission {
     pub checkpoints: Vec<Checkpoint>,
     /// Keys with a dead letter that later changes must wait behind.
     pub parked: HashSet<KeyHash>,
+    /// The stream was bound to this queue over rows of an earlier one, and what vanished from the source in between has not
+    /// been looked for yet.
+    pub resync: bool,
+}
+
+/// An operator's word on the state that a stream's worker halted in. Good once: whoever takes it spends it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Word {
+    /// Code of the halted state.
+    pub subject: String,
+    /// Go on, or stay.
+    pub accept: bool,
+    /// Whose word.
+    pub actor: String,
+}
+
+/// Rows whose records vanished from the source while nothing knew of them: what finds them after a stream was bound to
+/// another queue.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Leftovers {
+    /// The source compares the whole store with the keys of the table. Every record is judged anew, so dead letters of the
+    /// earlier queue are superseded.
+    Compared,
+    /// The source says by itself what is gone, or never does (appended lines): rows and dead letters stay until it does.
+    Kept,
+}
+
+/// How a stream is bound to another queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rebinding<'a> {
+    /// The queue it shall count in from now on.
+    pub queue: QueueId,
+    /// This process.
+    pub owner: OwnerNonce,
+    /// What becomes of rows that nobody hands out again.
+    pub leftovers: Leftovers,
+    /// Whose decision it was.
+    pub actor: &'a str,
 }
 
 /// Where admissions come from.
@@ -96,4 +134,21 @@ pub trait Checkpoints: Send + Sync {
     /// Reads the checkpoints of a stream without owning it: status, and settling an unknown commit (then under the row
     /// lock, so that a commit still on its way has ended before the answer).
     fn read(&self, stream: &StreamName, settle: bool) -> impl Future<Output = Result<Vec<Checkpoint>, Failure>> + Send;
+
+    /// Takes the stored word on a halted state of a stream, if there is one: it is gone afterwards.
+    fn take_word(
+        &self,
+        stream: &StreamName,
+        subject: &str,
+    ) -> impl Future<Output = Result<Option<Word>, Failure>> + Send;
+
+    /// Binds the stream to another queue, whose events are then applied from offset 0: checkpoints and counters begin anew,
+    /// and every version given in that queue is above every one given before. Ends a bulk phase first, since rows stand in the
+    /// heap. Spends the word `queue_changed`. Repeatable: a stream that is bound to this queue is left as it is. Fails with
+    /// `Halt`/`keys_not_readable`, before anything is touched, when the rows cannot be compared by key.
+    fn rebind(
+        &self,
+        stream: &StreamMapping,
+        rebinding: Rebinding<'_>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
 }

@@ -5,6 +5,7 @@
 
 pub mod checkpoints;
 pub mod conformance;
+pub mod control;
 pub mod deadletter;
 pub mod failure;
 pub mod files;

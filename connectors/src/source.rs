@@ -186,9 +186,10 @@ pub trait Source: Send {
         None
     }
 
-    /// The index of a stream was lost (`Halted`, `index_lost`), and these encoded keys stand in its table, whose queue is
-    /// drained: they are taken as records of unknown content, so that the next pass writes what is there and deletes, under
-    /// the guard, what is not. `false` when nothing is lost here, or when the source keeps no index.
+    /// These encoded keys stand in the table of a stream, whose queue is drained. Its index was lost (`Halted`, `index_lost`),
+    /// or was begun anew over rows it does not know: keys that it lacks are taken as records of unknown content, so that the
+    /// next pass writes what is there and deletes, under the guard, what is not. `false` when they cannot be taken now (the
+    /// offer is made again), or when the source keeps no index.
     fn adopt(&mut self, stream: StreamId, keys: Vec<Vec<u8>>) -> bool;
 
     /// Takes an operator's decision; `false` when nothing by that name is held here.

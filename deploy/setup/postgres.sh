@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes sure that PostgreSQL's server programs, psql and python3 are on this machine: what the demo and the proofs need.
+# Makes sure that PostgreSQL's server programs, psql, python3 and openssl are on this machine: what the demo and the proofs need.
 #
 # Installs nothing when they are there. Otherwise installs them from Debian (or a derivative) with apt-get, which needs root.
 # Starts no server: the demo and the tests make private ones of their own.
@@ -37,6 +37,7 @@ missing=""
 bindir >/dev/null || missing="$missing postgresql postgresql-client"
 command -v psql >/dev/null 2>&1 || case "$missing" in *postgresql-client*) ;; *) missing="$missing postgresql-client" ;; esac
 command -v python3 >/dev/null 2>&1 || missing="$missing python3-minimal libpython3-stdlib"
+command -v openssl >/dev/null 2>&1 || missing="$missing openssl"
 
 if [ -z "$missing" ]; then
     say "PostgreSQL $("$(bindir)/postgres" --version | sed 's/.*) //') and $(python3 --version 2>&1) are here"

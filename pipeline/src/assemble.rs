@@ -12,13 +12,12 @@ use crate::queue::history::QueueHistory;
 use crate::queue::lock::{LockRefused, StateLock};
 use crate::service::{RunningSource, RunningStream, Service};
 use crate::supervise::Supervisor;
-use crate::worker::{self, CopyPace, CopySource, StreamProgress, StreamWorker, WriterPool};
-use landfall_connectors::checkpoints::OwnerNonce;
+use crate::worker::{self, Brake, CopyPace, CopySource, StreamProgress, StreamWorker, Words, WriterPool};
+use landfall_connectors::checkpoints::{Leftovers, OwnerNonce};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::files::directory::{DirectoryConfig, DirectorySource};
 use landfall_connectors::files::document::{DocumentConfig, DocumentSource};
 use landfall_connectors::files::lines::{LinesConfig, LinesSource};
-use landfall_connectors::files::root::Symlinks;
 use landfall_connectors::mongodb::{self, MongoConfig, MongoSnapshot, MongoSource};
 use landfall_connectors::sink::Sink;
 use landfall_connectors::source::{Source, SourceStart, SourceStream};
@@ -74,18 +73,23 @@ pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
         deadline: deadline.clone(),
         started: Instant::now(),
     };
+    let mut words = Vec::new();
     for spec in &pipeline.sources {
-        start_source(pipeline, spec, &mut service).await?;
+        let listening = start_source(pipeline, spec, &mut service).await?;
+        words.extend(listening.into_iter().map(|words| (words, leftovers(&spec.kind))));
     }
     let owner = OwnerNonce(Uuid::new_v4());
-    for stream in &service.streams {
+    for (stream, (words, leftovers)) in service.streams.iter().zip(words) {
         let worker = StreamWorker {
             target: Arc::clone(&target),
             writers: Arc::clone(&writers),
             mapping: Arc::clone(&stream.mapping),
             stream: stream.id,
             queue: Arc::clone(&service.sources[stream.source].queue),
+            leftovers,
+            words,
             owner,
+            brake: Arc::clone(&stream.brake),
             progress: Arc::clone(&stream.progress),
             stop: drain.clone(),
             deadline: deadline.clone(),
@@ -117,7 +121,17 @@ pub fn open_queue(pipeline: &Pipeline, source: &SourceName) -> Result<Arc<Embedd
     Ok(Arc::new(queue))
 }
 
-async fn start_source(pipeline: &Pipeline, spec: &SourceSpec, service: &mut Service) -> Result<(), Failure> {
+/// What finds, after a lost queue, the rows whose records vanished: sources with an index compare it with the table.
+fn leftovers(kind: &SourceKind) -> Leftovers {
+    match kind {
+        SourceKind::Document { .. } | SourceKind::Directory { .. } => Leftovers::Compared,
+        // A copy sweeps what it has not seen; lines never say what is gone.
+        SourceKind::Lines { .. } | SourceKind::Mongo { .. } => Leftovers::Kept,
+    }
+}
+
+/// Starts a source; what the workers of its streams will listen to, in their order.
+async fn start_source(pipeline: &Pipeline, spec: &SourceSpec, service: &mut Service) -> Result<Vec<Words>, Failure> {
     let queue = open_queue(pipeline, &spec.name)?;
     let at = service.sources.len();
     let mappings: Vec<&StreamMapping> = pipeline.streams_of(&spec.name).collect();
@@ -126,9 +140,14 @@ async fn start_source(pipeline: &Pipeline, spec: &SourceSpec, service: &mut Serv
     let ids = queue.register_all(&wanted)?;
     let queue: Arc<dyn Queue> = queue;
     let streams = mappings.iter().zip(&ids).map(|(mapping, id)| source_stream(*id, mapping)).collect();
+    let mut listening = Vec::with_capacity(ids.len());
     for (mapping, id) in mappings.into_iter().zip(ids) {
         let progress = Arc::new(StreamProgress::default());
-        service.streams.push(RunningStream { mapping: Arc::new(mapping.clone()), id, source: at, progress });
+        let (speaker, words) = worker::words();
+        let brake = Arc::new(Brake::new(Arc::new(SystemClock)));
+        listening.push(words);
+        let mapping = Arc::new(mapping.clone());
+        service.streams.push(RunningStream { mapping, id, source: at, progress, speaker, brake });
     }
     let wake = Wake::default();
     let state_dir = pipeline.state_dir.join("index").join(spec.name.as_str());
@@ -138,7 +157,7 @@ async fn start_source(pipeline: &Pipeline, spec: &SourceSpec, service: &mut Serv
     let Opened { source, copy } = open_source(spec, start).await?;
     let capture = capture::start(&service.supervisor, source, Arc::clone(&queue), wake);
     service.sources.push(RunningSource { name: spec.name.clone(), kind: spec.kind.name(), queue, capture, copy });
-    Ok(())
+    Ok(listening)
 }
 
 fn source_stream(id: landfall_schemas::stream::StreamId, mapping: &StreamMapping) -> SourceStream {
@@ -169,8 +188,7 @@ struct Opened {
 }
 
 async fn open_source(spec: &SourceSpec, start: SourceStart) -> Result<Opened, Failure> {
-    let symlinks = Symlinks::Refuse;
-    let cadence = spec.cadence;
+    let (symlinks, cadence) = (spec.symlinks, spec.cadence);
     let source: Box<dyn Source> = match spec.kind.clone() {
         SourceKind::Document { dir: root, file } => {
             Box::new(DocumentSource::open(DocumentConfig { root, file, cadence, symlinks }, start)?)

@@ -11,16 +11,18 @@ use crate::status::{
 use landfall_connectors::checkpoints::Counts;
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_schemas::mapping::StreamMapping;
+use std::collections::BTreeMap;
 
 /// What disk and target hold. The target may be away: the report then says so. A pipeline that never ran has no state directory;
 /// none is made, and nothing is registered: looking changes nothing.
 pub async fn offline_status(pipeline: &Pipeline) -> Result<StatusReport, Failure> {
     let lock = if pipeline.state_dir.exists() { Some(lock(pipeline)?) } else { None };
-    let target = assemble::target(pipeline)?;
-    let (stored, target) = match target.status().await {
+    let asked = assemble::target(pipeline)?;
+    let (stored, target) = match asked.status().await {
         Ok(stored) => (stored, TargetReport { reachable: true, waiting_for: None }),
         Err(failure) => (Vec::new(), TargetReport { reachable: false, waiting_for: Some(Trouble::from(&failure)) }),
     };
+    let controls = if target.reachable { asked.controls().await.unwrap_or_default() } else { BTreeMap::new() };
     let mut report = StatusReport { pipeline: pipeline.name.clone(), target, ..StatusReport::default() };
     for source in &pipeline.sources {
         let held = lock.is_some() && assemble::queue_dir(&pipeline.state_dir, &source.name).exists();
@@ -34,7 +36,8 @@ pub async fn offline_status(pipeline: &Pipeline) -> Result<StatusReport, Failure
             log: None,
         });
         for mapping in pipeline.streams_of(&source.name) {
-            report.streams.push(stream(mapping, queue.as_deref(), &stored));
+            let control = controls.get(mapping.name.as_str()).cloned().unwrap_or_default();
+            report.streams.push(stream(mapping, queue.as_deref(), &stored).controlled(&control));
         }
     }
     Ok(report)

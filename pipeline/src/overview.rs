@@ -83,6 +83,9 @@ impl Overview {
         report.ready = report.condition == StreamCondition::Following;
         report.lag_ms = view.lag_ms;
         report.copy = view.copy.map(|copy| CopyReport { records: copy.records, estimate: copy.estimate });
+        if let Some(control) = stream.brake.control() {
+            report = report.controlled(&control);
+        }
         if matches!(view.state, StreamState::Halted(_)) {
             report.partitions_halted = mapping.partitions.all().map(|partition| partition.0).collect();
         }

@@ -1,8 +1,10 @@
-//! A stream whose file index is lost gets the keys of its table in its place.
+//! A stream whose file index is lost, or begun anew over rows of an earlier queue, gets the keys of its table.
 //!
 //! Waits until everything the queue holds of the stream is applied, so that the table says what was captured; then reads its keys
-//! and offers them to the source. What the file still holds is written again (and found equal), what it no longer holds is deleted
-//! under the guard. Nothing is asked of an operator: no row is touched that does not differ.
+//! and offers them to the source. What the file no longer holds is deleted under the guard; what it holds and no index knows is
+//! written again (and found equal). Nothing is asked of an operator here: no row is touched that does not differ. After another
+//! queue was accepted, the target remembers that this is still to be done until what was found is durable in the queue; so a
+//! death at any point repeats it.
 
 use crate::assemble::Target;
 use crate::service::{RunningStream, Service};
@@ -20,13 +22,9 @@ const LOOK: Duration = Duration::from_millis(500);
 pub(crate) async fn look_after(service: Arc<Service>, target: Arc<Target>) -> Result<(), Failure> {
     let looking = async {
         loop {
-            let lost = |stream: &&RunningStream| is_lost(&service, stream) && is_drained(&service, stream);
-            for stream in service.streams.iter().filter(lost) {
-                match target.keys(&stream.mapping).await {
-                    Ok(keys) => service.sources[stream.source].capture.adopt(stream.id, keys),
-                    Err(failure) => {
-                        tracing::warn!(stream = %stream.mapping.name, code = failure.code, "{}", failure.detail)
-                    }
+            for stream in &service.streams {
+                if let Err(failure) = look_at(&service, &target, stream).await {
+                    tracing::warn!(stream = %stream.mapping.name, code = failure.code, "{}", failure.detail);
                 }
             }
             tokio::time::sleep(LOOK).await;
@@ -35,6 +33,22 @@ pub(crate) async fn look_after(service: Arc<Service>, target: Arc<Target>) -> Re
     tokio::select! {
         () = looking => {}
         () = service.supervisor.stop().cancelled() => {}
+    }
+    Ok(())
+}
+
+async fn look_at(service: &Service, target: &Target, stream: &RunningStream) -> Result<(), Failure> {
+    let capture = &service.sources[stream.source].capture;
+    let report = capture.report();
+    let resync = stream.progress.view().resync;
+    if resync && report.compared.contains(&stream.id) {
+        target.resynchronised(&stream.mapping.name, service.sources[stream.source].queue.id()).await?;
+        stream.progress.resynchronised();
+        return Ok(());
+    }
+    let wanted = is_lost(service, stream) || (resync && !report.adopted.contains(&stream.id));
+    if wanted && !report.offered.contains(&stream.id) && is_drained(service, stream) {
+        capture.adopt(stream.id, target.keys(&stream.mapping).await?);
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::assemble::{self, Assembled, Decision, Target};
 use crate::config::Pipeline;
-use crate::control::server::Decide;
+use crate::control::server::{Decide, SetControl};
 use crate::control::{ControlClient, ControlHandler, ControlSocket, Refused, serve};
 use crate::overview::Overview;
 use crate::queue::lock::LockRefused;
@@ -10,6 +10,8 @@ use crate::resync;
 use crate::service::{Service, Verdict};
 use crate::status::{StatusReport, StreamCondition};
 use crate::supervise::signals::Signals;
+use landfall_connectors::checkpoints::Word;
+use landfall_connectors::control::Change;
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::retry::Pace;
 use landfall_schemas::stream::StreamName;
@@ -182,6 +184,7 @@ fn attend(
 /// is doing.
 async fn recall(service: Arc<Service>, target: Arc<Target>) -> Result<(), Failure> {
     let recalled = async {
+        recall_controls(&service, &target).await;
         for stream in &service.streams {
             let mut pace = Pace::new();
             loop {
@@ -190,7 +193,9 @@ async fn recall(service: Arc<Service>, target: Arc<Target>) -> Result<(), Failur
                         for (subject, decision) in
                             decisions.into_iter().filter(|(subject, _)| names_a_revision(subject))
                         {
-                            service.decide(stream.mapping.name.as_str(), &subject, decision == Decision::Accept);
+                            let accept = decision == Decision::Accept;
+                            let word = Word { subject, accept, actor: String::new() };
+                            service.decide(stream.mapping.name.as_str(), word);
                         }
                         break;
                     }
@@ -207,8 +212,26 @@ async fn recall(service: Arc<Service>, target: Arc<Target>) -> Result<(), Failur
     Ok(())
 }
 
-/// Whether a decision is about one revision for ever. A word on a halted state was good for that once: said again at a later start
-/// it would accept a loss nobody looked at.
+/// Sets every stream's brake as the target keeps it: until then nothing is applied.
+async fn recall_controls(service: &Service, target: &Target) {
+    let mut pace = Pace::new();
+    loop {
+        match target.controls().await {
+            Ok(mut controls) => {
+                for stream in &service.streams {
+                    stream.brake.set(controls.remove(stream.mapping.name.as_str()).unwrap_or_default());
+                }
+                return;
+            }
+            // Workers say what is wrong with the target.
+            Err(failure) => tracing::debug!(code = failure.code, "pause and throttle cannot be read yet"),
+        }
+        tokio::time::sleep(pace.next_wait()).await;
+    }
+}
+
+/// Whether a decision is about one revision for ever. A word on a halted state is good once: the worker that halted in it takes
+/// it away as it reads it; said again at a later start it would accept a loss nobody looked at.
 pub(crate) fn names_a_revision(subject: &str) -> bool {
     subject.len() == 32 && subject.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -251,7 +274,29 @@ impl ControlHandler for Handler {
             .decide(&name, &decide.subject, word, &decide.actor)
             .await
             .map_err(|failure| Refused::new(failure.code, &failure.detail))?;
-        self.service.decide(&decide.stream, &decide.subject, decide.accept);
+        let Decide { stream, subject, accept, actor } = decide;
+        self.service.decide(&stream, Word { subject, accept, actor });
+        Ok(())
+    }
+
+    async fn control(&self, wanted: SetControl) -> Result<(), Refused> {
+        let known = |name: &String| self.service.streams.iter().find(|stream| stream.mapping.name.as_str() == name);
+        let streams: Option<Vec<_>> = wanted.streams.iter().map(known).collect();
+        let Some(streams) = streams else {
+            return Err(Refused::new("unknown_stream", "no stream has this name; `landfall status` lists them"));
+        };
+        let names: Vec<_> = streams.iter().map(|stream| stream.mapping.name.clone()).collect();
+        let (change, said) = (Change::from(wanted.change), (wanted.actor.as_str(), wanted.reason.as_str()));
+        self.target
+            .control(&names, change, said)
+            .await
+            .map_err(|failure| Refused::new(failure.code, &failure.detail))?;
+        for stream in streams {
+            // Not read yet: what is read is what was just stored.
+            if let Some(control) = stream.brake.control() {
+                stream.brake.set(control.after(change, said));
+            }
+        }
         Ok(())
     }
 }

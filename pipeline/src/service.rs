@@ -7,7 +7,8 @@
 use crate::capture::CaptureHandle;
 use crate::queue::Queue;
 use crate::supervise::Supervisor;
-use crate::worker::{CopySource, StreamProgress, StreamState};
+use crate::worker::{Brake, CopySource, Speaker, StreamProgress, StreamProgressView, StreamState};
+use landfall_connectors::checkpoints::Word;
 use landfall_connectors::source::{Condition, Decision};
 use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::offset::Offset;
@@ -51,6 +52,10 @@ pub struct RunningStream {
     pub source: usize,
     /// What its worker says.
     pub progress: Arc<StreamProgress>,
+    /// What its worker is told while it is halted.
+    pub speaker: Speaker,
+    /// Pause and throttle.
+    pub brake: Arc<Brake>,
 }
 
 /// Everything that runs.
@@ -139,7 +144,18 @@ impl Service {
             return if since.elapsed() >= BLOCKED_GRACE { Arrival::Blocked } else { Arrival::NotYet };
         }
         *blocked_since = None;
-        if reports.iter().any(|report| open(&report)) { Arrival::NotYet } else { Arrival::Arrived }
+        let waits =
+            reports.iter().any(|report| open(&report)) || self.streams.iter().any(|stream| self.is_comparing(stream));
+        if waits { Arrival::NotYet } else { Arrival::Arrived }
+    }
+
+    /// What vanished before this queue is still being looked for, and nothing stands in the way.
+    fn is_comparing(&self, stream: &RunningStream) -> bool {
+        let view = stream.progress.view();
+        let conditions = self.sources[stream.source].capture.report().conditions;
+        let stuck = |(id, condition): &(StreamId, Condition)| *id == stream.id && trouble(condition).is_some();
+        let worker_stands = stream.brake.is_paused() || matches!(view.state, StreamState::Halted(_));
+        view.resync && !worker_stands && !conditions.iter().any(stuck)
     }
 
     fn ends(&self) -> Vec<Vec<(PartitionId, Offset)>> {
@@ -158,12 +174,20 @@ impl Service {
     fn reached(&self, goal: &[Vec<(PartitionId, Offset)>]) -> bool {
         self.streams.iter().zip(goal).all(|(stream, ends)| {
             let view = stream.progress.view();
-            let halted = matches!(view.state, StreamState::Halted(_));
-            let arrived = |(partition, end): &(PartitionId, Offset)| {
-                view.checkpoints.iter().any(|known| known.partition == *partition && known.next >= *end)
-            };
-            halted || ends.iter().all(arrived)
+            // Neither of them goes on by itself.
+            let admitted = !view.checkpoints.is_empty();
+            let stands = (stream.brake.is_paused() && admitted) || matches!(view.state, StreamState::Halted(_));
+            stands || ends.iter().all(|(partition, end)| has_arrived(&view, *partition, *end))
         })
+    }
+
+    /// A pause that stands between the stream and what was captured; in words.
+    fn pause(&self, stream: &RunningStream) -> Option<String> {
+        let control = stream.brake.control().filter(|control| control.paused)?;
+        let (view, queue) = (stream.progress.view(), &self.sources[stream.source].queue);
+        let behind = |partition| !has_arrived(&view, partition, queue.offsets(stream.id, partition).end);
+        let text = format!("paused by {}: `landfall resume {}`", control.actor, stream.mapping.name);
+        (view.resync || stream.mapping.partitions.all().any(behind)).then_some(text)
     }
 
     /// What an arrived service says: done, or which streams need an operator.
@@ -173,6 +197,7 @@ impl Service {
             if let StreamState::Halted(failure) = stream.progress.view().state {
                 needs.push((stream.mapping.name.to_string(), failure.to_string()));
             }
+            needs.extend(self.pause(stream).map(|text| (stream.mapping.name.to_string(), text)));
             let conditions = self.sources[stream.source].capture.report().conditions;
             for (_, condition) in conditions.into_iter().filter(|(id, _)| *id == stream.id) {
                 if let Some(text) = trouble(&condition) {
@@ -183,11 +208,17 @@ impl Service {
         if needs.is_empty() { Verdict::Done } else { Verdict::NeedsDecision(needs) }
     }
 
-    /// Hands a decision to the capture of the stream; `false` for an unknown stream.
-    pub fn decide(&self, stream: &str, subject: &str, accept: bool) -> bool {
+    /// Hands a word to the worker of the stream, if that is halted in the state it names, else to its capture; `false` for an
+    /// unknown stream.
+    pub fn decide(&self, stream: &str, word: Word) -> bool {
         let Some(found) = self.streams.iter().find(|known| known.mapping.name.as_str() == stream) else { return false };
-        let decision = Decision { stream: found.id, subject: subject.to_owned(), accept };
-        self.sources[found.source].capture.decide(decision);
+        match found.progress.view().state {
+            StreamState::Halted(failure) if failure.code == word.subject => found.speaker.say(word),
+            _ => {
+                let decision = Decision { stream: found.id, subject: word.subject, accept: word.accept };
+                self.sources[found.source].capture.decide(decision);
+            }
+        }
         true
     }
 
@@ -211,6 +242,10 @@ impl Service {
             }
         }
     }
+}
+
+fn has_arrived(view: &StreamProgressView, partition: PartitionId, end: Offset) -> bool {
+    view.checkpoints.iter().any(|known| known.partition == partition && known.next >= end)
 }
 
 /// What is wrong, if a condition is one that stands in the way of being caught up.

@@ -44,7 +44,10 @@ fn inserts_updates_replacements_deletes_and_transactions_arrive() {
         database.run(doc! { "update": "users", "updates": [{ "q": filter, "u": change, "multi": true }] });
     };
     insert(&database, "users", [doc! { "_id": "fifty", "name": "later" }]);
-    update(doc! { "_id": { "$lt": 10 } }, doc! { "$set": { "name": "changed", "nested.deep": 1 }, "$unset": { "tags": "" } });
+    update(
+        doc! { "_id": { "$lt": 10 } },
+        doc! { "$set": { "name": "changed", "nested.deep": 1 }, "$unset": { "tags": "" } },
+    );
     update(doc! { "_id": { "$gte": 40 } }, doc! { "$push": { "tags": "c" }, "$inc": { "visits": 1_i64 } });
     database.run(doc! { "update": "users", "updates": [{ "q": { "_id": 20 }, "u": { "whole": "new" } }] });
     database.run(doc! { "delete": "users", "deletes": [{ "q": { "_id": { "$gte": 30, "$lt": 35 } }, "limit": 0 }] });
@@ -112,7 +115,9 @@ fn on_drop_delete_empties_the_table_and_keep_leaves_it() {
         database.drop_collection(name);
         insert(&database, name, [doc! { "_id": "recreated" }]);
     }
-    wait_until(SOON, "one table is emptied first", || site.database().count("select count(*) from public.deleted") == 1);
+    wait_until(SOON, "one table is emptied first", || {
+        site.database().count("select count(*) from public.deleted") == 1
+    });
     wait_until(SOON, "the other keeps its rows", || site.database().count("select count(*) from public.kept") == 11);
     service.terminate();
     let _ = service.finish(Duration::from_secs(30)).expect(0);
@@ -140,7 +145,11 @@ fn a_collection_renamed_onto_a_mapped_one_is_copied_anew() {
 #[test]
 fn typed_keys_and_columns_take_what_fits_and_park_the_rest() {
     let database = MongoServer::shared().database("typed");
-    insert(&database, "users", (0..40_i64).map(|n| doc! { "_id": n, "name": format!("n{n}"), "balance": n as f64 / 4.0 }));
+    insert(
+        &database,
+        "users",
+        (0..40_i64).map(|n| doc! { "_id": n, "name": format!("n{n}"), "balance": n as f64 / 4.0 }),
+    );
     insert(&database, "users", [doc! { "_id": "text", "name": "wrong key" }, doc! { "_id": 100_i64, "name": 5 }]);
     let stream = json!({
         "key": { "type": "bigint" },

@@ -96,11 +96,8 @@ fn without_raw_what_jsonb_cannot_hold_is_parked_and_the_rest_lands() {
     let database = server.database("no_raw");
     let odd = if server.flavour() == Some(Flavour::Python) { &[][..] } else { Oddity::STORED_BY_RUST };
     database.insert_raw("things", &documents(&mut Seed::new(9), 600, odd));
-    let config = Config::new("mongo_no_raw").mongo("app", database.name()).stream(
-        "things",
-        "app",
-        json!({ "raw": false }),
-    );
+    let config =
+        Config::new("mongo_no_raw").mongo("app", database.name()).stream("things", "app", json!({ "raw": false }));
     let site = Site::new(config).mongo(database.uri());
     site.apply_schema_with_audit();
     site.catch_up();

@@ -96,11 +96,9 @@ fn connections_cut_in_the_middle_of_a_reply_and_cursors_closed_early_lose_nothin
     followed.insert(11, 11);
     followed.expect_rows(7);
     // A closed cursor that still holds changes: all of them count.
-    followed.fake.log(
-        (20..25)
-            .map(|n| Entry::Event(event::insert(USERS, doc! { "_id": n as i32 }, n)))
-            .chain([Entry::End]),
-    );
+    followed
+        .fake
+        .log((20..25).map(|n| Entry::Event(event::insert(USERS, doc! { "_id": n as i32 }, n))).chain([Entry::End]));
     followed.expect_rows(12);
     followed.fake.forget_cursors();
     followed.insert(30, 30);
@@ -136,7 +134,9 @@ fn lost_history_halts_and_goes_on_with_a_new_copy_when_an_operator_says_so() {
     assert_eq!(followed.rows(), 6, "nothing is read or deleted without a word");
     let _ = followed.site.finish(&["accept", "users", "history_lost"]).expect(0);
     followed.expect_rows(5);
-    wait_until(SOON, "what changed in between is there", || followed.value("n:0").is_some_and(|doc| doc.contains("now")));
+    wait_until(SOON, "what changed in between is there", || {
+        followed.value("n:0").is_some_and(|doc| doc.contains("now"))
+    });
     assert!(followed.value("n:10").is_none(), "what went in between is gone");
     followed.insert(13, 40);
     followed.expect_rows(6);
@@ -150,8 +150,12 @@ fn an_unknown_token_is_rescued_by_the_time_beside_it() {
     followed.expect_rows(5);
     followed.insert(10, 10);
     followed.expect_rows(6);
-    followed.fake.rule(Rule::on("aggregate").holding("resumeAfter").fail_labelled(280, &["NonResumableChangeStreamError"]).times(1));
-    followed.fake.rule(Rule::on("aggregate").holding("startAfter").fail_labelled(280, &["NonResumableChangeStreamError"]).times(1));
+    followed.fake.rule(
+        Rule::on("aggregate").holding("resumeAfter").fail_labelled(280, &["NonResumableChangeStreamError"]).times(1),
+    );
+    followed.fake.rule(
+        Rule::on("aggregate").holding("startAfter").fail_labelled(280, &["NonResumableChangeStreamError"]).times(1),
+    );
     followed.fake.cut_all();
     followed.insert(11, 11);
     followed.expect_rows(7);
@@ -165,7 +169,8 @@ fn fragments_unknown_operations_and_null_states_are_taken_as_they_are_meant() {
     followed.expect_rows(5);
     let mut whole: Document = event::bare("insert", USERS, 20);
     whole.insert("documentKey", doc! { "_id": "large" });
-    let parts = [doc! { "documentKey": { "_id": "large" } }, doc! { "fullDocument": { "_id": "large", "whole": true } }];
+    let parts =
+        [doc! { "documentKey": { "_id": "large" } }, doc! { "fullDocument": { "_id": "large", "whole": true } }];
     let fragments = event::split(&whole, &parts);
     followed.fake.log(fragments.into_iter().flat_map(|fragment| [Entry::Event(fragment), Entry::Break]));
     followed.expect_rows(6);

@@ -56,7 +56,8 @@ pub const OF_SEGMENTS: &[&str] = &[
 ];
 
 /// Points of a copy from a source that can be read again, and of passing the barrier behind it.
-pub const OF_COPIES: &[&str] = &["copy::before_plan", "copy::before_chunk", "copy::after_chunk", "barrier::before_pass"];
+pub const OF_COPIES: &[&str] =
+    &["copy::before_plan", "copy::before_chunk", "copy::after_chunk", "barrier::before_pass"];
 
 /// Points of the first fill: reached once in a table's life.
 pub const OF_FIRST_FILL: &[&str] = &["sink::before_finish_bulk", "sink::after_finish_bulk"];

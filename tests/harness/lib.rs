@@ -4,6 +4,7 @@
 //! process (see [`run_dir`]) and dies with it (see [`leash`]). Randomness comes from a seed, never from the machine.
 
 pub mod audit;
+pub mod certificates;
 pub mod config;
 pub mod database;
 pub mod directory_store;

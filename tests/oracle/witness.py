@@ -36,7 +36,14 @@ def _dead_letters(problems, pipeline, marks):
     # Records that a copy parked were never events: its ranges count them.
     for stream, parked in rows(f"select stream, sum(parked) from landfall.ranges where pipeline = {pipeline} group by 1"):
         counted[stream] += int(parked)
-    stored = dict(rows(f"select stream, count(*) from landfall.dead_letters where pipeline = {pipeline} group by 1"))
+    # A stream that was bound to another queue counts from then on.
+    stored = dict(
+        rows(
+            f"select stream, count(*) from landfall.dead_letters d where pipeline = {pipeline} and created_at > coalesce("
+            "(select max(at) from landfall.history h where h.pipeline = d.pipeline and h.stream = d.stream "
+            "and event = 'rebound'), '-infinity') group by 1"
+        )
+    )
     wrong = [(name, count, stored.get(name, 0)) for name, count in counted.items() if count != int(stored.get(name, 0))]
     _note(problems, "dead letters counted are not the dead letters stored", wrong)
 
@@ -46,9 +53,19 @@ def _steps(problems, pipeline, marks):
         "select stream, partition, from_offset, until_offset from audit.steps "
         f"where pipeline = {pipeline} order by stream, partition, n"
     )
+    rebound = dict(
+        rows(f"select stream, count(*) from landfall.history where pipeline = {pipeline} and event = 'rebound' group by 1")
+    )
     broken = []
     reached = {}
+    anew = Counter()
     for stream, partition, start, until in steps:
+        # Bound to another queue, a partition begins at 0 again: once for each such decision in the history, and no oftener.
+        if int(until) == 0 and reached.get((stream, partition)) == int(start):
+            anew[(stream, partition)] += 1
+            if anew[(stream, partition)] <= int(rebound.get(stream, 0)):
+                reached[(stream, partition)] = 0
+                continue
         if reached.get((stream, partition), 0) != int(start) or int(until) <= int(start):
             broken.append((stream, partition, start, until))
         reached[(stream, partition)] = int(until)

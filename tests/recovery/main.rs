@@ -8,6 +8,7 @@ mod arena;
 mod disk_full;
 mod first_load;
 mod kill_rounds;
+mod lost_state;
 mod mongo_kills;
 mod mutant;
 mod soak;

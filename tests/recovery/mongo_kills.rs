@@ -53,7 +53,8 @@ fn a_database_under_six_writers_survives_kills_of_both_sides() {
     let until = Instant::now() + Duration::from_secs(seconds.unwrap_or(DEFAULT_SECONDS));
     let Some(server) = MongoServer::start_own("kills", MongoSettings::default().synced()) else { return };
     let database = server.database("kills");
-    let bulk: Vec<_> = (0..TO_COPY).map(|n| document_with(&RawValue::int64(n), &RawValue::string("to be copied"))).collect();
+    let bulk: Vec<_> =
+        (0..TO_COPY).map(|n| document_with(&RawValue::int64(n), &RawValue::string("to be copied"))).collect();
     database.insert_raw("bulk", &bulk);
     let (_, number) = Seed::from_env(1);
     let mut seed = Seed::new(number);
@@ -82,7 +83,10 @@ fn a_database_under_six_writers_survives_kills_of_both_sides() {
         service.kill();
         life += 1;
     }
-    say(&format!("seed {number}: {life} lives, {restarts} restarts of the source, died at {fired:?}, {} writes", writers.done()));
+    say(&format!(
+        "seed {number}: {life} lives, {restarts} restarts of the source, died at {fired:?}, {} writes",
+        writers.done()
+    ));
     assert_eq!(restarts, 2);
     assert!(fired.len() * 2 >= points.len(), "named points are reached: {fired:?}");
     let still = writers.hold_still();

@@ -47,6 +47,31 @@ fn end(service: Landfall) {
 }
 
 #[test]
+fn links_that_are_followed_stay_inside_the_root() {
+    let source =
+        json!({ "kind": "json_directory", "path": "files", "glob": "**/*.json", "rescan": "1s", "symlinks": "follow" });
+    let site = Site::new(Config::new("followed").source("files", source).stream("records", "files", json!({})));
+    let mut files = DirectoryStore::create(&site.path("files"), 20, Seed::new(1));
+    let root = site.path("files");
+    std::fs::create_dir(site.path("outside")).unwrap();
+    std::fs::write(site.path("outside/secret.json"), OUTSIDE).unwrap();
+    std::fs::write(root.join("kept-elsewhere"), r#"{"id":"inside"}"#).unwrap();
+    site.apply_schema();
+    symlink("kept-elsewhere", root.join("inner.json")).unwrap();
+    symlink(site.path("outside/secret.json"), root.join("link.json")).unwrap();
+    symlink("../outside/secret.json", root.join("relative.json")).unwrap();
+    symlink(site.path("outside"), root.join("folder-link")).unwrap();
+    symlink("loop.json", root.join("loop.json")).unwrap();
+    let service = site.run_and_listen();
+    still_follows(&site, &mut files);
+    nothing_leaked(&site);
+    let mut database = site.database();
+    assert_eq!(database.count("select count(*) from records where doc->>'id' = 'inside'"), 1);
+    assert_eq!(database.count("select count(*) from records"), 22);
+    end(service);
+}
+
+#[test]
 fn links_lead_nowhere() {
     let (site, mut files) = site("links");
     let root = site.path("files");

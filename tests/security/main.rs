@@ -6,3 +6,4 @@ mod confinement;
 mod names;
 mod permissions;
 mod secrets;
+mod tls;

@@ -9,7 +9,7 @@ mod state;
 pub use fault::Fault;
 pub use state::{MemoryDeadLetter, MemoryRow};
 
-use crate::checkpoints::{Admission, Checkpoint, Checkpoints, OwnerNonce, Phase, QueueId};
+use crate::checkpoints::{Admission, Checkpoint, Checkpoints, OwnerNonce, Phase, QueueId, Rebinding, Word};
 use crate::failure::{Failure, FailureClass};
 use crate::sink::{Applied, ApplyFailure, CopyVersion, RangeState, Ranges, Sink, SinkBatch, Writer};
 use crate::snapshot::KeyRange;
@@ -78,6 +78,15 @@ impl Checkpoints for MemoryTarget {
 
     async fn read(&self, stream: &StreamName, _settle: bool) -> Result<Vec<Checkpoint>, Failure> {
         Ok(self.state().checkpoints(stream))
+    }
+
+    /// Nobody stores words here.
+    async fn take_word(&self, _stream: &StreamName, _subject: &str) -> Result<Option<Word>, Failure> {
+        Ok(None)
+    }
+
+    async fn rebind(&self, stream: &StreamMapping, rebinding: Rebinding<'_>) -> Result<(), Failure> {
+        self.state().rebind(stream, rebinding)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The state behind a target in memory, and the rules it keeps: the same as PostgreSQL's, written down a second time.
 
 use super::fault::Fault;
-use crate::checkpoints::{Admission, Checkpoint, Counts, OwnerNonce, Phase, QueueId};
+use crate::checkpoints::{Admission, Checkpoint, Counts, Leftovers, OwnerNonce, Phase, QueueId, Rebinding};
 use crate::failure::{Failure, FailureClass};
 use crate::sink::{Applied, ApplyFailure, CopyVersion, RangeState, SinkBatch};
 use crate::snapshot::{Cohorts, KeyRange};
@@ -55,6 +55,7 @@ struct Stream {
     rows: BTreeMap<Vec<Vec<u8>>, MemoryRow>,
     dead: Vec<MemoryDeadLetter>,
     copies: BTreeMap<CopyVersion, Vec<RangeState>>,
+    resync: bool,
 }
 
 impl State {
@@ -69,6 +70,7 @@ impl State {
             rows: BTreeMap::new(),
             dead: Vec::new(),
             copies: BTreeMap::new(),
+            resync: false,
         });
     }
 
@@ -104,7 +106,7 @@ impl State {
             return Err(halt("queue_changed"));
         }
         let queues = self.generations.entry(mapping.source.clone()).or_default();
-        let place = queues.iter().position(|q| *q == queue).unwrap_or_else(|| {
+        let place = queues.iter().rposition(|q| *q == queue).unwrap_or_else(|| {
             queues.push(queue);
             queues.len() - 1
         });
@@ -116,7 +118,31 @@ impl State {
             phase: stream.phase,
             checkpoints: stream.checkpoints.clone(),
             parked: parked.map(|d| KeyHash::of(&d.key)).collect(),
+            resync: stream.resync,
         })
+    }
+
+    /// A generation is a queue's place here: the queue moves behind all others.
+    pub(super) fn rebind(&mut self, mapping: &StreamMapping, to: Rebinding<'_>) -> Result<(), Failure> {
+        let missing = || Failure::new(FailureClass::Halt, "schema_missing", "as PostgreSQL's sink would say");
+        let stream = self.streams.get_mut(&mapping.name).ok_or_else(missing)?;
+        if stream.owned.is_some_and(|(owned, _)| owned == to.queue) {
+            return Ok(());
+        }
+        let queues = self.generations.entry(mapping.source.clone()).or_default();
+        if queues.last() != Some(&to.queue) {
+            queues.push(to.queue);
+        }
+        stream.phase = Phase::Live;
+        stream.owned = Some((to.queue, to.owner));
+        for checkpoint in &mut stream.checkpoints {
+            (checkpoint.next, checkpoint.counts) = (Offset(0), Counts::default());
+        }
+        stream.resync = to.leftovers == Leftovers::Compared;
+        if stream.resync {
+            stream.dead.iter_mut().for_each(|dead| dead.waiting = false);
+        }
+        Ok(())
     }
 
     pub(super) fn finish_bulk(&mut self, mapping: &StreamMapping, owner: OwnerNonce) -> Result<(), Failure> {

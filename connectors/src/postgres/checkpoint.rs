@@ -7,11 +7,13 @@
 use super::apply::{commit, roll_back};
 use super::classify::{classify, classify_commit};
 use super::connect::BEGIN;
+use super::decisions::VOID;
 use super::fingerprint;
+use super::rebind;
 use super::schema::{self, SchemaState};
 use super::target::{PostgresTarget, Target};
 use super::wire::{Link, WireError};
-use crate::checkpoints::{Admission, Checkpoint, Checkpoints, Counts, OwnerNonce, Phase, QueueId};
+use crate::checkpoints::{Admission, Checkpoint, Checkpoints, Counts, OwnerNonce, Phase, QueueId, Rebinding, Word};
 use crate::failure::{Failure, FailureClass};
 use landfall_schemas::hash::KeyHash;
 use landfall_schemas::mapping::StreamMapping;
@@ -28,7 +30,7 @@ const OWNER_GRACE: Duration = Duration::from_secs(3);
 /// How often the lock is tried meanwhile.
 const OWNER_POLL: Duration = Duration::from_millis(100);
 
-const STREAM: &str = "SELECT phase, mapping_hash, queue_id, partitions FROM landfall.streams \
+const STREAM: &str = "SELECT phase, mapping_hash, queue_id, partitions, resync FROM landfall.streams \
     WHERE pipeline = $1 AND stream = $2 FOR UPDATE";
 const PROGRESS: &str = "SELECT partition, next_offset, applied, superseded, filtered, dead_lettered \
     FROM landfall.checkpoints WHERE pipeline = $1 AND stream = $2 ORDER BY partition";
@@ -91,6 +93,15 @@ impl Checkpoints for PostgresTarget {
         let read = read(client, (&target.pipeline, stream.as_str()), settle);
         driver.drive(limit, read).await.map_err(|error| classify(&error, "read checkpoints"))
     }
+
+    async fn take_word(&self, stream: &StreamName, subject: &str) -> Result<Option<Word>, Failure> {
+        self.take(stream, subject).await
+    }
+
+    async fn rebind(&self, stream: &StreamMapping, rebinding: Rebinding<'_>) -> Result<(), Failure> {
+        hold_ownership(&self.inner).await?;
+        rebind::rebind(&self.inner, stream, rebinding).await.map_err(repeatable)
+    }
 }
 
 /// Reads under the row lock when settling: a commit on its way holds that lock until it has ended, one way or the other.
@@ -131,6 +142,8 @@ async fn admit(
     client.execute(CLAIM, &[&pipeline, &name, &nonce.0, &queue.0]).await?;
     client.execute(CLAIM_RANGES, &[&pipeline, &name, &nonce.0]).await?;
     client.execute(OWN, &[&pipeline, &name, &nonce.0, &queue.0]).await?;
+    // The queue is the right one: a word on its loss would be about a loss to come.
+    client.execute(VOID, &[&pipeline, &name, &"queue_changed"]).await?;
     let rows = client.query(PROGRESS, &[&pipeline, &name]).await?;
     let parked = client.query(PARKED, &[&pipeline, &name]).await?;
     Ok(Found::Admitted(Admission {
@@ -138,6 +151,7 @@ async fn admit(
         phase: phase(row.try_get(0)?),
         checkpoints: rows.iter().map(checkpoint).collect::<Result<_, _>>()?,
         parked: parked.iter().map(|row| Ok(KeyHash::of(row.try_get(0)?))).collect::<Result<HashSet<_>, Error>>()?,
+        resync: row.try_get(4)?,
     }))
 }
 
@@ -164,10 +178,11 @@ fn objection(
         && started
     {
         let detail = format!(
-            "the checkpoint of stream {} counts in queue {owned}, but the state directory holds queue {}; put the state \
-             directory of queue {owned} back, or drain and drop the stream's table and its rows in landfall.streams and \
-             landfall.checkpoints and copy it again",
-            stream.name, queue.0
+            "the checkpoint of stream {name} counts in queue {owned}, but the state directory holds queue {}; put the state \
+             directory of queue {owned} back, or let the source be read anew over the rows that stand, in this queue: \
+             `landfall accept {name} queue_changed`; nothing is touched before that",
+            queue.0,
+            name = stream.name,
         );
         return Ok(Some(Failure::new(FailureClass::Halt, "queue_changed", detail)));
     }
@@ -180,8 +195,7 @@ async fn generation(
     (pipeline, source): (&str, &str),
     queue: QueueId,
 ) -> Result<Option<Generation>, Error> {
-    let lock = xxhash_rust::xxh3::xxh3_64(format!("landfall generation\0{pipeline}\0{source}").as_bytes());
-    client.execute(GENERATION_LOCK, &[&lock.cast_signed()]).await?;
+    lock_generations(client, (pipeline, source)).await?;
     if let Some(row) = client.query_opt(GENERATION, &[&pipeline, &source, &queue.0]).await? {
         return Ok(u16::try_from(row.try_get::<_, i16>(0)?).ok().and_then(Generation::new));
     }
@@ -189,6 +203,12 @@ async fn generation(
     let Some(generation) = u16::try_from(next).ok().and_then(Generation::new) else { return Ok(None) };
     client.execute(ALLOCATE, &[&pipeline, &source, &queue.0, &generation.get().cast_signed()]).await?;
     Ok(Some(generation))
+}
+
+/// Nobody else gives out generations of this source until the transaction ends.
+pub(crate) async fn lock_generations(client: &Client, (pipeline, source): (&str, &str)) -> Result<(), Error> {
+    let lock = xxhash_rust::xxh3::xxh3_64(format!("landfall generation\0{pipeline}\0{source}").as_bytes());
+    client.execute(GENERATION_LOCK, &[&lock.cast_signed()]).await.map(drop)
 }
 
 pub(crate) fn checkpoint(row: &Row) -> Result<Checkpoint, Error> {

@@ -1,4 +1,4 @@
-//! What operators decided, kept in the target: acceptances of held revisions, pause and throttle, the history of it all.
+//! What operators decided, kept in the target: words on held revisions and halted states, and the history of it all.
 //!
 //! They outlive the process and its state directory. A decision names its subject (the hash of a held revision): it can
 //! never be taken for one about something else (promise 12). Each is written with its entry in the history.
@@ -8,6 +8,7 @@ use super::connect::BEGIN;
 use super::target::PostgresTarget;
 use super::wire::Link;
 use super::{apply, schema};
+use crate::checkpoints::Word;
 use crate::failure::{Failure, FailureClass};
 use landfall_schemas::stream::StreamName;
 use std::collections::BTreeMap;
@@ -23,25 +24,15 @@ pub enum Decision {
     Refuse,
 }
 
-/// Pause and throttle of one stream, or of the whole pipeline.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Control {
-    /// Apply nothing; capture goes on.
-    pub paused: bool,
-    /// Most rows a second.
-    pub rows_per_second: Option<u64>,
-}
-
 const DECIDE: &str = "INSERT INTO landfall.decisions (pipeline, stream, subject, accept, actor) VALUES ($1, $2, $3, $4, $5) \
     ON CONFLICT (pipeline, stream, subject) DO UPDATE \
     SET accept = excluded.accept, actor = excluded.actor, decided_at = pg_catalog.now()";
+/// Takes a decision away. It stays in the history.
+pub(crate) const VOID: &str = "DELETE FROM landfall.decisions WHERE pipeline = $1 AND stream = $2 AND subject = $3";
+const TAKE: &str = "DELETE FROM landfall.decisions WHERE pipeline = $1 AND stream = $2 AND subject = $3 \
+    RETURNING accept, actor";
 const DECISIONS: &str = "SELECT subject, accept FROM landfall.decisions WHERE pipeline = $1 AND stream = $2";
-const CONTROL: &str = "INSERT INTO landfall.controls (pipeline, stream, paused, rows_per_second, actor) \
-    VALUES ($1, $2, $3, $4, $5) ON CONFLICT (pipeline, stream) DO UPDATE \
-    SET paused = excluded.paused, rows_per_second = excluded.rows_per_second, actor = excluded.actor, \
-        changed_at = pg_catalog.now()";
-const CONTROLS: &str = "SELECT stream, paused, rows_per_second FROM landfall.controls WHERE pipeline = $1";
-const RECORD: &str = "INSERT INTO landfall.history (pipeline, stream, event, actor, evidence) \
+pub(crate) const RECORD: &str = "INSERT INTO landfall.history (pipeline, stream, event, actor, evidence) \
     VALUES ($1, $2, $3, $4, $5)";
 
 impl PostgresTarget {
@@ -74,28 +65,23 @@ impl PostgresTarget {
         rows.iter().map(decision).collect::<Result<_, _>>().map_err(|error| unreadable(&error))
     }
 
-    /// Stores pause and throttle; `None` means the whole pipeline.
-    pub async fn control(&self, stream: Option<&StreamName>, control: Control, actor: &str) -> Result<(), Failure> {
-        let name = stream.map_or("", StreamName::as_str);
-        let rate = control.rows_per_second.map(|rate| i64::try_from(rate).unwrap_or(i64::MAX));
-        let evidence = serde_json::json!({ "paused": control.paused, "rows_per_second": control.rows_per_second });
-        let pipeline = self.inner.pipeline.as_str();
-        self.write(
-            (CONTROL, &[&pipeline, &name, &control.paused, &rate, &actor]),
-            &[&pipeline, &stream.map(StreamName::as_str), &"controlled", &actor, &evidence],
-        )
-        .await
-    }
-
-    /// Pause and throttle of the pipeline (`None`) and of its streams.
-    pub async fn controls(&self) -> Result<BTreeMap<Option<String>, Control>, Failure> {
-        let rows = self.read_rows(CONTROLS, &[&self.inner.pipeline]).await?;
-        let control = |row: &Row| -> Result<_, Error> {
-            let name: String = row.try_get(0)?;
-            let rate = row.try_get::<_, Option<i64>>(2)?.map(i64::unsigned_abs);
-            Ok(((!name.is_empty()).then_some(name), Control { paused: row.try_get(1)?, rows_per_second: rate }))
+    /// Takes the word on a halted state, if one is stored: it is good once. If the answer to the commit is lost, so is the word,
+    /// and the stream waits for another one.
+    pub(crate) async fn take(&self, stream: &StreamName, subject: &str) -> Result<Option<Word>, Failure> {
+        let limit = self.inner.connector.exchange_limit();
+        let mut link = self.inner.connector.connect().await?;
+        schema::require(&mut link, limit).await?;
+        let Link { client, driver, .. } = &mut link;
+        let work = async {
+            client.batch_execute(BEGIN).await?;
+            client.query(TAKE, &[&self.inner.pipeline, &stream.as_str(), &subject]).await
         };
-        rows.iter().map(control).collect::<Result<_, _>>().map_err(|error| unreadable(&error))
+        let rows = driver.drive(limit, work).await.map_err(|error| classify(&error, "take a word"))?;
+        apply::commit(&mut link, limit).await.map_err(|error| classify_commit(&error))?;
+        let word = |row: &Row| -> Result<_, Error> {
+            Ok(Word { subject: subject.to_owned(), accept: row.try_get(0)?, actor: row.try_get(1)? })
+        };
+        rows.first().map(word).transpose().map_err(|error| unreadable(&error))
     }
 
     /// One change and its entry in the history, in one transaction.
@@ -117,7 +103,7 @@ impl PostgresTarget {
         apply::commit(&mut link, limit).await.map_err(|error| classify_commit(&error))
     }
 
-    async fn read_rows(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Failure> {
+    pub(crate) async fn read_rows(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Failure> {
         let limit = self.inner.connector.exchange_limit();
         let mut link = self.inner.connector.connect().await?;
         schema::require(&mut link, limit).await?;
@@ -132,7 +118,7 @@ async fn query(client: &Client, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -
 }
 
 /// A column is not of the type our own schema gives it.
-fn unreadable(_: &Error) -> Failure {
+pub(crate) fn unreadable(_: &Error) -> Failure {
     let detail = "a table of schema landfall is not as its migrations made it; restore it";
     Failure::new(FailureClass::Halt, "schema_drift", detail)
 }

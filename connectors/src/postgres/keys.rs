@@ -28,6 +28,11 @@ impl PostgresTarget {
     }
 }
 
+/// Whether the keys of this stream's table can be read back; fails as [`PostgresTarget::keys`] would.
+pub(crate) fn are_readable(mapping: &StreamMapping) -> Result<(), Failure> {
+    encoder(mapping).map(drop)
+}
+
 async fn read(client: &Client, sql: &str, encode: Encode) -> Result<Vec<Vec<u8>>, Error> {
     let mut rows = pin!(client.query_raw(sql, std::iter::empty::<i32>()).await?);
     let mut keys = Vec::new();
@@ -55,7 +60,7 @@ fn encoder(mapping: &StreamMapping) -> Result<Encode, Failure> {
         }),
         Some(other) => {
             let detail = format!(
-                "the file index of stream {} is lost, and keys of type {other} cannot be read back from the table as the source \
+                "what was captured of stream {} is lost, and keys of type {other} cannot be read back from the table as the source \
                  wrote them: load the stream anew into an empty table",
                 mapping.name
             );

@@ -45,6 +45,12 @@ pub struct CaptureReport {
     pub blocked: bool,
     /// Everything handed out so far is durable up to here.
     pub durable: Sequence,
+    /// Streams to which the keys of their table are offered, not answered yet.
+    pub offered: Vec<StreamId>,
+    /// Streams that took the last offer.
+    pub adopted: Vec<StreamId>,
+    /// Of them those that have followed through: what the keys told to be gone was handed out and is durable.
+    pub compared: Vec<StreamId>,
 }
 
 /// A running capture as the rest of the service sees it.
@@ -68,8 +74,14 @@ impl CaptureHandle {
         self.wake.ring();
     }
 
-    /// Offers the keys of a stream's table in place of its lost index; the offer is made again while the stream says it is lost.
+    /// Offers the keys of a stream's table, in place of its lost index or beside one that was begun anew; the offer is made again
+    /// until it is taken.
     pub fn adopt(&self, stream: StreamId, keys: Vec<Vec<u8>>) {
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.adopted.retain(|known| *known != stream);
+        report.compared.retain(|known| *known != stream);
+        report.offered.push(stream);
+        drop(report);
         let _ = self.orders.send(Order::Adopt(stream, keys));
         self.wake.ring();
     }
@@ -126,7 +138,7 @@ fn ended() -> Result<(), Failure> {
 }
 
 /// Passes on what was ordered.
-fn take_orders(ordered: &Receiver<Order>, source: &mut dyn Source) {
+fn take_orders(ordered: &Receiver<Order>, source: &mut dyn Source, shared: &Shared) {
     while let Ok(order) = ordered.try_recv() {
         match order {
             Order::Decide(decision) => {
@@ -136,7 +148,13 @@ fn take_orders(ordered: &Receiver<Order>, source: &mut dyn Source) {
             Order::Adopt(stream, keys) => {
                 let count = keys.len();
                 let adopted = source.adopt(stream, keys);
-                tracing::info!(adopted, keys = count, "the table's keys offered in place of a lost index");
+                tracing::info!(adopted, keys = count, "the keys of a table offered to its stream");
+                shared.update(|report| {
+                    report.offered.retain(|known| *known != stream);
+                    if adopted {
+                        report.adopted.push(stream);
+                    }
+                });
             }
         }
     }

@@ -2,10 +2,11 @@
 
 use super::{BATCHES, Order, Shared, ended, partner_gone, take_orders};
 use landfall_connectors::failure::{Failure, FailureClass};
-use landfall_connectors::source::{Source, Step};
+use landfall_connectors::source::{Condition, Source, Step};
 use landfall_connectors::wake::Woken;
 use landfall_schemas::event::ChangeBatch;
 use landfall_schemas::offset::Sequence;
+use landfall_schemas::stream::StreamId;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ impl Reader {
             if self.shared.wake.is_stopping() {
                 return self.finish(known);
             }
-            take_orders(&self.ordered, &mut *self.source);
+            take_orders(&self.ordered, &mut *self.source, &self.shared);
             let Some(mut batch) = partner_gone(self.emptied.recv()) else { return ended() };
             let step = match self.source.next(&mut batch) {
                 Ok(step) => step,
@@ -84,9 +85,13 @@ impl Reader {
         Ok(())
     }
 
+    /// At the end of a pass, when everything it handed out is durable.
     fn publish(&self, step: Step) {
         let (conditions, gauges) = (self.source.conditions(), self.source.gauges());
         self.shared.update(|report| {
+            let follows = |id: &StreamId| conditions.contains(&(*id, Condition::Following));
+            let through = report.adopted.iter().copied().filter(follows);
+            report.compared = through.collect();
             (report.conditions, report.gauges) = (conditions, gauges);
             report.blocked = step == Step::Blocked;
             if step == Step::CaughtUp {

@@ -2,6 +2,7 @@
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -64,6 +65,12 @@ pub(super) enum Command {
     Accept(Subject),
     /// Keep a held revision from being applied, on the running service.
     Refuse(Subject),
+    /// Apply nothing of a stream, or of any; capture goes on. Lasts over restarts.
+    Pause(Controlled),
+    /// Apply again.
+    Resume(Controlled),
+    /// Limit how many rows a second are applied. Lasts over restarts.
+    Throttle(Throttled),
 }
 
 impl Command {
@@ -77,6 +84,9 @@ impl Command {
             Self::Status(_) => "status",
             Self::Accept(_) => "accept",
             Self::Refuse(_) => "refuse",
+            Self::Pause(_) => "pause",
+            Self::Resume(_) => "resume",
+            Self::Throttle(_) => "throttle",
         }
     }
 }
@@ -120,6 +130,29 @@ pub(super) struct Subject {
     pub(super) subject: String,
     #[command(flatten)]
     pub(super) actor: Actor,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Controlled {
+    /// The stream; all of them when left out.
+    pub(super) stream: Option<String>,
+    /// Why, for status and history.
+    #[arg(long, value_name = "TEXT", env = "LANDFALL_REASON")]
+    pub(super) reason: Option<String>,
+    #[command(flatten)]
+    pub(super) actor: Actor,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Throttled {
+    #[command(flatten)]
+    pub(super) controlled: Controlled,
+    /// Most rows a second, for each stream.
+    #[arg(long, value_name = "N", env = "LANDFALL_ROWS_PER_SECOND", required_unless_present = "off")]
+    pub(super) rows_per_second: Option<NonZeroU64>,
+    /// No limit.
+    #[arg(long, conflicts_with = "rows_per_second")]
+    pub(super) off: bool,
 }
 
 #[derive(Debug, Args)]

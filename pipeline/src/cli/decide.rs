@@ -12,6 +12,7 @@ use crate::config::Pipeline;
 use crate::control::{ControlClient, Request};
 use crate::queue::lock::{LockRefused, StateLock};
 use crate::run::names_a_revision;
+use crate::status::decision;
 use landfall_connectors::postgres::Decision;
 use serde_json::json;
 
@@ -50,28 +51,38 @@ pub(super) async fn decide(subject: Subject, word: Word, settings: &Settings) ->
 
 /// Writes the decision where the next service looks for it.
 async fn store(subject: &Subject, word: Word, pipeline: &Pipeline, actor: &str) -> Result<(), CliFailure> {
-    if !names_a_revision(&subject.subject) {
-        let message = format!("no service runs for {}: only a held revision can be decided without one", pipeline.name);
+    if !names_a_revision(&subject.subject) && !decision::can_wait(&subject.subject) {
+        let message = format!("no service runs for {}: this state can be decided on a running one only", pipeline.name);
         return Err(CliFailure::new(Exit::Failed, "not_running", message).suggest("start `landfall run`, then decide"));
     }
-    let _lock = StateLock::acquire(&pipeline.state_dir).map_err(|refused| match refused {
+    let _lock = lock(pipeline)?;
+    let stream = pipeline.streams.iter().find(|stream| stream.name.as_str() == subject.stream);
+    let Some(stream) = stream else { return Ok(()) };
+    let said = if word == Word::Accept { Decision::Accept } else { Decision::Refuse };
+    Ok(assemble::target(pipeline)?.decide(&stream.name, &subject.subject, said, actor).await?)
+}
+
+/// The state lock: no service starts while a word is written.
+pub(super) fn lock(pipeline: &Pipeline) -> Result<StateLock, CliFailure> {
+    StateLock::acquire(&pipeline.state_dir).map_err(|refused| match refused {
         LockRefused::AlreadyHeld => {
             let message = "a service holds the state directory and does not answer";
             CliFailure::new(Exit::OtherOwner, "other_owner", message).suggest("try again in a moment")
         }
         LockRefused::Failed(failure) => failure.into(),
-    })?;
-    let stream = pipeline.streams.iter().find(|stream| stream.name.as_str() == subject.stream);
-    let Some(stream) = stream else { return Ok(()) };
-    let decision = if word == Word::Accept { Decision::Accept } else { Decision::Refuse };
-    Ok(assemble::target(pipeline)?.decide(&stream.name, &subject.subject, decision, actor).await?)
+    })
+}
+
+/// The configuration has no stream of this name.
+pub(super) fn unknown_stream(pipeline: &Pipeline) -> CliFailure {
+    let names: Vec<_> = pipeline.streams.iter().map(|stream| stream.name.as_str()).collect();
+    CliFailure::new(Exit::Usage, "unknown_stream", "the configuration has no such stream")
+        .suggest(format!("one of {}", names.join(", ")))
 }
 
 fn check(subject: &Subject, pipeline: &Pipeline) -> Result<(), CliFailure> {
     if !pipeline.streams.iter().any(|stream| stream.name.as_str() == subject.stream) {
-        let names: Vec<_> = pipeline.streams.iter().map(|stream| stream.name.as_str()).collect();
-        return Err(CliFailure::new(Exit::Usage, "unknown_stream", "the configuration has no such stream")
-            .suggest(format!("one of {}", names.join(", "))));
+        return Err(unknown_stream(pipeline));
     }
     if subject.subject.is_empty() || subject.subject.len() > MAX_SUBJECT {
         return Err(CliFailure::new(Exit::Usage, "bad_subject", "this is neither a revision nor a state")

@@ -6,6 +6,7 @@
 mod args;
 mod check;
 mod console;
+mod control;
 mod decide;
 mod envelope;
 mod exit;
@@ -24,6 +25,7 @@ mod tests;
 
 pub use exit::Exit;
 
+use crate::control::protocol::ControlChange;
 use args::{Arguments, Command};
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -62,6 +64,9 @@ fn perform(arguments: Arguments, console: &Console) -> Outcome {
             Command::Status(options) => status::status(options, &settings, console).await,
             Command::Accept(subject) => decide::decide(subject, decide::Word::Accept, &settings).await,
             Command::Refuse(subject) => decide::decide(subject, decide::Word::Refuse, &settings).await,
+            Command::Pause(all) => control::control(all, ControlChange::Pause, &settings).await,
+            Command::Resume(all) => control::control(all, ControlChange::Resume, &settings).await,
+            Command::Throttle(throttled) => control::throttle(throttled, &settings).await,
         }
     })
 }

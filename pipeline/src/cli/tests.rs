@@ -23,7 +23,7 @@ fn help_says_everything_that_can_be_typed() {
     };
     command.build();
     add(&mut command, "");
-    for name in ["check", "schema", "run", "status", "accept", "refuse"] {
+    for name in ["check", "schema", "run", "status", "accept", "refuse", "pause", "resume", "throttle"] {
         let sub = command.find_subcommand_mut(name).expect("a command");
         add(&mut sub.clone().term_width(100), &format!("{name} "));
         for inner in sub.get_subcommands_mut() {

@@ -6,6 +6,7 @@ use super::secret::Secret;
 use crate::queue::Retention;
 use landfall_connectors::files::lines::LinesFormat;
 use landfall_connectors::files::pattern::Pattern;
+use landfall_connectors::files::root::Symlinks;
 use landfall_connectors::mongodb::MongoConfig;
 use landfall_connectors::source::Cadence;
 use landfall_schemas::ddl::BulkLoad;
@@ -104,6 +105,8 @@ pub struct SourceSpec {
     pub kind: SourceKind,
     /// `rescan` and `poll`.
     pub cadence: Cadence,
+    /// Whether links inside its directory are followed.
+    pub symlinks: Symlinks,
 }
 
 /// What a source is.

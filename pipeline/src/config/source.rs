@@ -8,6 +8,7 @@ use super::section::{At, Reading, Section, advice};
 use super::tree::{Entry, Node, Value};
 use landfall_connectors::files::lines::LinesFormat;
 use landfall_connectors::files::pattern::{InvalidPattern, Pattern};
+use landfall_connectors::files::root::Symlinks;
 use landfall_connectors::source::Cadence;
 use landfall_schemas::mapping::FieldPath;
 use landfall_schemas::stream::SourceName;
@@ -74,15 +75,22 @@ fn source(entry: &Entry, pipeline: &str, secrets: &mut Vec<Warning>, reading: &m
     if let Some(node) = section.get("follow_symlinks")
         && reading.flag(node, "follow_symlinks") == Some(true)
     {
-        let what = "symbolic links are never followed: a link could lead out of the store while it is read";
-        reading.problems.add(node.at, what, "`false`, and in `path` the real path");
+        let what = "links are followed with another key";
+        reading.problems.add(node.at, what, "`symlinks: follow`");
     }
+    let symlinks = symlinks(&mut section, reading);
     if section.get("key").is_some() {
         let at = section.key_place("key");
         reading.problems.add(at, "the key belongs to the stream, not to the source", "`key: …` under streams");
     }
     section.close(reading);
-    Some(SourceSpec { name: name?, kind: found?, cadence: cadence? })
+    Some(SourceSpec { name: name?, kind: found?, cadence: cadence?, symlinks: symlinks? })
+}
+
+/// Links are refused unless the configuration says otherwise, and one that leads out of the store's directory even then.
+fn symlinks(section: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<Symlinks> {
+    let ways = [("refuse", Symlinks::Refuse), ("follow", Symlinks::Beneath)];
+    section.get("symlinks").map_or(Some(Symlinks::Refuse), |node| reading.choice(node, "symlinks", &ways))
 }
 
 fn cadence(section: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<Cadence> {

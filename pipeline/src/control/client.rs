@@ -74,6 +74,14 @@ impl ControlClient {
         }
     }
 
+    /// Changes pause or throttle; stored when this returns.
+    pub async fn control(&mut self, control: &Request) -> Result<(), ControlError> {
+        match self.ask(control).await? {
+            Content::Controlled => Ok(()),
+            _ => Err(ControlError::Foreign),
+        }
+    }
+
     async fn ask(&mut self, request: &Request) -> Result<Content, ControlError> {
         let exchange = async {
             self.writer.write_all(&line_of(request)?).await?;

@@ -9,7 +9,9 @@
 //! ```
 
 use crate::status::StatusReport;
+use landfall_connectors::control::Change;
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroU64;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
 
 /// Longest request. A decision is a few hundred bytes.
@@ -36,6 +38,57 @@ pub enum Request {
         /// Who says so, for the history.
         actor: String,
     },
+    /// Pause, resume or throttle.
+    Control {
+        /// Which streams.
+        streams: Vec<String>,
+        /// What changes.
+        change: ControlChange,
+        /// Who says so, for the history.
+        actor: String,
+        /// And why.
+        reason: String,
+    },
+}
+
+/// Longest reason, in characters: a sentence, and thousands of streams still fit in a report.
+pub const MAX_REASON: usize = 200;
+
+/// A change of pause or throttle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "to", rename_all = "snake_case")]
+pub enum ControlChange {
+    /// Apply nothing.
+    Pause,
+    /// Apply again.
+    Resume,
+    /// At most so many rows a second, or as fast as it goes.
+    Throttle {
+        /// The rate.
+        rows_per_second: Option<NonZeroU64>,
+    },
+}
+
+impl ControlChange {
+    /// What it comes to, for people.
+    pub fn word(self) -> String {
+        match self {
+            Self::Pause => "paused".to_owned(),
+            Self::Resume => "resumed".to_owned(),
+            Self::Throttle { rows_per_second: Some(rate) } => format!("throttled to {rate} rows a second"),
+            Self::Throttle { rows_per_second: None } => "no longer throttled".to_owned(),
+        }
+    }
+}
+
+impl From<ControlChange> for Change {
+    fn from(change: ControlChange) -> Self {
+        match change {
+            ControlChange::Pause => Self::Pause,
+            ControlChange::Resume => Self::Resume,
+            ControlChange::Throttle { rows_per_second } => Self::Throttle(rows_per_second),
+        }
+    }
 }
 
 /// What is answered.
@@ -63,6 +116,8 @@ pub enum Content {
     Status(Box<StatusReport>),
     /// The decision was taken and stored.
     Decided,
+    /// Pause or throttle was changed and stored.
+    Controlled,
 }
 
 /// Why something was not done.

@@ -1,6 +1,6 @@
 //! The service's end of the control socket.
 
-use super::protocol::{Answer, Content, Line, MAX_REQUEST, Refused, Request, line_of, read_line};
+use super::protocol::{Answer, Content, ControlChange, Line, MAX_REQUEST, Refused, Request, line_of, read_line};
 use crate::status::StatusReport;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -27,6 +27,22 @@ pub trait ControlHandler: Sync {
 
     /// Takes and stores a decision. An error names what is unknown or could not be stored.
     fn decide(&self, decision: Decide) -> impl Future<Output = Result<(), Refused>> + Send;
+
+    /// Changes pause or throttle, and stores it.
+    fn control(&self, wanted: SetControl) -> impl Future<Output = Result<(), Refused>> + Send;
+}
+
+/// A change of pause or throttle.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SetControl {
+    /// Which streams.
+    pub streams: Vec<String>,
+    /// What changes.
+    pub change: ControlChange,
+    /// Who says so.
+    pub actor: String,
+    /// And why; may be empty.
+    pub reason: String,
 }
 
 /// An operator's word.
@@ -98,6 +114,9 @@ async fn answer(line: &[u8], handler: &impl ControlHandler) -> Answer {
             Request::Status => Ok(Content::Status(Box::new(handler.status().await))),
             Request::Decide { stream, subject, accept, actor } => {
                 handler.decide(Decide { stream, subject, accept, actor }).await.map(|()| Content::Decided)
+            }
+            Request::Control { streams, change, actor, reason } => {
+                handler.control(SetControl { streams, change, actor, reason }).await.map(|()| Content::Controlled)
             }
         }
     };

@@ -1,6 +1,7 @@
 //! A control socket with a client at its other end: decisions, refusals, and clients that misbehave.
 
-use super::server::Decide;
+use super::protocol::ControlChange;
+use super::server::{Decide, SetControl};
 use super::*;
 use crate::config::tests::scratch;
 use crate::status::StatusReport;
@@ -29,6 +30,13 @@ impl ControlHandler for Recorder {
         }
         self.0.lock().expect("not poisoned").push(decision);
         Ok(())
+    }
+
+    async fn control(&self, wanted: SetControl) -> Result<(), Refused> {
+        match wanted.streams.iter().all(|stream| stream == "users") {
+            true => Ok(()),
+            false => Err(Refused::new("unknown_stream", "there is no such stream")),
+        }
     }
 }
 
@@ -65,6 +73,24 @@ async fn a_decision_reaches_the_service_and_a_wrong_one_is_refused_by_name() {
     .await;
     let expected = Decide { stream: "users".into(), subject: "9f2c".into(), accept: true, actor: "ada".into() };
     assert_eq!(decided, [expected]);
+}
+
+#[tokio::test]
+async fn a_pause_reaches_the_service() {
+    let dir = scratch("control");
+    let pause = |stream: &str| Request::Control {
+        streams: vec![stream.to_owned()],
+        change: ControlChange::Pause,
+        actor: "ada".to_owned(),
+        reason: "a vacuum runs".to_owned(),
+    };
+    against(&dir, async {
+        let mut client = ControlClient::connect(&dir).await.expect("connects").expect("somebody listens");
+        client.control(&pause("users")).await.expect("paused");
+        let refused = client.control(&pause("nobody")).await.expect_err("refused");
+        assert!(matches!(refused, ControlError::Refused(refused) if refused.code == "unknown_stream"));
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -2,6 +2,26 @@
 
 use super::report::StreamCondition;
 
+/// Halted states that a word mends. Others are mended by what their detail says; a word on them only means: try again.
+const MENDED_BY_A_WORD: [&str; 7] = [
+    "file_shrank",
+    "queue_changed",
+    "history_lost",
+    "token_ahead",
+    "token_not_matched",
+    "source_changed",
+    "position_unreadable",
+];
+/// Halted states in which both words are decisions.
+const DECIDED_EITHER_WAY: [&str; 1] = ["collection_gone"];
+/// Those of them that a worker halts in: a word on them can wait in the target for the next service.
+const OF_WORKERS: [&str; 2] = ["queue_changed", "collection_gone"];
+
+/// Whether a word on this halted state can be given while no service runs.
+pub fn can_wait(code: &str) -> bool {
+    OF_WORKERS.contains(&code)
+}
+
 /// The command lines for a stream in this condition; empty when nothing waits for a decision. Subjects are hashes and codes
 /// of ours and names are checked ones, so that a line can be pasted into a shell as it is.
 pub fn how_to(stream: &str, condition: &StreamCondition) -> Vec<String> {
@@ -11,9 +31,11 @@ pub fn how_to(stream: &str, condition: &StreamCondition) -> Vec<String> {
         }
         // A refused revision may still be accepted after a second look.
         StreamCondition::Held { revision, .. } => vec![format!("landfall accept {stream} {revision}")],
-        // Other halted states are mended by what their detail says, not by a word.
-        StreamCondition::Halted(trouble) if trouble.code == "file_shrank" => {
+        StreamCondition::Halted(trouble) if MENDED_BY_A_WORD.contains(&trouble.code.as_str()) => {
             vec![format!("landfall accept {stream} {}", trouble.code)]
+        }
+        StreamCondition::Halted(trouble) if DECIDED_EITHER_WAY.contains(&trouble.code.as_str()) => {
+            ["accept", "refuse"].map(|word| format!("landfall {word} {stream} {}", trouble.code)).to_vec()
         }
         StreamCondition::Halted(_) => Vec::new(),
         StreamCondition::Stopped

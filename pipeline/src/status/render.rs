@@ -1,7 +1,9 @@
 //! A report as text: a head line, a table of sources, a table of streams, and a block for each problem that says what to do.
 
 use super::measure::{bytes, count, span};
-use super::report::{QueueFull, SourceReport, StatusReport, StreamCondition, StreamPhase, StreamReport, WatchMode};
+use super::report::{
+    ControlReport, QueueFull, SourceReport, StatusReport, StreamCondition, StreamPhase, StreamReport, WatchMode,
+};
 use super::table::Table;
 use std::fmt::Write as _;
 
@@ -103,7 +105,10 @@ fn streams(streams: &[StreamReport]) -> Table {
             stream.name.clone(),
             stream.table.clone(),
             phase.to_owned(),
-            condition(stream),
+            match (&stream.condition, stream.is_paused()) {
+                (StreamCondition::Held { .. } | StreamCondition::Halted(_), _) | (_, false) => condition(stream),
+                (_, true) => "paused".to_owned(),
+            },
             if stream.ready { "yes" } else { "no" }.to_owned(),
             count(stream.captured),
             count(stream.applied),
@@ -163,6 +168,24 @@ fn problems(report: &StatusReport) -> Vec<String> {
     blocks
 }
 
+/// Who braked a stream, how and why.
+fn braked(stream: &str, control: &ControlReport) -> String {
+    let why = if control.reason.is_empty() { String::new() } else { format!(": {}", control.reason) };
+    let limit = control.rows_per_second.map(|rate| format!("at most {} rows a second", count(rate.get())));
+    match (control.paused, limit) {
+        (true, None) => {
+            format!("{stream} is paused by {}{why}\n  Capture goes on; nothing is applied.\n", control.actor)
+        }
+        (true, Some(limit)) => format!(
+            "{stream} is paused by {}{why}\n  Capture goes on; nothing is applied. Once it is resumed: {limit}.\n",
+            control.actor
+        ),
+        (false, limit) => {
+            format!("{stream} is throttled by {}{why}\n  {}.\n", control.actor, limit.unwrap_or_default())
+        }
+    }
+}
+
 fn problem(stream: &StreamReport) -> Option<String> {
     let mut block = match &stream.condition {
         StreamCondition::Waiting(trouble) => {
@@ -183,11 +206,15 @@ fn problem(stream: &StreamReport) -> Option<String> {
             }
         ),
         _ if !stream.partitions_halted.is_empty() => format!("{} stands still in part\n", stream.name),
+        _ if stream.control.is_some() => String::new(),
         _ => return None,
     };
     if !stream.partitions_halted.is_empty() {
         let list: Vec<_> = stream.partitions_halted.iter().map(u16::to_string).collect();
         let _ = writeln!(block, "  Partitions halted: {}", list.join(", "));
+    }
+    if let Some(control) = &stream.control {
+        let _ = write!(block, "{}", braked(&stream.name, control));
     }
     for command in &stream.how_to {
         let _ = writeln!(block, "  → {command}");

@@ -2,9 +2,11 @@
 
 use super::decision;
 use landfall_connectors::checkpoints::{Counts, Phase};
+use landfall_connectors::control::Control;
 use landfall_connectors::failure::Failure;
 use landfall_connectors::source::{Condition, SourceGauges};
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroU64;
 
 /// All there is to know about a pipeline at one moment.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -267,11 +269,27 @@ pub struct StreamReport {
     pub rate: f64,
     /// Partitions that stand still.
     pub partitions_halted: Vec<u16>,
-    /// Command lines that decide what waits for a decision.
+    /// Command lines that decide what waits for a decision, or end a pause.
     pub how_to: Vec<String>,
     /// A copy from the source under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy: Option<CopyReport>,
+    /// Pause and throttle, while there is any.
+    #[serde(default)]
+    pub control: Option<ControlReport>,
+}
+
+/// Pause and throttle of a stream.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ControlReport {
+    /// Nothing is applied.
+    pub paused: bool,
+    /// Most rows a second.
+    pub rows_per_second: Option<NonZeroU64>,
+    /// Who said so.
+    pub actor: String,
+    /// And why; may be empty.
+    pub reason: String,
 }
 
 impl StreamReport {
@@ -296,6 +314,7 @@ impl StreamReport {
             partitions_halted: Vec::new(),
             how_to: Vec::new(),
             copy: None,
+            control: None,
         }
     }
 
@@ -318,6 +337,26 @@ impl StreamReport {
         self.how_to = decision::how_to(&self.name, &condition);
         self.condition = condition;
         self
+    }
+
+    /// Shows pause and throttle. Call after [`StreamReport::in_condition`].
+    #[must_use]
+    pub fn controlled(mut self, control: &Control) -> Self {
+        if !control.paused && control.rows_per_second.is_none() {
+            return self;
+        }
+        let Control { paused, rows_per_second, actor, reason } = control.clone();
+        if paused {
+            self.ready = false;
+            self.how_to.push(format!("landfall resume {}", self.name));
+        }
+        self.control = Some(ControlReport { paused, rows_per_second, actor, reason });
+        self
+    }
+
+    /// Whether an operator paused it.
+    pub fn is_paused(&self) -> bool {
+        self.control.as_ref().is_some_and(|control| control.paused)
     }
 
     /// captured = applied + superseded + filtered + dead-lettered + queued.

@@ -2,6 +2,8 @@
 
 use super::*;
 use landfall_connectors::checkpoints::Counts;
+use landfall_connectors::control::Control;
+use std::num::NonZeroU64;
 
 fn trouble(code: &str, detail: &str) -> Trouble {
     Trouble { code: code.to_owned(), detail: detail.to_owned() }
@@ -11,8 +13,8 @@ fn counts(applied: u64, superseded: u64, dead_lettered: u64) -> Counts {
     Counts { applied, superseded, filtered: 0, dead_lettered }
 }
 
-fn report() -> StatusReport {
-    let users = StreamReport {
+fn throttled() -> StreamReport {
+    StreamReport {
         phase: StreamPhase::Live,
         ready: true,
         lag_ms: Some(40),
@@ -20,7 +22,28 @@ fn report() -> StatusReport {
         ..StreamReport::new("users", "store", "public.users")
             .counted(1_204_311, counts(1_204_000, 300, 2))
             .in_condition(StreamCondition::Following)
-    };
+            .controlled(&Control {
+                paused: false,
+                rows_per_second: NonZeroU64::new(1_000),
+                actor: "ada".to_owned(),
+                reason: "nightly reports".to_owned(),
+            })
+    }
+}
+
+fn paused() -> StreamReport {
+    StreamReport::new("audit", "store", "public.audit")
+        .counted(70, counts(40, 0, 0))
+        .in_condition(StreamCondition::Following)
+        .controlled(&Control {
+            paused: true,
+            actor: "ada".to_owned(),
+            reason: "a long vacuum".to_owned(),
+            ..Control::default()
+        })
+}
+
+fn report() -> StatusReport {
     let projects = StreamReport {
         phase: StreamPhase::Live,
         ..StreamReport::new("projects", "store", "public.projects").counted(500, counts(500, 0, 0)).in_condition(
@@ -68,7 +91,7 @@ fn report() -> StatusReport {
                 log: None,
             },
         ],
-        streams: vec![users, projects, log, kyc, wait],
+        streams: vec![throttled(), projects, log, kyc, wait, paused()],
     }
 }
 
@@ -112,7 +135,7 @@ fn only_what_waits_for_an_operator_needs_a_decision() {
     assert!(report().needs_decision());
     let mut quiet = report();
     quiet.streams.retain(|stream| !stream.condition.needs_decision());
-    assert_eq!(quiet.streams.len(), 3);
+    assert_eq!(quiet.streams.len(), 4);
     assert!(!quiet.needs_decision());
     let refused = StreamCondition::Held { revision: "a".into(), deletes: 1, of: 1, refused: true };
     assert!(!refused.needs_decision());
@@ -121,7 +144,7 @@ fn only_what_waits_for_an_operator_needs_a_decision() {
 
 #[test]
 fn the_line_names_the_most_pressing_state() {
-    assert_eq!(render::line(&report()), "1,244,500 applied · 50,009 behind · 812/s · log: halted · 2 parked");
+    assert_eq!(render::line(&report()), "1,244,540 applied · 50,039 behind · 812/s · log: halted · 2 parked");
 }
 
 #[test]

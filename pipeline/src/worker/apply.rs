@@ -3,6 +3,7 @@
 //! Keeps promise 9: after a commit whose answer was lost nothing is repeated before the checkpoint has been read on a new
 //! connection. The reaction to each class of failure is `supervise::reaction`'s.
 
+use super::brake::Brake;
 use super::progress::{StreamProgress, StreamState};
 use super::writers::WriterPool;
 use crate::queue::Queue;
@@ -29,6 +30,9 @@ pub(super) trait Attempt: Send {
 
     /// Takes refused rows (indexes into the batch's rows, with SQLSTATE) out and parks them in their place.
     fn park_refused(&mut self, mapping: &StreamMapping, refused: &[(usize, String)]);
+
+    /// Events or records in it: what a throttle counts.
+    fn events(&self) -> u64;
 
     /// When the newest event in it was appended, Unix ms.
     fn newest_ms(&self) -> Option<u64> {
@@ -62,6 +66,7 @@ pub(super) struct Applier<T: Sink> {
     pub(super) progress: Arc<StreamProgress>,
     pub(super) stop: CancellationToken,
     pub(super) deadline: CancellationToken,
+    pub(super) brake: Arc<Brake>,
     /// For showing lag only (promise 19).
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -70,6 +75,12 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Applier<T> {
     pub(super) async fn apply(&self, prepared: &mut impl Attempt, phase: Phase) -> Outcome {
         let mut backoff = Pace::new();
         let mut parked_more = false;
+        tokio::select! {
+            () = self.brake.release(prepared.events()) => {}
+            // What waits behind a brake is applied after the next start.
+            () = self.stopped_behind_the_brake() => return Outcome::Stopped,
+            () = self.deadline.cancelled() => return Outcome::Stopped,
+        }
         loop {
             let attempt = unless_abandoned(&self.deadline, async {
                 let mut writer = self.writers.borrow().await;
@@ -110,6 +121,15 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Applier<T> {
                 Reaction::Readmit => return Outcome::Readmit,
                 Reaction::HaltStream | Reaction::StopProcess => return Outcome::Halt(failure),
             }
+        }
+    }
+
+    /// Ends when the service stops while nothing may be committed.
+    async fn stopped_behind_the_brake(&self) {
+        self.stop.cancelled().await;
+        if !self.brake.holds() {
+            // Throttled only: drained until the deadline.
+            std::future::pending().await
         }
     }
 

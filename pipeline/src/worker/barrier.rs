@@ -8,7 +8,7 @@ use super::copy::{CopyEnd, copy};
 use super::copy_batch::CopyOrigin;
 use super::prepare::Barrier;
 use super::stream::CopySource;
-use landfall_connectors::checkpoints::{Checkpoints, Counts, Phase};
+use landfall_connectors::checkpoints::{Checkpoints, Counts, Phase, Word};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::sink::{Advance, Ranges, Sink, SinkBatch, Writer};
 use landfall_schemas::event::Op;
@@ -55,10 +55,10 @@ pub(super) async fn pass<T: Sink + Checkpoints + Ranges + 'static>(
     applier: &Arc<Applier<T>>,
     source: Option<&CopySource>,
     phase: Phase,
-    arrival: Arrival,
+    (arrival, word): (Arrival, Option<&Word>),
 ) -> Result<Passed, Failure> {
     let sweep = match arrival.op {
-        Op::Gone => match rows_of_a_gone_collection(applier, &arrival).await? {
+        Op::Gone => match rows_of_a_gone_collection(applier, &arrival, word)? {
             OnDrop::Delete => Some(arrival.version),
             OnDrop::Keep | OnDrop::Halt => None,
         },
@@ -98,14 +98,19 @@ pub(super) async fn pass<T: Sink + Checkpoints + Ranges + 'static>(
 }
 
 /// What becomes of the rows: as the mapping says, or as an operator says.
-async fn rows_of_a_gone_collection<T: Sink + Checkpoints>(
+fn rows_of_a_gone_collection<T: Sink>(
     applier: &Applier<T>,
     arrival: &Arrival,
+    word: Option<&Word>,
 ) -> Result<OnDrop, Failure> {
     let name = &applier.mapping.name;
     if applier.mapping.on_drop != OnDrop::Halt {
         tracing::warn!(stream = %name, policy = ?applier.mapping.on_drop, "the collection is gone: {}", arrival.how);
         return Ok(applier.mapping.on_drop);
+    }
+    if let Some(word) = word.filter(|word| word.subject == COLLECTION_GONE) {
+        tracing::warn!(stream = %name, actor = word.actor, deleted = word.accept, "the collection is gone: {}", arrival.how);
+        return Ok(if word.accept { OnDrop::Delete } else { OnDrop::Keep });
     }
     let detail = format!(
         "the collection of stream {name} is gone from the source ({}) and on_drop says halt; `landfall accept {name} {COLLECTION_GONE}` \
@@ -132,6 +137,10 @@ struct Passing {
 impl Attempt for Passing {
     fn batch(&self) -> &SinkBatch {
         &self.batch
+    }
+
+    fn events(&self) -> u64 {
+        0
     }
 
     fn park_refused(&mut self, _mapping: &StreamMapping, refused: &[(usize, String)]) {

@@ -146,6 +146,10 @@ impl Attempt for CopyBatch {
         &self.batch
     }
 
+    fn events(&self) -> u64 {
+        self.chunk.records.changes().len() as u64
+    }
+
     fn park_refused(&mut self, mapping: &StreamMapping, refused: &[(usize, String)]) {
         for (index, sqlstate) in refused {
             let change = &self.chunk.records.changes()[self.changes[*index] as usize];

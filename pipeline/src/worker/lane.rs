@@ -70,6 +70,7 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Lane<T> {
                 return LaneEnd::Stopped;
             }
             moved.borrow_and_update();
+            limit.events = limit.events.min(self.full_limit().events);
             let mut prepared = match ahead.take() {
                 Some(prepared) => prepared,
                 // Appends wake the lanes of all streams of a source: most of them have nothing to read.
@@ -173,7 +174,7 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Lane<T> {
 
     fn full_limit(&self) -> ReadLimit {
         let events = if self.phase == Phase::Bulk { BULK_EVENTS } else { LIVE_EVENTS };
-        ReadLimit { events, bytes: BATCH_BYTES }
+        ReadLimit { events: self.applier.brake.at_most(events), bytes: BATCH_BYTES }
     }
 
     /// Reads and prepares on the blocking pool: it parses, and it may touch the disk.

@@ -6,6 +6,7 @@
 
 mod apply;
 mod barrier;
+mod brake;
 mod cohorts;
 mod copy;
 mod copy_batch;
@@ -13,9 +14,12 @@ mod lane;
 mod prepare;
 mod progress;
 mod stream;
+mod words;
 mod writers;
 
+pub use brake::Brake;
 pub use copy::CopyPace;
 pub use progress::{CopyProgress, StreamProgress, StreamProgressView, StreamState};
 pub use stream::{CopySource, StreamWorker, run};
+pub use words::{Speaker, Words, words};
 pub use writers::WriterPool;

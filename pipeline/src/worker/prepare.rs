@@ -97,6 +97,10 @@ impl Attempt for Prepared {
         &self.batch
     }
 
+    fn events(&self) -> u64 {
+        self.events.events.len() as u64
+    }
+
     fn newest_ms(&self) -> Option<u64> {
         self.newest_ms
     }

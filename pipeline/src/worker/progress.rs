@@ -1,6 +1,6 @@
 //! What a stream's worker says about itself, for `status`, readiness and "caught up".
 
-use landfall_connectors::checkpoints::{Checkpoint, Counts, Phase};
+use landfall_connectors::checkpoints::{Admission, Checkpoint, Counts, Phase};
 use landfall_connectors::failure::Failure;
 use landfall_schemas::offset::{Offset, OffsetRange};
 use landfall_schemas::stream::PartitionId;
@@ -41,6 +41,8 @@ pub struct StreamProgressView {
     pub copy: Option<CopyProgress>,
     /// Time between append and commit of the newest event of the last batch, milliseconds.
     pub lag_ms: Option<u64>,
+    /// What vanished from the source before this queue is still to be looked for.
+    pub resync: bool,
 }
 
 /// Shared between a worker and whoever reports.
@@ -55,6 +57,7 @@ impl Default for StreamProgress {
             counts: Counts::default(),
             copy: None,
             lag_ms: None,
+            resync: false,
         }))
     }
 }
@@ -65,11 +68,12 @@ impl StreamProgress {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    pub(crate) fn admitted(&self, phase: Phase, checkpoints: &[Checkpoint]) {
+    pub(crate) fn admitted(&self, admission: &Admission) {
         let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        view.state = StreamState::Applying(phase);
-        view.checkpoints = checkpoints.to_vec();
-        view.counts = checkpoints.iter().fold(Counts::default(), |mut sum, checkpoint| {
+        view.state = StreamState::Applying(admission.phase);
+        view.resync = admission.resync;
+        view.checkpoints.clone_from(&admission.checkpoints);
+        view.counts = admission.checkpoints.iter().fold(Counts::default(), |mut sum, checkpoint| {
             sum.add(checkpoint.counts);
             sum
         });
@@ -88,6 +92,11 @@ impl StreamProgress {
             copy.estimate = copy.estimate.max(copy.records);
         }
         view.state = StreamState::Applying(phase);
+    }
+
+    /// What vanished from the source before this queue has been found.
+    pub(crate) fn resynchronised(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).resync = false;
     }
 
     pub(crate) fn state(&self, state: StreamState) {

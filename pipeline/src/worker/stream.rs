@@ -2,16 +2,20 @@
 
 use super::apply::{Applier, unless_abandoned};
 use super::barrier::{Passed, arrival, pass};
+use super::brake::Brake;
 use super::copy::CopyPace;
 use super::lane::{Lane, LaneEnd};
 use super::prepare::Preparer;
 use super::progress::{StreamProgress, StreamState};
+use super::words::{Words, settles};
 use super::writers::WriterPool;
 use crate::queue::clock::Clock;
 use crate::queue::{Cursor, Queue};
 use crate::supervise::reaction::{Reaction, reaction};
 use futures_util::future::join_all;
-use landfall_connectors::checkpoints::{Admission, Checkpoint, Checkpoints, OwnerNonce, Phase};
+use landfall_connectors::checkpoints::{
+    Admission, Checkpoint, Checkpoints, Leftovers, OwnerNonce, Phase, Rebinding, Word,
+};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::retry::Pace;
 use landfall_connectors::sink::{Applied, Ranges, Sink, Writer};
@@ -36,8 +40,14 @@ pub struct StreamWorker<T: Sink> {
     pub stream: StreamId,
     /// The queue of its source.
     pub queue: Arc<dyn Queue>,
+    /// What finds rows whose records vanished while nothing knew of them.
+    pub leftovers: Leftovers,
+    /// What operators say to it while it is halted.
+    pub words: Words,
     /// This process.
     pub owner: OwnerNonce,
+    /// Pause and throttle.
+    pub brake: Arc<Brake>,
     /// What it says about itself.
     pub progress: Arc<StreamProgress>,
     /// Finish what is queued, then end.
@@ -86,24 +96,32 @@ impl CopySource {
 /// What a failed try means for the stream.
 enum Next {
     Again,
+    /// Be admitted again, with this word on the state it halted in.
+    Told(Word),
     End,
 }
 
 /// Runs the stream until the service stops. A halted stream stays halted and says so; only what must end the whole process is
 /// an error.
-pub async fn run<T: Sink + Checkpoints + Ranges + 'static>(worker: StreamWorker<T>) -> Result<(), Failure> {
+pub async fn run<T: Sink + Checkpoints + Ranges + 'static>(mut worker: StreamWorker<T>) -> Result<(), Failure> {
     let mut backoff = Pace::new();
+    let mut told: Option<Word> = None;
     loop {
         if worker.stop.is_cancelled() {
             return Ok(());
         }
-        let admit = worker.target.admit(&worker.mapping, worker.queue.id(), worker.owner);
+        let admit = worker.admit(told.as_ref());
         let Some(admitted) = unless_abandoned(&worker.deadline, admit).await else { return Ok(()) };
+        // A word is good for one answer of the target, whatever it is; while none comes, the word waits.
+        let mut spoken = None;
+        if !matches!(&admitted, Err(failure) if reaction(failure.class) == Reaction::Retry) {
+            spoken = told.take();
+        }
         let tried = match admitted {
             Ok(admission) => {
                 backoff = Pace::new();
                 match worker.check(&admission) {
-                    Ok(()) => worker.follow(admission).await,
+                    Ok(()) => worker.follow(admission, spoken.as_ref()).await,
                     Err(failure) => Err(failure),
                 }
             }
@@ -111,17 +129,28 @@ pub async fn run<T: Sink + Checkpoints + Ranges + 'static>(worker: StreamWorker<
         };
         match tried {
             Ok(Next::End) => return Ok(()),
-            Ok(Next::Again) => {}
-            Err(failure) => {
-                if let Next::End = worker.failed(failure, &mut backoff).await? {
-                    return Ok(());
-                }
-            }
+            Ok(Next::Again | Next::Told(_)) => {}
+            Err(failure) => match worker.failed(failure, &mut backoff).await? {
+                Next::End => return Ok(()),
+                Next::Told(word) => told = Some(word),
+                Next::Again => {}
+            },
         }
     }
 }
 
 impl<T: Sink + Checkpoints + Ranges + 'static> StreamWorker<T> {
+    /// Carries out a word, if there is one, and is admitted. A word that names no work of its own means: try again.
+    async fn admit(&self, told: Option<&Word>) -> Result<Admission, Failure> {
+        let queue = self.queue.id();
+        if let Some(word) = told.filter(|word| word.subject == "queue_changed") {
+            tracing::warn!(stream = %self.mapping.name, actor = word.actor, "the stream is bound to another queue");
+            let to = Rebinding { queue, owner: self.owner, leftovers: self.leftovers, actor: &word.actor };
+            self.target.rebind(&self.mapping, to).await?;
+        }
+        self.target.admit(&self.mapping, queue, self.owner).await
+    }
+
     /// Promise 5 and Q9: a checkpoint outside what the queue holds stops the stream before anything is written.
     fn check(&self, admission: &Admission) -> Result<(), Failure> {
         for checkpoint in &admission.checkpoints {
@@ -146,8 +175,8 @@ impl<T: Sink + Checkpoints + Ranges + 'static> StreamWorker<T> {
         Ok(())
     }
 
-    async fn follow(&self, admission: Admission) -> Result<Next, Failure> {
-        self.progress.admitted(admission.phase, &admission.checkpoints);
+    async fn follow(&self, admission: Admission, word: Option<&Word>) -> Result<Next, Failure> {
+        self.progress.admitted(&admission);
         self.note_applied(&admission.checkpoints);
         let phase = admission.phase;
         let applier = Arc::new(self.applier(admission.generation));
@@ -171,7 +200,7 @@ impl<T: Sink + Checkpoints + Ranges + 'static> StreamWorker<T> {
         if arrived.len() == lanes
             && let Some(arrival) = arrival(&applier, arrived)
         {
-            return Ok(match pass(&applier, self.copy.as_ref(), phase, arrival).await? {
+            return Ok(match pass(&applier, self.copy.as_ref(), phase, (arrival, word)).await? {
                 Passed::Again if !self.stop.is_cancelled() => Next::Again,
                 Passed::Again | Passed::Stopped => Next::End,
             });
@@ -197,6 +226,7 @@ impl<T: Sink + Checkpoints + Ranges + 'static> StreamWorker<T> {
             progress: Arc::clone(&self.progress),
             stop: self.stop.clone(),
             deadline: self.deadline.clone(),
+            brake: Arc::clone(&self.brake),
             clock: Arc::clone(&self.clock),
         }
     }
@@ -232,16 +262,26 @@ impl<T: Sink + Checkpoints + Ranges + 'static> StreamWorker<T> {
         self.queue.applied(self.stream, &Applied { advances });
     }
 
-    async fn failed(&self, failure: Failure, backoff: &mut Pace) -> Result<Next, Failure> {
+    async fn failed(&mut self, failure: Failure, backoff: &mut Pace) -> Result<Next, Failure> {
         match reaction(failure.class) {
             Reaction::StopProcess => Err(failure),
             // Another live owner is not something that waiting mends (promise 17).
             Reaction::Readmit if failure.code == "other_owner" => Err(failure),
             Reaction::HaltStream => {
                 tracing::error!(stream = %self.mapping.name, code = failure.code, "{}", failure.detail);
-                self.progress.state(StreamState::Halted(failure));
-                self.stop.cancelled().await;
-                Ok(Next::End)
+                // A word that waited for this halt is taken before the halt is shown: nobody shall decide what is decided.
+                let waiting = self.target.take_word(&self.mapping.name, failure.code);
+                if let Some(Ok(Some(word))) = unless_abandoned(&self.deadline, waiting).await
+                    && settles(&word)
+                {
+                    return Ok(Next::Told(word));
+                }
+                self.words.forget();
+                self.progress.state(StreamState::Halted(failure.clone()));
+                tokio::select! {
+                    word = self.words.accepted(&*self.target, (&self.mapping.name, &failure)) => Ok(Next::Told(word)),
+                    () = self.stop.cancelled() => Ok(Next::End),
+                }
             }
             Reaction::Retry | Reaction::Shrink | Reaction::Settle | Reaction::Readmit => {
                 tracing::warn!(stream = %self.mapping.name, code = failure.code, "{}", failure.detail);

@@ -82,23 +82,20 @@ impl Ledger {
         Ok(Self { streams, handed: end, durable: end, key: RecordKey::default(), save_not_before: None })
     }
 
-    /// Takes the keys of a stream's table in place of a lost index; `false` when none is lost. They are records of unknown
-    /// content: whatever the file holds under them differs.
+    /// Takes the keys of a stream's table: in place of a lost index, or those that an index begun anew does not know. They are
+    /// records of unknown content: whatever the file holds under them differs, and what it does not hold is gone. `false` for
+    /// another stream. A first revision that was not complete stays so: it still ends, once, with the pass that completes it;
+    /// adopted keys are no first sight in it, so that a heap never gets them twice.
     pub fn adopt(&mut self, stream: StreamId, keys: &[Vec<u8>]) -> bool {
-        let Some(ledger) = self.streams.iter_mut().find(|ledger| ledger.stream.id == stream && ledger.lost.is_some())
-        else {
-            return false;
-        };
-        ledger.lost = None;
-        ledger.index = FileIndex::default();
-        for key in keys {
-            StreamLedger::replay_record(&mut ledger.index, key, (Kind::Live, RowHash(0)));
+        let Some(ledger) = self.streams.iter_mut().find(|ledger| ledger.stream.id == stream) else { return false };
+        if ledger.lost.take().is_some() {
+            ledger.index = FileIndex::default();
+            ledger.begun = false;
+            ledger.indexed_until = self.durable;
         }
-        // What the table holds was captured before: nothing is a first sight any more.
-        ledger.standing.first = FirstRevision::Complete;
-        ledger.begun = false;
-        ledger.indexed_until = self.durable;
-        ledger.changes = keys.len() as u64;
+        for key in keys {
+            ledger.changes += u64::from(ledger.adopt_key(key));
+        }
         true
     }
 
@@ -325,6 +322,16 @@ impl StreamLedger {
             index.set_len(slot, 0);
         }
         index.set(slot, state.0, state.1);
+    }
+
+    /// Whether the key was new.
+    fn adopt_key(&mut self, key: &[u8]) -> bool {
+        let known = self.index.find(key, Class::Record).map(|slot| self.index.kind(slot));
+        let new = matches!(known, None | Some(Kind::New | Kind::Gone));
+        if new {
+            Self::replay_record(&mut self.index, key, (Kind::Live, RowHash(0)));
+        }
+        new
     }
 
     fn is_due(&self, until: Sequence) -> bool {

@@ -61,6 +61,9 @@ pub(super) struct Reader {
     probing: bool,
     /// Bytes at the front of the next chunk that were handed out before: read again for the next [`Reader::tail`].
     known: usize,
+    /// Bytes in which a newline was looked for: what tests count instead of time.
+    #[cfg(test)]
+    pub(super) searched_bytes: u64,
 }
 
 impl Reader {
@@ -100,6 +103,10 @@ impl Reader {
 
     /// The next terminated line. The generation's offset moves when the line is taken ([`Reader::take`]).
     pub(super) fn find(&mut self, generation: &Generation) -> Found {
+        #[cfg(test)]
+        {
+            self.searched_bytes += (self.end - self.scanned) as u64;
+        }
         let Some(newline) = memchr::memchr(b'\n', &self.bytes[self.scanned..self.end]) else {
             self.scanned = self.end;
             return Found::NeedMore;

@@ -24,6 +24,8 @@ CREATE TABLE landfall.streams (
     queue_id      uuid,
     owner_nonce   uuid,
     admitted_at   timestamptz,
+    -- Bound to another queue over rows that stand: what the source lost in between is still to be deleted.
+    resync        bool NOT NULL DEFAULT false,
     PRIMARY KEY (pipeline, stream),
     UNIQUE (target_schema, target_table)
 );
@@ -84,13 +86,14 @@ CREATE TABLE landfall.decisions (
     PRIMARY KEY (pipeline, stream, subject)
 );
 
--- Pause and throttle; an empty stream name means the whole pipeline.
+-- Pause and throttle, stream by stream.
 CREATE TABLE landfall.controls (
     pipeline       text COLLATE pg_catalog."C" NOT NULL,
     stream         text COLLATE pg_catalog."C" NOT NULL,
     paused         bool NOT NULL DEFAULT false,
     rows_per_second int8 CHECK (rows_per_second > 0),
     actor          text NOT NULL,
+    reason         text NOT NULL DEFAULT '',
     changed_at     timestamptz NOT NULL DEFAULT pg_catalog.now(),
     PRIMARY KEY (pipeline, stream)
 );

@@ -6,7 +6,7 @@
 use super::finding::Finding;
 use crate::config::{SourceKind, SourceSpec};
 use landfall_connectors::files::pattern::Pattern;
-use landfall_connectors::files::root::{Listing, OpenError, Root, Symlinks};
+use landfall_connectors::files::root::{Listing, OpenError, Root};
 use landfall_schemas::mapping::{FieldPath, KeyFrom, Select, StreamMapping};
 use serde_json::Value;
 use std::io::Read;
@@ -22,7 +22,7 @@ const LINES_BYTES: u64 = 1 << 20;
 pub(super) fn look(source: &SourceSpec, streams: &[&StreamMapping]) -> Vec<Finding> {
     let name = source.name.as_str();
     let Some(dir) = source.kind.dir() else { return Vec::new() };
-    let root = match Root::open(dir, Symlinks::Refuse) {
+    let root = match Root::open(dir, source.symlinks) {
         Ok(root) => root,
         Err(error) => {
             let advice = match error.code() {

@@ -24,7 +24,7 @@ http: { listen: 127.0.0.1:8650 }
 sources:
   store: { kind: json_document, path: data/projects.json, rescan: 10s }
   events: { kind: json_lines, path: "logs/*.ndjson", operation: { from: op, delete: d, upsert: [c, u], record: after } }
-  kyc: { kind: json_directory, path: ../uploads/kyc, glob: "**/*.json" }
+  kyc: { kind: json_directory, path: ../uploads/kyc, glob: "**/*.json", symlinks: follow }
 streams:
   projects:
     source: store

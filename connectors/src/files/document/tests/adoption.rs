@@ -72,25 +72,64 @@ fn adopted_keys_that_the_file_lacks_are_deleted_under_the_guard() {
 }
 
 #[test]
-fn nothing_is_adopted_while_nothing_is_lost() {
-    let bench = by_id("adopted-not");
+fn an_index_begun_anew_takes_the_keys_it_lacks_and_no_others() {
+    let bench = by_id("adopted-beside-rows");
     bench.put(numbered(0..9));
     let mut source = bench.open();
-    assert!(!source.adopt(StreamId(0), vec![b"n:1".to_vec()]), "nothing was captured yet");
     settle(&mut source, &bench.log);
-    assert!(!source.adopt(StreamId(0), vec![b"n:77".to_vec()]));
     let before = bench.log.events().len();
-    source.look = None;
+    let stood = (0..12).map(|id| format!("n:{id}").into_bytes()).collect();
+    assert!(!source.adopt(StreamId(7), Vec::new()), "another stream");
+    assert!(source.adopt(StreamId(0), stood));
     assert_eq!(settle(&mut source, &bench.log), Step::CaughtUp);
-    assert_eq!(bench.log.events().len(), before, "the index stands as it was");
-    drop(source);
+    let events = bench.log.events().split_off(before);
+    assert!(events.iter().all(|event| event.op == Op::Delete));
+    let gone: std::collections::BTreeSet<_> = events.into_iter().map(|event| event.key).collect();
+    assert_eq!(gone.into_iter().collect::<Vec<_>>(), ["n:10", "n:11", "n:9"]);
+    bench.put(numbered(1..9));
+    assert_eq!(settle(&mut source, &bench.log), Step::CaughtUp);
+    assert_eq!(bench.log.events().len(), before + 4, "and goes on as an index does");
+}
 
-    let (bench, mut source) = taken_and_lost("adopted-once", 9);
-    assert!(!source.adopt(StreamId(7), table_keys(&bench, 0)), "another stream");
-    assert!(source.adopt(StreamId(0), table_keys(&bench, 0)));
-    assert!(!source.adopt(StreamId(0), Vec::new()), "a second time");
+#[test]
+fn a_first_revision_that_lost_its_index_half_way_still_ends_exactly_once() {
+    let bench = by_id("adopted-half-way");
+    bench.put(numbered(0..3_000));
+    let mut source = bench.open();
+    // Some of the first revision is handed out and durable, its end is not.
+    loop {
+        let mut batch = ChangeBatch::default();
+        source.next(&mut batch).unwrap();
+        if !batch.is_empty() {
+            bench.log.append(&batch);
+            source.durable(crate::source::History::end(&*bench.log)).unwrap();
+            break;
+        }
+    }
+    let ends = || bench.log.events().iter().filter(|event| event.op == Op::SnapshotEnd).count();
+    assert_eq!(ends(), 0);
+    assert!(bench.log.target(0).rows.len() < 3_000);
+    drop(source);
+    lose(&bench, 0);
+    let mut source = bench.open();
+    settle(&mut source, &bench.log);
+    assert!(is_lost(&only(&source)), "{:?}", only(&source));
+    let adopted = table_keys(&bench, 0);
+    let stood: std::collections::BTreeSet<_> = bench.log.target(0).rows.into_keys().collect();
+    let before = bench.log.events().len();
+    assert!(source.adopt(StreamId(0), adopted));
     assert_eq!(settle(&mut source, &bench.log), Step::CaughtUp);
-    assert_eq!(bench.rows().len(), 9);
+    let events = bench.log.events().split_off(before);
+    for event in events.iter().filter(|event| event.op == Op::Upsert) {
+        assert_eq!(event.snapshot, !stood.contains(&event.key), "{:?}", event.key);
+    }
+    assert_eq!(ends(), 1);
+    assert_eq!(bench.rows().len(), 3_000);
+    drop(source);
+    let mut source = bench.open();
+    bench.put(numbered(0..3_001));
+    assert_eq!(settle(&mut source, &bench.log), Step::CaughtUp);
+    assert_eq!(ends(), 1, "complete for good");
 }
 
 #[test]

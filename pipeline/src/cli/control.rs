@@ -1,0 +1,54 @@
+//! `landfall pause`, `resume` and `throttle`: said to the running service, or written to the target for the next one to find (then
+//! under the state lock, so that no service starts meanwhile).
+
+use super::Outcome;
+use super::args::{Controlled, Throttled};
+use super::decide::lock;
+use super::envelope::Finished;
+use super::failure::CliFailure;
+use super::settings::Settings;
+use crate::assemble;
+use crate::config::Pipeline;
+use crate::control::protocol::{ControlChange, MAX_REASON};
+use crate::control::{ControlClient, Request};
+use landfall_connectors::control::Change;
+use landfall_schemas::stream::StreamName;
+use serde_json::json;
+
+pub(super) async fn throttle(throttled: Throttled, settings: &Settings) -> Outcome {
+    control(throttled.controlled, ControlChange::Throttle { rows_per_second: throttled.rows_per_second }, settings)
+        .await
+}
+
+pub(super) async fn control(controlled: Controlled, change: ControlChange, settings: &Settings) -> Outcome {
+    let pipeline = settings.pipeline()?;
+    let streams = streams(&controlled, &pipeline)?;
+    let actor = settings.actor(controlled.actor.actor.clone());
+    let reason: String =
+        controlled.reason.unwrap_or_default().chars().filter(|c| !c.is_control()).take(MAX_REASON).collect();
+    match ControlClient::connect(&pipeline.state_dir).await? {
+        Some(mut client) => {
+            let streams = streams.iter().map(StreamName::to_string).collect();
+            client.control(&Request::Control { streams, change, actor, reason }).await?;
+        }
+        None => {
+            let _lock = lock(&pipeline)?;
+            assemble::target(&pipeline)?.control(&streams, Change::from(change), (&actor, &reason)).await?;
+        }
+    }
+    let names: Vec<_> = streams.iter().map(StreamName::as_str).collect();
+    Ok(Finished {
+        result: json!({ "streams": names, "change": change }),
+        ..Finished::done(format!("{}: {}", change.word(), names.join(", ")))
+    })
+}
+
+/// The stream that was named, or all of the configuration.
+fn streams(controlled: &Controlled, pipeline: &Pipeline) -> Result<Vec<StreamName>, CliFailure> {
+    let all = || pipeline.streams.iter().map(|stream| stream.name.clone());
+    let Some(wanted) = &controlled.stream else { return Ok(all().collect()) };
+    match all().find(|name| name.as_str() == wanted) {
+        Some(name) => Ok(vec![name]),
+        None => Err(super::decide::unknown_stream(pipeline)),
+    }
+}
