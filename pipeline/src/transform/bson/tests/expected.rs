@@ -129,9 +129,10 @@ pub(super) fn is_unstorable(of: &Bson) -> bool {
 /// Equality of texts that may spell one date or one double in two ways. `serde_json` reads doubles to within a unit or two of
 /// the last place.
 pub(super) fn same(a: &Value, b: &Value) -> bool {
+    // The driver drops the zeros behind a fraction.
     let dates = |a: &str, b: &str| {
-        let read = |text: &str| text.parse::<jiff::Timestamp>().ok().map(|time| time.as_millisecond());
-        read(a).is_some() && read(a) == read(b)
+        let short = |text: &str| text.trim_end_matches('Z').trim_end_matches('0').to_owned();
+        a.contains('.') && b.contains('.') && short(a) == short(b)
     };
     match (a, b) {
         (Value::Number(x), Value::Number(y)) => match (x.as_i64(), y.as_i64()) {
