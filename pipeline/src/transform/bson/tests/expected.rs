@@ -103,6 +103,11 @@ pub(super) fn value(of: &Bson, told: Told) -> Value {
         Bson::Document(of) => document(of, told),
         Bson::Array(of) => of.iter().map(|element| value(element, told)).collect(),
         Bson::Double(of) if *of == 0.0 && of.is_sign_negative() => json!({"$numberDouble": "-0.0"}),
+        // Where the driver strays: it clamps dates past the year 9999, and writes the smallest doubles plainly in both forms.
+        Bson::DateTime(of) if !(0..253_402_300_800_000).contains(&of.timestamp_millis()) => {
+            json!({"$date": {"$numberLong": of.timestamp_millis().to_string()}})
+        }
+        Bson::Double(of) if of.is_subnormal() && told == Told::Canonical => json!({"$numberDouble": of.to_string()}),
         leaf => match told {
             Told::Canonical => leaf.clone().into_canonical_extjson(),
             Told::Relaxed => leaf.clone().into_relaxed_extjson(),
