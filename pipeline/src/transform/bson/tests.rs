@@ -342,3 +342,12 @@ fn what_jsonb_cannot_hold_is_parked_without_exact_bytes_and_wrapped_beside_them(
         Err(RejectCode::Malformed)
     );
 }
+
+#[test]
+fn of_members_named_twice_the_last_counts_for_columns_and_rest_too() {
+    let inner = doc! { "_id": 1, "dupA": { "b": "first", "d": 1 }, "dupB": { "c": 2 } };
+    let record = expected::spoil(&inner);
+    let columns = vec![column("dupX.b", PgType::Text), column("dupX.c", PgType::Int4)];
+    let fields = row_of(&mapping(None, columns, Beside::RestAndRaw), &record).expect("a row");
+    assert_eq!((&fields[1], &fields[2], &fields[3]), (&None, &Some(2_i32.to_be_bytes().to_vec()), &None));
+}
