@@ -92,7 +92,7 @@ pub fn default_fits(default: &str, ty: PgType) -> bool {
         // No default of bytes: what encoding would it be in?
         PgType::Bytea => false,
         PgType::Jsonb => true,
-        PgType::ObjectId => text.is_some_and(|text| landfall_schemas::value::is_object_id(text)),
+        PgType::ObjectId => text.is_some_and(landfall_schemas::value::is_object_id),
     }
 }
 

@@ -106,6 +106,13 @@ fn what_json_can_say_has_the_key_that_it_has_in_json() {
 }
 
 #[test]
+fn a_symbol_is_the_string_it_holds_at_any_depth() {
+    let with = |text: Bson| Bson::Document(doc! { "a": [{ "b": text }] });
+    assert_eq!(key(&with(Bson::Symbol("x".into()))), key(&with("x".into())));
+    assert_ne!(key(&with(Bson::JavaScriptCode("x".into()))), key(&with("x".into())));
+}
+
+#[test]
 fn long_deep_and_missing_ids_are_told_apart() {
     let long = |end: &str| key(&Bson::String(format!("{}{end}", "k".repeat(5_000))));
     assert!(long("a").starts_with("h:") && long("a").len() == 66 && long("a") != long("b"));

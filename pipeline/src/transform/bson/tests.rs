@@ -214,7 +214,7 @@ fn numeric_keeps_the_value_and_the_rest_what_it_does_not_show() {
         assert_eq!(cell(ty, value.clone()), expected, "{value:?} as {ty}");
     }
     let widest = cell(any, decimal("9.999999999999999999999999999999999E+6144")).expect("fits");
-    assert_eq!((widest.0.len(), widest.1), (8 + 2 * 9, true));
+    assert_eq!((widest.0.len(), widest.1), (8 + 2 * 10, true));
     assert!(cell(any, decimal("1E-6176")).is_ok_and(|(bytes, kept)| bytes[6..8] == 6_176_u16.to_be_bytes() && !kept));
 }
 
@@ -341,4 +341,13 @@ fn what_jsonb_cannot_hold_is_parked_without_exact_bytes_and_wrapped_beside_them(
         row_of(&mapping(None, vec![], Beside::DocAndRaw), b"\x05\0\0\0").map_err(|r| r.code),
         Err(RejectCode::Malformed)
     );
+}
+
+#[test]
+fn of_members_named_twice_the_last_counts_for_columns_and_rest_too() {
+    let inner = doc! { "_id": 1, "dupA": { "b": "first", "d": 1 }, "dupB": { "c": 2 } };
+    let record = expected::spoil(&inner);
+    let columns = vec![column("dupX.b", PgType::Text), column("dupX.c", PgType::Int4)];
+    let fields = row_of(&mapping(None, columns, Beside::RestAndRaw), &record).expect("a row");
+    assert_eq!((&fields[1], &fields[2], &fields[3]), (&None, &Some(2_i32.to_be_bytes().to_vec()), &None));
 }

@@ -121,7 +121,8 @@ fn record() -> impl Strategy<Value = Document> {
         let mut document = doc! { "_id": id };
         document.extend(members);
         if deep > 190 {
-            document = (0..149).fold(document, |inner, _| doc! { "_id": 1, "d": inner });
+            // `serde_json` reads 127 levels.
+            document = (0..90).fold(document, |inner, _| doc! { "_id": 1, "d": inner });
         }
         document
     })
