@@ -16,6 +16,7 @@ mod grammar;
 mod limits;
 mod member;
 mod nesting;
+mod outline;
 mod pointer;
 mod storable;
 mod string;
@@ -31,7 +32,7 @@ pub use limits::{MAX_DEPTH, MAX_MEMBERS, MAX_NUMBER_TEXT, MAX_RECORD_BYTES};
 pub use member::{Member, Members};
 pub use nesting::Container;
 pub use pointer::pointer_at;
-pub use storable::{StorableCheck, check_number, check_storable};
+pub use storable::{Checked, StorableCheck, check_number, check_storable};
 pub use string::RawString;
 pub use token::{skip_space, skip_value};
 
