@@ -120,6 +120,9 @@ impl Preparer {
             Phase::Bulk => events.events.iter().position(|event| !for_bare_heap(event)).unwrap_or(events.events.len()),
         };
         prepared.ends_bulk = taken < events.events.len();
+        let bytes: usize = events.events[..taken].iter().map(|event| event.payload.len()).sum();
+        prepared.batch.rows.buffer.reserve(bytes);
+        prepared.batch.rows.rows.reserve(taken);
         for event in &events.events[..taken] {
             self.one(&events, event, &mut prepared, &mut latest)?;
         }
@@ -127,7 +130,10 @@ impl Preparer {
         prepared.events = events;
         prepared.events.events.truncate(taken);
         prepared.after.advance(&prepared.events);
-        latest.finish(&mut prepared.batch);
+        // A bare heap has no key to lock by, and is read in no order.
+        if phase == Phase::Live {
+            sort_by_key(&mut prepared.batch);
+        }
         Ok(prepared)
     }
 
@@ -278,12 +284,12 @@ impl Latest {
             }
         }
     }
+}
 
-    /// Sorts the rows by key: the same order on every connection, so that two never wait for each other.
-    fn finish(self, batch: &mut SinkBatch) {
-        let buffer = &batch.rows.buffer;
-        batch.rows.rows.sort_unstable_by(|a, b| key_field(buffer, a).cmp(key_field(buffer, b)));
-    }
+/// Sorts the rows by key: the same order on every connection, so that two never wait for each other.
+fn sort_by_key(batch: &mut SinkBatch) {
+    let buffer = &batch.rows.buffer;
+    batch.rows.rows.sort_unstable_by(|a, b| key_field(buffer, a).cmp(key_field(buffer, b)));
 }
 
 /// The first field of a row without its length.
