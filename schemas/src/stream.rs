@@ -98,6 +98,6 @@ impl PartitionCount {
     /// The partition of a key.
     pub fn of(self, key: KeyHash) -> PartitionId {
         // The high half: the low half also picks hash-table slots elsewhere.
-        PartitionId(((key.0 >> 64) % u128::from(self.0)) as u16)
+        PartitionId(((key.0 >> 64) as u64 % u64::from(self.0)) as u16)
     }
 }

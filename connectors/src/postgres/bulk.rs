@@ -86,7 +86,7 @@ async fn build(
     for columns in &shape.indexes {
         client.batch_execute(&ddl::create_index(shape, columns)).await?;
     }
-    client.batch_execute(&format!("ANALYZE {}", shape.qualified())).await?;
+    client.batch_execute(&ddl::analyze(shape)).await?;
     client.execute(GO_LIVE, &[&pipeline, &stream, &owner.0]).await?;
     Ok(Found::Built)
 }

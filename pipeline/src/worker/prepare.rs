@@ -162,6 +162,9 @@ impl Preparer {
         };
         let taken = events.events.iter().position(|event| !fits(event)).unwrap_or(events.events.len());
         prepared.stop = events.events.get(taken).map(|event| stop_at(&events, event));
+        let bytes: usize = events.events[..taken].iter().map(|event| event.payload.len()).sum();
+        prepared.batch.rows.buffer.reserve(bytes);
+        prepared.batch.rows.rows.reserve(taken);
         for event in &events.events[..taken] {
             self.one(&events, event, &mut prepared, &mut latest)?;
         }
@@ -169,7 +172,10 @@ impl Preparer {
         prepared.events = events;
         prepared.events.events.truncate(taken);
         prepared.after.advance(&prepared.events);
-        latest.finish(&mut prepared.batch);
+        // A bare heap has no key to lock by, and is read in no order.
+        if phase == Phase::Live {
+            sort_by_key(&mut prepared.batch);
+        }
         Ok(prepared)
     }
 
@@ -328,12 +334,12 @@ impl Latest {
             }
         }
     }
+}
 
-    /// Sorts the rows by key: the same order on every connection, so that two never wait for each other.
-    fn finish(self, batch: &mut SinkBatch) {
-        let buffer = &batch.rows.buffer;
-        batch.rows.rows.sort_unstable_by(|a, b| key_field(buffer, a).cmp(key_field(buffer, b)));
-    }
+/// Sorts the rows by key: the same order on every connection, so that two never wait for each other.
+fn sort_by_key(batch: &mut SinkBatch) {
+    let buffer = &batch.rows.buffer;
+    batch.rows.rows.sort_unstable_by(|a, b| key_field(buffer, a).cmp(key_field(buffer, b)));
 }
 
 /// The first field of a row without its length.

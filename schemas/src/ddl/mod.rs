@@ -11,7 +11,7 @@ mod statement;
 mod tests;
 
 pub use catalogue::{Catalogue, Filled, LiveColumn, LiveTable, Owner, RelationKind};
-pub use statement::{FILLFACTOR, add_column, add_key, create_index, create_schema, create_table, index_name};
+pub use statement::{FILLFACTOR, add_column, add_key, analyze, create_index, create_schema, create_table, index_name};
 
 use crate::ident::Ident;
 use crate::stream::StreamName;

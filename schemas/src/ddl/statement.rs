@@ -50,6 +50,18 @@ pub fn create_index(shape: &TableShape, columns: &[usize]) -> String {
     )
 }
 
+/// `ANALYZE` of the columns that an index leads by: what plans of ours ask for. Values of the others may be large, and comparing
+/// samples of them costs a good part of what copying them did; autovacuum comes to them.
+pub fn analyze(shape: &TableShape) -> String {
+    let mut listed = shape.key().to_vec();
+    for column in shape.indexes.iter().flatten().map(|n| &shape.columns[*n]) {
+        if !listed.contains(column) {
+            listed.push(column.clone());
+        }
+    }
+    format!("ANALYZE {} ({})", shape.qualified(), names(&listed))
+}
+
 /// The name of that index: `table_column_idx`, cut and marked with a hash where it would be too long.
 pub fn index_name(shape: &TableShape, columns: &[usize]) -> Ident {
     /// `_` and sixteen hex digits.

@@ -30,6 +30,16 @@ fn shape(columns: &[(&str, PgType)]) -> TableShape {
     }
 }
 
+#[test]
+fn statistics_are_of_key_and_indexed_columns_each_named_once() {
+    let mut table = shape(&[("id", PgType::Text), ("name", PgType::Text), ("age", PgType::Int4)]);
+    assert_eq!(analyze(&table), r#"ANALYZE "public"."users" ("id", "name")"#);
+    table.indexes = vec![vec![2, 1], vec![1], vec![0, 2]];
+    assert_eq!(analyze(&table), r#"ANALYZE "public"."users" ("id", "age", "name")"#);
+    table.indexes.clear();
+    assert_eq!(analyze(&table), r#"ANALYZE "public"."users" ("id")"#);
+}
+
 fn users(bulk: BulkLoad) -> WantedTable {
     WantedTable {
         stream: StreamName::new("users").unwrap(),

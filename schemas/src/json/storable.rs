@@ -14,7 +14,9 @@
 use super::decimal::Decimal;
 use super::grammar::{Visit, walk};
 use super::limits::{MAX_DEPTH, MAX_EXPANDED_DIGITS, MAX_MEMBERS, MAX_NUMBER_TEXT, MAX_RECORD_BYTES};
+use super::member::Member;
 use super::nesting::Container;
+use super::outline::Outline;
 use super::pointer::pointer_at;
 use super::string::RawString;
 use super::{SyntaxError, skip_space};
@@ -39,6 +41,7 @@ pub struct StorableCheck {
     objects: Vec<u32>,
     /// Names that hold escapes, resolved.
     resolved: Vec<u8>,
+    members: Outline,
 }
 
 /// A member name seen in an object that is still open.
@@ -50,6 +53,15 @@ struct Name {
     resolved: bool,
     /// Where its opening quote stands in the record.
     at: u32,
+}
+
+/// How much is known of a record that passed a check.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Checked {
+    /// Grammar, limits and names: what `jsonb` takes of it must be checked on its own.
+    Structure,
+    /// All of it could go into `jsonb`, and so could any value in it.
+    Storable,
 }
 
 /// Checks one record with fresh memory; where there are many, keep a [`StorableCheck`].
@@ -70,6 +82,16 @@ impl StorableCheck {
         self.run::<false>(bytes).map_err(|error| reject(bytes, error))
     }
 
+    /// Asks for no more than [`check_structure`](Self::check_structure) does, and says when the record is storable too: of nearly
+    /// every record this is known in the same pass, and then no value in it needs another.
+    pub fn check_record(&mut self, bytes: &[u8]) -> Result<Checked, Rejection> {
+        match self.run::<true>(bytes) {
+            Ok(()) => Ok(Checked::Storable),
+            // What `jsonb` refuses may stand where no `jsonb` takes it.
+            Err(_) => self.check_structure(bytes).map(|()| Checked::Structure),
+        }
+    }
+
     fn run<const LEAVES: bool>(&mut self, bytes: &[u8]) -> Result<(), SyntaxError> {
         if bytes.len() > MAX_RECORD_BYTES {
             return Err(SyntaxError { at: MAX_RECORD_BYTES, code: RejectCode::TooLarge });
@@ -77,7 +99,13 @@ impl StorableCheck {
         self.names.clear();
         self.objects.clear();
         self.resolved.clear();
+        self.members.clear();
         walk(bytes, &mut Pass::<LEAVES> { bytes, state: self, expanded: 0 })
+    }
+
+    /// The members of the record that was checked last, if it passed and is an object.
+    pub fn members<'a>(&'a self, record: &'a [u8]) -> impl Iterator<Item = Member<'a>> + 'a {
+        self.members.members(record)
     }
 }
 
@@ -111,17 +139,21 @@ struct Pass<'a, const LEAVES: bool> {
 }
 
 impl<const LEAVES: bool> Visit for Pass<'_, LEAVES> {
+    #[inline]
     fn open(&mut self, at: usize, kind: Container, depth: usize) -> Result<(), SyntaxError> {
         if depth > MAX_DEPTH {
             return Err(SyntaxError { at, code: RejectCode::TooDeep });
         }
+        self.state.members.open(at, kind);
         if kind == Container::Object {
             self.state.objects.push(self.state.names.len() as u32);
         }
         Ok(())
     }
 
-    fn close(&mut self, _at: usize, kind: Container) -> Result<(), SyntaxError> {
+    #[inline]
+    fn close(&mut self, at: usize, kind: Container) -> Result<(), SyntaxError> {
+        self.state.members.close(at);
         if kind == Container::Object {
             let from = self.state.objects.pop().map_or(0, |from| from as usize);
             self.state.check_names(self.bytes, from)?;
@@ -130,7 +162,9 @@ impl<const LEAVES: bool> Visit for Pass<'_, LEAVES> {
         Ok(())
     }
 
+    #[inline]
     fn name(&mut self, at: usize, name: RawString<'_>) -> Result<(), SyntaxError> {
+        self.state.members.name(at, name);
         let from = self.state.objects.last().map_or(0, |from| *from as usize);
         if self.state.names.len() - from == MAX_MEMBERS {
             return Err(SyntaxError { at, code: RejectCode::TooComplex });
@@ -153,14 +187,18 @@ impl<const LEAVES: bool> Visit for Pass<'_, LEAVES> {
         Ok(())
     }
 
+    #[inline]
     fn string(&mut self, at: usize, text: RawString<'_>) -> Result<(), SyntaxError> {
+        self.state.members.scalar(at, at + text.raw().len() + 2);
         if LEAVES && text.is_escaped() && text.has_nul().map_err(|code| SyntaxError { at, code })? {
             return Err(SyntaxError { at, code: RejectCode::NulCharacter });
         }
         Ok(())
     }
 
+    #[inline]
     fn number(&mut self, at: usize, text: &[u8]) -> Result<(), SyntaxError> {
+        self.state.members.scalar(at, at + text.len());
         if text.len() > MAX_NUMBER_TEXT {
             return Err(SyntaxError { at, code: RejectCode::TooComplex });
         }
@@ -170,6 +208,12 @@ impl<const LEAVES: bool> Visit for Pass<'_, LEAVES> {
                 return Err(SyntaxError { at, code: RejectCode::TooComplex });
             }
         }
+        Ok(())
+    }
+
+    #[inline]
+    fn literal(&mut self, at: usize, text: &[u8]) -> Result<(), SyntaxError> {
+        self.state.members.scalar(at, at + text.len());
         Ok(())
     }
 }
@@ -205,8 +249,17 @@ impl StorableCheck {
     }
 }
 
+/// Tells names apart quickly; equal hashes are settled by the text. Names of up to sixteen bytes are most, and two words.
+#[inline]
 fn hash(name: &[u8]) -> u64 {
-    xxhash_rust::xxh3::xxh3_64(name)
+    let (Some(first), Some(last)) = (name.first_chunk::<8>(), name.last_chunk::<8>()) else {
+        return name.iter().fold(name.len() as u64, |hash, byte| hash << 8 | u64::from(*byte));
+    };
+    if name.len() > 16 {
+        return xxhash_rust::xxh3::xxh3_64(name);
+    }
+    let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+    (first ^ last.rotate_left(29) ^ name.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// Says where and what, in words that hold no value.

@@ -58,6 +58,42 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
 
     #[test]
+    fn the_members_noted_by_a_check_are_those_a_cursor_finds(text in nearly_json()) {
+        let mut check = StorableCheck::default();
+        if check.check_record(text.as_bytes()).is_ok() {
+            let noted: Vec<_> = check.members(text.as_bytes()).map(|m| (m.start, m.value, m.kind, m.name)).collect();
+            let mut found = Vec::new();
+            if let Some(mut members) = Members::of(text.as_bytes(), 0) {
+                while let Ok(Some(m)) = members.next_member() {
+                    found.push((m.start, m.value, m.kind, m.name));
+                }
+            }
+            prop_assert_eq!(noted.len(), found.len());
+            for (noted, found) in noted.iter().zip(&found) {
+                prop_assert_eq!((noted.0, &noted.1, noted.2), (found.0, &found.1, found.2));
+                prop_assert_eq!(noted.3.raw(), found.3.raw());
+                prop_assert_eq!(noted.3.is_escaped(), found.3.is_escaped());
+            }
+        }
+    }
+
+    #[test]
+    fn every_value_of_a_storable_record_is_storable(text in nearly_json()) {
+        let mut check = StorableCheck::default();
+        match check.check_record(text.as_bytes()) {
+            Ok(Checked::Storable) => {
+                prop_assert_eq!(check_storable(text.as_bytes()), Ok(()));
+                let values: Vec<_> = check.members(text.as_bytes()).map(|member| member.value).collect();
+                for value in values {
+                    prop_assert_eq!(check_storable(&text.as_bytes()[value]), Ok(()));
+                }
+            }
+            Ok(Checked::Structure) => prop_assert!(check_storable(text.as_bytes()).is_err()),
+            Err(_) => prop_assert!(check.check_structure(text.as_bytes()).is_err()),
+        }
+    }
+
+    #[test]
     fn syntax_is_accepted_exactly_where_serde_json_accepts_it(text in nearly_json()) {
         prop_assert_eq!(check_syntax(text.as_bytes()).is_ok(), serde_accepts(&text), "{}", text);
     }

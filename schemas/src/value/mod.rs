@@ -33,7 +33,7 @@ mod tests;
 pub use from_bson::{gives_back, put_bson};
 pub use octets::is_object_id;
 
-use crate::json::{Kind, RawString, StorableCheck};
+use crate::json::{Checked, Kind, Member, RawString, StorableCheck};
 use crate::pgtype::PgType;
 use crate::rejection::{RejectCode, Rejection};
 
@@ -77,6 +77,20 @@ impl Encoder {
     /// The check it holds, for callers that look at whole records first.
     pub fn check(&mut self) -> &mut StorableCheck {
         &mut self.check
+    }
+
+    /// The members of the record that was checked last: see [`StorableCheck::members`].
+    pub fn members<'a>(&'a self, record: &'a [u8]) -> impl Iterator<Item = Member<'a>> + 'a {
+        self.check.members(record)
+    }
+
+    /// Appends the field for a value inside a record that was checked so far: see [`field`](Self::field).
+    pub fn field_of(&mut self, checked: Checked, ty: PgType, raw: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection> {
+        if checked == Checked::Storable && ty == PgType::Jsonb && raw != b"null" {
+            put_jsonb(raw, out);
+            return Ok(());
+        }
+        self.field(ty, raw, out)
     }
 
     /// Appends the field for a JSON value, given as raw text without white space around it. The text has been checked to be

@@ -22,6 +22,9 @@ const KEPT_BYTES: usize = 8 << 20;
 /// Bytes read in one step, so that a step of a large document stays short.
 const STEP_BYTES: u64 = 16 << 20;
 
+/// Room is made for at most this many times the records seen: what lies ahead may be of another kind.
+const FURTHEST: u128 = 16;
+
 /// A record that is to be handed out.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pending {
@@ -105,7 +108,18 @@ impl Reading {
                 return Ok(Progress::End);
             }
         }
+        self.make_room(ledger);
         Ok(Progress::More)
+    }
+
+    /// Makes room in the index for what the rest of the file holds, if its records go on as they were so far. Where several streams
+    /// share a file, how much of the rest is whose is not known.
+    fn make_room(&self, ledger: &mut Ledger) {
+        if let ([pass], [stream]) = (&self.found.streams[..], &mut ledger.streams[..]) {
+            let (records, read) = (u128::from(pass.diff.records()), u128::from(self.splitter.position().max(1)));
+            let expected = (records * u128::from(self.stat.size) / read).min(records * FURTHEST);
+            stream.index.expect(usize::try_from(expected).unwrap_or_default());
+        }
     }
 }
 

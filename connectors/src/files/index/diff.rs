@@ -4,11 +4,11 @@
 //! with the same key is found out); [`Diff::end`] takes back those that were not captured. A record is looked for at the
 //! ordinal where it stood last, then a few ordinals further, then by key.
 
+use super::digest::Digest;
 use super::{Class, FileIndex, Kind, SlotId, fold};
 use landfall_schemas::hash::RowHash;
 use landfall_schemas::key::RecordKey;
 use std::collections::HashMap;
-use xxhash_rust::xxh3::Xxh3;
 
 /// Ordinals behind the expected one at which a record is looked for by its hash.
 const LOOK_AHEAD: usize = 8;
@@ -40,7 +40,7 @@ pub struct Diff {
     order: Vec<u32>,
     ranks: Option<Vec<u32>>,
     wrong_guesses: u32,
-    digest: Xxh3,
+    digest: Digest,
     kept: u64,
     added: Vec<SlotId>,
     groups: HashMap<SlotId, RowHash>,
@@ -62,7 +62,7 @@ impl Diff {
             order: Vec::with_capacity(index.order.len()),
             ranks: None,
             wrong_guesses: 0,
-            digest: Xxh3::new(),
+            digest: Digest::default(),
             kept: 0,
             added: Vec::new(),
             groups: HashMap::new(),
@@ -87,7 +87,7 @@ impl Diff {
 
     /// Names the content met so far.
     pub fn digest(&self) -> u128 {
-        self.digest.digest128()
+        self.digest.name()
     }
 
     /// Where in the revision, counted from 1, the record of a slot stands.
@@ -107,8 +107,7 @@ impl Diff {
 
     fn place(&mut self, slot: u32, row: (&[u8], RowHash)) {
         self.order.push(slot);
-        self.digest.update(row.0);
-        self.digest.update(&row.1.0.to_le_bytes());
+        self.digest.take(row.0, row.1);
     }
 
     /// The length of the record at the head of `window`, if it is the one expected here. `name`: what it is called, where

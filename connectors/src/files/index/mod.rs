@@ -8,6 +8,7 @@
 //! Memory: 36 bytes a record and its key, and 9 more once the table stands. Fails only in [`store`] (on disk).
 
 pub mod diff;
+mod digest;
 pub mod ledger;
 pub mod standing;
 pub mod store;
@@ -141,21 +142,35 @@ impl FileIndex {
     /// The slot of a key. Builds the table when it does not stand yet.
     pub fn find(&mut self, key: &[u8], class: Class) -> Option<SlotId> {
         self.build_table();
+        self.find_hashed(xxh3_64(key), key, class)
+    }
+
+    fn find_hashed(&self, hash: u64, key: &[u8], class: Class) -> Option<SlotId> {
         let (slots, keys) = (&self.slots, &self.keys);
-        let table = self.table.as_ref()?;
         let same = |at: &u32| {
             let slot = &slots[*at as usize];
             slot.class() == class && &keys[slot.range()] == key
         };
-        table.find(xxh3_64(key), same).copied().map(SlotId)
+        self.table.as_ref()?.find(hash, same).copied().map(SlotId)
     }
 
     /// The slot of a key; a [`Kind::New`] one where it had none.
     pub fn find_or_add(&mut self, key: &[u8], class: Class) -> SlotId {
-        self.find(key, class).unwrap_or_else(|| self.add(key, class))
+        self.build_table();
+        let hash = xxh3_64(key);
+        self.find_hashed(hash, key, class).unwrap_or_else(|| self.add(hash, key, class))
     }
 
-    fn add(&mut self, key: &[u8], class: Class) -> SlotId {
+    /// Makes room for `records` in all, if the table stands: growing it by doubling hashes all keys anew each time.
+    pub fn expect(&mut self, records: usize) {
+        if let Some(table) = &mut self.table {
+            let (slots, keys) = (&self.slots, &self.keys);
+            let more = records.saturating_sub(table.len());
+            table.reserve(more, |at| xxh3_64(&keys[slots[*at as usize].range()]));
+        }
+    }
+
+    fn add(&mut self, hash: u64, key: &[u8], class: Class) -> SlotId {
         let start = self.keys.len() as u64;
         self.keys.extend_from_slice(key);
         let class_bit = u64::from(class == Class::Duplicates);
@@ -173,7 +188,7 @@ impl FileIndex {
         };
         if let Some(table) = &mut self.table {
             let (slots, keys) = (&self.slots, &self.keys);
-            table.insert_unique(xxh3_64(key), at, |at| xxh3_64(&keys[slots[*at as usize].range()]));
+            table.insert_unique(hash, at, |at| xxh3_64(&keys[slots[*at as usize].range()]));
         }
         SlotId(at)
     }

@@ -21,6 +21,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use xxhash_rust::xxh3::xxh3_64;
 
 const MAGIC: &[u8; 8] = b"LFINDEX1";
 /// Bytes read or written at once.
@@ -148,7 +149,7 @@ pub fn load(path: &Path) -> Result<(FileIndex, Sequence, u64), LoadError> {
         let key = key.get_mut(..key_len).ok_or(LoadError::Damaged)?;
         source.fill(key)?;
         let class = if kind == Kind::Duplicate { Class::Duplicates } else { Class::Record };
-        let slot = index.add(key, class);
+        let slot = index.add(xxh3_64(key), key, class);
         index.set(slot, kind, hash);
         index.set_len(slot, len);
         if matches!(kind, Kind::Live | Kind::Rejected) {

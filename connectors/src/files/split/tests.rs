@@ -166,6 +166,40 @@ fn a_record_over_the_limit_is_hashed_and_skipped() {
 }
 
 #[test]
+fn records_are_the_same_whichever_of_them_are_known_and_however_they_are_read() {
+    let rows = [r#"{"a":[1]}"#, r#""s""#, "[2]", r#"{"a":{"b":"}"}}"#, "3", "null", "{}"];
+    let spaced = format!("[{}\n]", rows.map(|row| format!(" \r\n{row}\t")).join(","));
+    let tight = format!("[{}]", rows.join(","));
+    let named = format!("{{{}}}", rows.map(|row| format!("\"k\":{row}")).join(", "));
+    for document in [spaced, tight, named] {
+        let mut plain = Taken::default();
+        split_into(document.as_bytes(), &[""], document.len(), &mut plain).unwrap();
+        assert_eq!(plain.of_stream(0), rows);
+        for chosen in 0..1 << rows.len() {
+            let known = rows.iter().enumerate().filter(|(at, _)| chosen >> at & 1 == 1);
+            let known: Vec<Vec<u8>> = known.map(|(_, row)| row.as_bytes().to_vec()).collect();
+            for read in [1, 2, 7, document.len()] {
+                let mut taken = Taken { known: known.clone(), ..Taken::default() };
+                split_into(document.as_bytes(), &[""], read, &mut taken).unwrap();
+                assert_eq!(taken.records, plain.records);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_stands_wrongly_behind_a_known_record_is_found_in_its_place() {
+    for (document, at) in
+        [("[{},]", 4), ("[{},,{}]", 4), ("[{} {}]", 4), ("[{}}", 3), ("[{},x]", 4), ("[{},", 4), ("[{}", 3)]
+    {
+        for read in [1, document.len()] {
+            let mut taken = Taken { known: vec![b"{}".to_vec()], ..Taken::default() };
+            assert_eq!(split_into(document.as_bytes(), &[""], read, &mut taken).unwrap_err().at, at, "{document}");
+        }
+    }
+}
+
+#[test]
 fn a_known_record_is_stepped_over() {
     let document = br#"[{"id":1,"x":[]},{"id":2},"text"]"#;
     let known = vec![br#"{"id":1,"x":[]}"#.to_vec(), br#""text""#.to_vec()];

@@ -2,6 +2,7 @@
 //!
 //! All of it is bounded, none of it is needed: a reader that finds nothing here goes to the disk.
 
+use super::buffers::Buffers;
 use super::catalog::Spot;
 use super::disk::DiskFile;
 use super::frame::{FrameHeader, Seal};
@@ -14,8 +15,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 const FRAME_BYTES: usize = 8 << 20;
 /// A frame counts at least this much, so that tiny frames are bounded too.
 const FRAME_FLOOR: usize = 512;
-/// Buffers kept for filling again.
-const SPARE: usize = 4;
 /// Segments held open for reading, with their indexes (2 MiB each at the very most).
 const OPEN_SEGMENTS: usize = 6;
 /// Remembered cursors: lanes of some dozens of streams.
@@ -29,10 +28,11 @@ pub(super) struct CachedFrame {
     pub(super) body: Arc<[u8]>,
 }
 
-/// Frames read or written lately; first in, first out.
+/// Frames read or written lately that somebody else is going to read; first in, first out.
 #[derive(Debug, Default)]
 pub(super) struct FrameCache {
     held: Mutex<HeldFrames>,
+    pub(super) buffers: Buffers,
 }
 
 #[derive(Debug, Default)]
@@ -40,8 +40,6 @@ struct HeldFrames {
     frames: HashMap<(u64, u64), CachedFrame>,
     order: VecDeque<(u64, u64)>,
     bytes: usize,
-    /// Buffers that nobody uses any more: filling one again costs less than a new one.
-    spare: Vec<Arc<[u8]>>,
 }
 
 impl FrameCache {
@@ -65,24 +63,9 @@ impl FrameCache {
             let Some(oldest) = held.order.pop_front() else { break };
             if let Some(gone) = held.frames.remove(&oldest) {
                 held.bytes -= cost(&gone);
-                if held.spare.len() < SPARE {
-                    held.spare.push(gone.body);
-                }
+                self.buffers.give(gone.body);
             }
         }
-    }
-
-    /// A buffer of its own of at least `length` bytes, perhaps longer; its content is whatever it was.
-    pub(super) fn buffer(&self, length: usize) -> Arc<[u8]> {
-        let mut held = self.held();
-        while let Some(mut spare) = held.spare.pop() {
-            let fits = (length..=length.saturating_mul(2).max(FRAME_FLOOR)).contains(&spare.len());
-            if fits && Arc::get_mut(&mut spare).is_some() {
-                return spare;
-            }
-        }
-        drop(held);
-        std::iter::repeat_n(0, length).collect()
     }
 
     fn held(&self) -> MutexGuard<'_, HeldFrames> {

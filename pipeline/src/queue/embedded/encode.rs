@@ -3,14 +3,17 @@
 //! A batch becomes one frame per run of changes of the same stream. A control for every partition becomes one event in
 //! each, in partition order: it takes as many sequences as the stream has partitions.
 
+use super::body::Body;
+use super::buffers::Buffers;
 use super::frame::{self, Part, Shape};
+use super::positions;
 use super::streams::StreamTable;
-use super::{body, positions};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_schemas::event::{Change, ChangeBatch};
 use landfall_schemas::hash::KeyHash;
 use landfall_schemas::position::PositionUpdate;
 use landfall_schemas::stream::{PartitionCount, StreamId};
+use std::sync::Arc;
 
 /// Most bytes of position updates in one batch: bounds a frame's header.
 const MAX_POSITIONS: usize = 64 << 20;
@@ -25,19 +28,51 @@ pub enum Compression {
     Off,
 }
 
+/// What encoding works with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Means<'a> {
+    pub(super) compression: Compression,
+    pub(super) buffers: &'a Buffers,
+}
+
+/// A buffer and how much of it counts.
+#[derive(Debug)]
+pub(super) struct Filled {
+    pub(super) buffer: Arc<[u8]>,
+    pub(super) len: usize,
+}
+
+impl Filled {
+    fn bytes(&self) -> &[u8] {
+        &self.buffer[..self.len]
+    }
+}
+
 /// A frame that waits for its stamp.
 #[derive(Debug)]
 pub(super) struct EncodedFrame {
-    /// Header (without stamp) and stored body.
-    pub(super) bytes: Vec<u8>,
-    pub(super) header_len: usize,
+    /// Without stamp.
+    pub(super) header: Vec<u8>,
     pub(super) count: u32,
     /// Where the cells of its stream begin.
     pub(super) first_cell: usize,
     /// Base offsets are 0 until the stamp.
     pub(super) parts: Vec<Part>,
-    /// The raw body, where it is not what `bytes` holds.
-    pub(super) raw: Option<Vec<u8>>,
+    pub(super) raw: Filled,
+    /// The body as it is stored, where that is not the raw one.
+    pub(super) packed: Option<Filled>,
+}
+
+impl EncodedFrame {
+    /// The body as it is stored.
+    pub(super) fn stored(&self) -> &[u8] {
+        self.packed.as_ref().unwrap_or(&self.raw).bytes()
+    }
+
+    /// Bytes of the whole frame.
+    pub(super) fn len(&self) -> u64 {
+        (self.header.len() + self.stored().len()) as u64
+    }
 }
 
 /// A batch that waits for its turn.
@@ -50,11 +85,7 @@ pub(super) struct EncodedBatch {
 }
 
 /// Encodes `batch`, which is not empty.
-pub(super) fn encode(
-    batch: &ChangeBatch,
-    streams: &StreamTable,
-    compression: Compression,
-) -> Result<EncodedBatch, Failure> {
+pub(super) fn encode(batch: &ChangeBatch, streams: &StreamTable, means: Means<'_>) -> Result<EncodedBatch, Failure> {
     let mut tail = Vec::new();
     for update in batch.positions() {
         positions::put(&update.slot, update.value.as_deref(), &mut tail)?;
@@ -73,26 +104,26 @@ pub(super) fn encode(
             Some(first) => {
                 let (partitions, first_cell) = streams.open(first.stream)?;
                 let run = Run { batch, from: start, until: end, stream: first.stream, partitions, first_cell };
-                run.encode(tail, if last { frame::LAST } else { 0 }, compression)?
+                run.encode(tail, if last { frame::LAST } else { 0 }, means)?
             }
             None => bare(tail),
         };
         frames.push(frame);
         start = end;
     }
-    let len = frames.iter().map(|frame| frame.bytes.len() as u64).sum();
+    let len = frames.iter().map(EncodedFrame::len).sum();
     Ok(EncodedBatch { frames, positions: batch.positions().to_vec(), len })
 }
 
 /// A frame that only carries positions.
 fn bare(positions: &[u8]) -> EncodedFrame {
-    let header_len = frame::FIXED + positions.len();
-    let mut bytes = vec![0; frame::FIXED];
-    bytes.extend_from_slice(positions);
+    let mut header = vec![0; frame::FIXED];
+    header.extend_from_slice(positions);
     let stream = StreamId(0);
     let shape = Shape { raw_len: 0, body_len: 0, body_crc: crc32fast::hash(&[]), count: 0, stream, flags: frame::LAST };
-    frame::write_shape(&mut bytes, &shape, header_len, 0);
-    EncodedFrame { bytes, header_len, count: 0, first_cell: 0, parts: Vec::new(), raw: None }
+    frame::write_shape(&mut header, &shape, 0);
+    let raw = Filled { buffer: Arc::default(), len: 0 };
+    EncodedFrame { header, count: 0, first_cell: 0, parts: Vec::new(), raw, packed: None }
 }
 
 fn run_end(changes: &[Change], start: usize) -> usize {
@@ -117,45 +148,36 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn encode(&self, positions: &[u8], flags: u8, compression: Compression) -> Result<EncodedFrame, Failure> {
+    fn encode(&self, positions: &[u8], flags: u8, means: Means<'_>) -> Result<EncodedFrame, Failure> {
         let (order, parts) = self.spread();
-        let room = self.body_bound(order.len());
-        if room > frame::MAX_BODY {
+        let body = Body::new(self.batch, &order);
+        if body.len() > frame::MAX_BODY {
             return Err(too_large("its events pass 1 GiB"));
         }
-        let header_len = frame::FIXED + parts.len() * frame::PART + positions.len();
-        let mut bytes = Vec::with_capacity(header_len + room);
-        bytes.resize(header_len - positions.len(), 0);
-        bytes.extend_from_slice(positions);
-        let mut raw = None;
-        let raw_len;
-        let mut flags = flags;
-        if compression == Compression::Lz4 {
-            let mut body = Vec::with_capacity(room);
-            body::encode(self.batch, &order, &mut body);
-            raw_len = body.len();
-            if compress(&body, &mut bytes) {
-                flags |= frame::COMPRESSED;
-                raw = Some(body);
-            } else {
-                bytes.extend_from_slice(&body);
-            }
-        } else {
-            body::encode(self.batch, &order, &mut bytes);
-            raw_len = bytes.len() - header_len;
-        }
-        let stored = &bytes[header_len..];
+        let raw = fill(means.buffers, body.len(), |out| {
+            body.write(out);
+            Some(body.len())
+        });
+        let raw = raw.expect("a body is as long as it says");
+        let packed = match means.compression {
+            Compression::Lz4 => compress(raw.bytes(), means.buffers),
+            Compression::Off => None,
+        };
+        let stored = packed.as_ref().unwrap_or(&raw).bytes();
+        let mut header = Vec::with_capacity(frame::FIXED + parts.len() * frame::PART + positions.len());
+        header.resize(frame::FIXED + parts.len() * frame::PART, 0);
+        header.extend_from_slice(positions);
         let count = order.len() as u32;
         let shape = Shape {
-            raw_len,
+            raw_len: raw.len,
             body_len: stored.len(),
             body_crc: crc32fast::hash(stored),
             count,
             stream: self.stream,
-            flags,
+            flags: flags | if packed.is_some() { frame::COMPRESSED } else { 0 },
         };
-        frame::write_shape(&mut bytes, &shape, header_len, parts.len());
-        Ok(EncodedFrame { bytes, header_len, count, first_cell: self.first_cell, parts, raw })
+        frame::write_shape(&mut header, &shape, parts.len());
+        Ok(EncodedFrame { header, count, first_cell: self.first_cell, parts, raw, packed })
     }
 
     /// The events, each with its partition, and how many go to each partition.
@@ -178,33 +200,25 @@ impl Run<'_> {
         let parts = parts.map(|(partition, &count)| Part { partition: partition as u16, count, base: 0 }).collect();
         (order, parts)
     }
+}
 
-    /// No body of these events is longer.
-    fn body_bound(&self, events: usize) -> usize {
-        // Head, partition, place, at, code, hash and two lengths take at most this many bytes.
-        const EVENT: usize = 1 + 3 + 5 + 10 + 2 + 16 + 5 + 5;
-        let changes = &self.batch.changes()[self.from..self.until];
-        let times =
-            |change: &Change| if change.op.is_for_every_partition() { usize::from(self.partitions.get()) } else { 1 };
-        let content: usize =
-            changes.iter().map(|change| (change.key.len() + change.payload.len()) * times(change)).sum();
-        let places: usize = self.batch.places().iter().map(|place| place.len() + 5).sum();
-        content + places + events * EVENT + 16
+/// A buffer of `room` bytes, filled by `write`, which says how many bytes count; `None`, and the buffer given back, when it does not.
+fn fill(buffers: &Buffers, room: usize, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> Option<Filled> {
+    let mut buffer = buffers.take(room);
+    let out = Arc::get_mut(&mut buffer).expect("a buffer that was just taken has one owner");
+    match write(&mut out[..room]) {
+        Some(len) => Some(Filled { buffer, len }),
+        None => {
+            buffers.give(buffer);
+            None
+        }
     }
 }
 
-/// Appends `body` as an LZ4 block; `false`, and nothing appended, when it would not be shorter.
-fn compress(body: &[u8], out: &mut Vec<u8>) -> bool {
-    let start = out.len();
-    out.resize(start + lz4_flex::block::get_maximum_output_size(body.len()), 0);
-    match lz4_flex::block::compress_into(body, &mut out[start..]) {
-        Ok(length) if length < body.len() => {
-            out.truncate(start + length);
-            true
-        }
-        _ => {
-            out.truncate(start);
-            false
-        }
-    }
+/// `body` as an LZ4 block; `None` when it would not be shorter.
+fn compress(body: &[u8], buffers: &Buffers) -> Option<Filled> {
+    fill(buffers, lz4_flex::block::get_maximum_output_size(body.len()), |out| {
+        let length = lz4_flex::block::compress_into(body, out).ok()?;
+        (length < body.len()).then_some(length)
+    })
 }

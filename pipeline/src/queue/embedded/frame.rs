@@ -99,10 +99,11 @@ pub(super) struct Shape {
     pub(super) flags: u8,
 }
 
-/// Writes `shape` into the header that leads `bytes`; directory and positions stand there already.
-pub(super) fn write_shape(bytes: &mut [u8], shape: &Shape, header_len: usize, parts: usize) {
+/// Writes `shape` into a header, in which directory and positions have their room already.
+pub(super) fn write_shape(bytes: &mut [u8], shape: &Shape, parts: usize) {
+    let header_len = bytes.len() as u32;
     bytes[..4].copy_from_slice(MAGIC);
-    bytes[8..12].copy_from_slice(&(header_len as u32).to_le_bytes());
+    bytes[8..12].copy_from_slice(&header_len.to_le_bytes());
     bytes[12..16].copy_from_slice(&(shape.body_len as u32).to_le_bytes());
     bytes[16..20].copy_from_slice(&(shape.raw_len as u32).to_le_bytes());
     bytes[20..24].copy_from_slice(&shape.body_crc.to_le_bytes());

@@ -7,7 +7,7 @@
 //! 00000000000000000012.idx     index.rs       sparse index of a closed segment; can be built anew
 //! ```
 //!
-//! Appending: the appending thread encodes (`encode`), waits at the `gate`, and one of those waiting stamps, writes and syncs for
+//! Appending: the appending thread encodes (`encode`, into `buffers`), waits at the `gate`, and one of those waiting stamps, writes and syncs for
 //! all (`tail`), starting new segments as needed (`roll`). Reading: `read` finds the frame by `cache` or `index` and
 //! walks on by `scan`. Opening: `recovery` and `replay`. Dropping: `retention`. What readers see is the `catalog`.
 //!
@@ -15,6 +15,7 @@
 //! Fails with the named states of `failures`.
 
 mod body;
+mod buffers;
 mod cache;
 mod catalog;
 pub mod disk;
@@ -49,6 +50,7 @@ use super::clock::Clock;
 use super::{AppendFailure, Cursor, Durable, FullReason, Queue, ReadBatch, ReadLimit, Usage};
 use disk::Disk;
 use disk::real::RealDisk;
+use encode::Means;
 use landfall_connectors::checkpoints::QueueId;
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::sink::Applied;
@@ -175,7 +177,8 @@ impl Queue for EmbeddedQueue {
         if batch.is_empty() {
             return Ok(Durable { from: end, until: end });
         }
-        let encoded = encode::encode(batch, &streams, self.log.options.compression).map_err(AppendFailure::Failed)?;
+        let means = Means { compression: self.log.options.compression, buffers: &self.log.frames.buffers };
+        let encoded = encode::encode(batch, &streams, means).map_err(AppendFailure::Failed)?;
         self.log.gate.pass(encoded, &|group| self.log.commit(group))
     }
 

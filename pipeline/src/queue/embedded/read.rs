@@ -8,12 +8,11 @@ use super::catalog::{Catalog, Spot};
 use super::failures;
 use super::frame::FrameHeader;
 use super::log::Log;
-use super::scan::{Found, Scanner};
+use super::scan::{self, Found, Scanner};
 use crate::queue::{Cursor, ReadBatch, ReadLimit, StoredEvent};
 use landfall_connectors::failure::Failure;
 use landfall_connectors::source::Recorded;
 use landfall_schemas::offset::{Offset, Sequence};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Most events a read makes room for at once.
@@ -82,13 +81,21 @@ impl Log {
         batch.events.reserve(wanted.left().min(limit.events).min(RESERVED));
         let mut resume = scanner.spot();
         while wanted.pending > 0 {
-            let Some(mut found) = scanner.next()? else { break };
+            let Some(found) = scanner.next()? else { break };
             resume = scanner.spot();
             if found.header.stream != cursor.stream || !wanted.touches(&found.header) {
                 continue;
             }
-            let body = scanner.body(&mut found)?;
-            if !self.pick(&scanner, (&found, body), &mut wanted, (&mut batch, &mut room))? {
+            let body = scanner.body(&found)?;
+            let before = batch.events.len();
+            let went_on = pick(&scanner, (&found, &body), &mut wanted, (&mut batch, &mut room))?;
+            let taken = batch.events.len() - before;
+            if taken > 0 {
+                batch.buffers.push(body.clone());
+            }
+            let all = taken == found.header.count as usize;
+            scanner.done_with(&found, body, if all { scan::Wanted::NoMore } else { scan::Wanted::Again });
+            if !went_on {
                 resume = found.spot;
                 break;
             }
@@ -137,60 +144,6 @@ impl Log {
         Ok(earliest)
     }
 
-    /// Takes the wanted events of a frame; `false` when a limit was met before its end.
-    fn pick(
-        &self,
-        scanner: &Scanner<'_>,
-        frame: (&Found, Arc<[u8]>),
-        wanted: &mut Wanted,
-        into: (&mut ReadBatch, &mut ReadLimit),
-    ) -> Result<bool, Failure> {
-        let (found, body) = frame;
-        let (batch, room) = into;
-        let buffer = batch.buffers.len() as u32;
-        let mut offsets = [0u64; PARTITIONS];
-        for part in &found.header.parts {
-            offsets[usize::from(part.partition)] = part.base;
-        }
-        let bad = |what| Err(scanner.damage(found.spot.position..scanner.spot().position, what));
-        let Some(mut events) = BodyEvents::new(raw(&found.header, &body)) else {
-            return bad("the places of a frame cannot be read");
-        };
-        let before = batch.events.len();
-        for number in 0..u64::from(found.header.count) {
-            let Some(event) = events.next() else { return bad("an event of a frame cannot be read") };
-            let index = usize::from(event.partition.0);
-            let Some(offset) = offsets.get_mut(index) else { return bad("an event names no partition") };
-            let mine = *offset;
-            *offset += 1;
-            if !wanted.chosen[index] || mine < wanted.next[index] || mine >= wanted.end[index] {
-                continue;
-            }
-            if mine != wanted.next[index] {
-                return bad("offsets are missing before this frame");
-            }
-            let bytes = event.payload.len();
-            if !batch.events.is_empty() && (room.events == 0 || bytes > room.bytes) {
-                if batch.events.len() > before {
-                    batch.buffers.push(body);
-                }
-                return Ok(false);
-            }
-            // A first event that passes a limit comes alone.
-            room.events = if bytes > room.bytes { 0 } else { room.events.saturating_sub(1) };
-            room.bytes = room.bytes.saturating_sub(bytes);
-            wanted.next[index] += 1;
-            if wanted.next[index] == wanted.end[index] {
-                wanted.pending -= 1;
-            }
-            batch.events.push(stored(event, (mine, number), &found.header, buffer));
-        }
-        if batch.events.len() > before {
-            batch.buffers.push(body);
-        }
-        Ok(true)
-    }
-
     /// See [`crate::queue::Queue::visit`].
     pub(super) fn visit(&self, from: Sequence, visit: &mut dyn FnMut(Recorded<'_>)) -> Result<(), Failure> {
         let (segment, fallback, newest, until) = {
@@ -219,16 +172,63 @@ impl Log {
         };
         let spot = found.map_or(fallback, |(position, sequence)| Spot { segment, position, sequence });
         let mut scanner = Scanner::new(self, spot, until)?;
-        while let Some(mut found) = scanner.next()? {
+        while let Some(found) = scanner.next()? {
             if found.header.count > 0 && found.header.until() > from {
-                let body = scanner.body(&mut found)?;
+                let body = scanner.body(&found)?;
                 show(&found.header, &body, from, visit).ok_or_else(|| {
                     scanner.damage(found.spot.position..scanner.spot().position, "a frame cannot be read")
                 })?;
+                scanner.done_with(&found, body, scan::Wanted::NoMore);
             }
         }
         Ok(())
     }
+}
+
+/// Takes the wanted events of a frame; `false` when a limit was met before its end.
+fn pick(
+    scanner: &Scanner<'_>,
+    frame: (&Found, &[u8]),
+    wanted: &mut Wanted,
+    into: (&mut ReadBatch, &mut ReadLimit),
+) -> Result<bool, Failure> {
+    let (found, body) = frame;
+    let (batch, room) = into;
+    let buffer = batch.buffers.len() as u32;
+    let mut offsets = [0u64; PARTITIONS];
+    for part in &found.header.parts {
+        offsets[usize::from(part.partition)] = part.base;
+    }
+    let bad = |what| Err(scanner.damage(found.spot.position..scanner.spot().position, what));
+    let Some(mut events) = BodyEvents::new(raw(&found.header, body)) else {
+        return bad("the places of a frame cannot be read");
+    };
+    for number in 0..u64::from(found.header.count) {
+        let Some(event) = events.next() else { return bad("an event of a frame cannot be read") };
+        let index = usize::from(event.partition.0);
+        let Some(offset) = offsets.get_mut(index) else { return bad("an event names no partition") };
+        let mine = *offset;
+        *offset += 1;
+        if !wanted.chosen[index] || mine < wanted.next[index] || mine >= wanted.end[index] {
+            continue;
+        }
+        if mine != wanted.next[index] {
+            return bad("offsets are missing before this frame");
+        }
+        let bytes = event.payload.len();
+        if !batch.events.is_empty() && (room.events == 0 || bytes > room.bytes) {
+            return Ok(false);
+        }
+        // A first event that passes a limit comes alone.
+        room.events = if bytes > room.bytes { 0 } else { room.events.saturating_sub(1) };
+        room.bytes = room.bytes.saturating_sub(bytes);
+        wanted.next[index] += 1;
+        if wanted.next[index] == wanted.end[index] {
+            wanted.pending -= 1;
+        }
+        batch.events.push(stored(event, (mine, number), &found.header, buffer));
+    }
+    Ok(true)
 }
 
 fn look_up(catalog: &Catalog, cell: usize, offset: u64) -> Start {

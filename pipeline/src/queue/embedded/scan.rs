@@ -19,6 +19,8 @@ use std::sync::{Arc, OnceLock};
 
 /// What one read call fetches at least: dozens of small frames, or the header of a large one without much of its body.
 const CHUNK: usize = 16 * 1024;
+/// What is read along behind a large body: the next frame's header, nearly always.
+const AHEAD: usize = 4 * 1024;
 /// Largest index file that is read: many times what a segment's index can be.
 const MAX_INDEX: usize = 64 << 20;
 
@@ -28,6 +30,15 @@ pub(super) struct Found {
     pub(super) spot: Spot,
     pub(super) header: Arc<FrameHeader>,
     body: Option<Arc<[u8]>>,
+}
+
+/// Whether a frame is going to be read again soon.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wanted {
+    /// By another lane, or by this one where a limit cut its read.
+    Again,
+    /// All events of it were taken at once.
+    NoMore,
 }
 
 /// Walks over frames from a known boundary to the durable end as it was at the begin.
@@ -89,15 +100,24 @@ impl<'a> Scanner<'a> {
     }
 
     /// The raw body of the frame that [`Scanner::next`] gave last; the buffer may be longer than the body.
-    pub(super) fn body(&mut self, found: &mut Found) -> Result<Arc<[u8]>, Failure> {
-        if let Some(body) = &found.body {
-            return Ok(body.clone());
+    pub(super) fn body(&mut self, found: &Found) -> Result<Arc<[u8]>, Failure> {
+        match &found.body {
+            Some(body) => Ok(body.clone()),
+            None => self.read_body(found),
         }
-        let body = self.read_body(found)?;
-        let cached = CachedFrame { header: found.header.clone(), body: body.clone() };
-        self.log.frames.put(found.spot.segment, found.spot.position, cached);
-        found.body = Some(body.clone());
-        Ok(body)
+    }
+
+    /// Says what becomes of a body that was read: somebody else wants events of it too, or nobody does.
+    pub(super) fn done_with(&self, found: &Found, body: Arc<[u8]>, wanted: Wanted) {
+        match (&found.body, wanted) {
+            // It came from the cache and stays there.
+            (Some(_), _) => {}
+            (None, Wanted::Again) => {
+                let frame = CachedFrame { header: found.header.clone(), body };
+                self.log.frames.put(found.spot.segment, found.spot.position, frame);
+            }
+            (None, Wanted::NoMore) => self.log.frames.buffers.give(body),
+        }
     }
 
     fn enter_next(&mut self) -> Result<(), Failure> {
@@ -130,16 +150,19 @@ impl<'a> Scanner<'a> {
         let header = &found.header;
         let start = found.spot.position + u64::from(header.header_len);
         let end = start + u64::from(header.body_len);
-        let mut body = self.log.frames.buffer(header.raw_len as usize);
-        let into = Arc::get_mut(&mut body).expect("a buffer that was just given has one owner");
-        let into = &mut into[..header.raw_len as usize];
+        let (raw_len, stored_len) = (header.raw_len as usize, header.body_len as usize);
+        let ahead = if header.is_compressed() { 0 } else { AHEAD };
+        let mut body = self.log.frames.buffers.take(raw_len + ahead);
+        let into = Arc::get_mut(&mut body).expect("a buffer that was just taken has one owner");
         let whole = if header.is_compressed() {
-            let stored = self.bytes(start, header.body_len as usize)?;
+            let into = &mut into[..raw_len];
+            let stored = self.bytes(start, stored_len)?;
             crc32fast::hash(stored) == header.body_crc
-                && lz4_flex::block::decompress_into(stored, into).is_ok_and(|length| length == into.len())
+                && lz4_flex::block::decompress_into(stored, into).is_ok_and(|length| length == raw_len)
         } else {
-            let copied = self.window.copy(start, into).map_err(|error| self.unreadable(&error))?;
-            copied && crc32fast::hash(into) == header.body_crc
+            let into = &mut into[..raw_len + ahead];
+            let copied = self.window.copy(start, raw_len, into).map_err(|error| self.unreadable(&error))?;
+            copied && crc32fast::hash(&into[..raw_len]) == header.body_crc
         };
         if whole { Ok(body) } else { Err(self.damage(start..end, "a frame's body fails its checksum")) }
     }

@@ -115,7 +115,7 @@ impl Log {
         let start = tail.position;
         let written = stamp_group(tail, batches, self.clock.now_ms());
         let frames = written.batches.iter().flat_map(|batch| &batch.frames);
-        let parts: Vec<&[u8]> = frames.map(|frame| &frame.bytes[..]).collect();
+        let parts: Vec<&[u8]> = frames.flat_map(|frame| [&frame.header[..], frame.stored()]).collect();
         fail::fail_point!("queue::before_write");
         if let Err(error) = write_all(&*tail.file, &parts, start) {
             return Err(self.take_back(tail, start, &error));
@@ -162,10 +162,16 @@ impl Log {
         }
         let end = catalog.end;
         drop(catalog);
-        if near {
-            let frames = written.batches.into_iter().flat_map(|batch| batch.frames);
-            for (frame, (position, header)) in frames.zip(written.frames) {
-                self.frames.put(tail.number, position, cached(&frame, header));
+        let frames = written.batches.into_iter().flat_map(|batch| batch.frames);
+        for (EncodedFrame { raw, packed, .. }, (position, header)) in frames.zip(written.frames) {
+            if let Some(packed) = packed {
+                self.frames.buffers.give(packed.buffer);
+            }
+            if near {
+                let frame = CachedFrame { header: Arc::new(header), body: raw.buffer };
+                self.frames.put(tail.number, position, frame);
+            } else {
+                self.frames.buffers.give(raw.buffer);
             }
         }
         self.durable.send_replace(end);
@@ -208,21 +214,16 @@ fn stamp_group(tail: &mut Tail, mut batches: Vec<EncodedBatch>, now_ms: u64) -> 
                 tail.cells[cell] += u64::from(part.count);
             }
             let stamp = Stamp { position: tail.position, base: tail.next, appended_ms: now_ms, durable: group_start };
-            let header = &mut frame.bytes[..frame.header_len];
+            let header = &mut frame.header[..];
             frame::write_stamp(header, &tail.seal, stamp, &frame.parts);
             let read = FrameHeader::parse(header, &tail.seal, tail.position);
             frames.push((tail.position, read.expect("a header that was just written can be read")));
-            tail.position += frame.bytes.len() as u64;
+            tail.position += frame.len();
             tail.next = tail.next.plus(u64::from(frame.count));
         }
         durable.push(Durable { from, until: tail.next });
     }
     Written { batches, frames, durable }
-}
-
-fn cached(frame: &EncodedFrame, header: FrameHeader) -> CachedFrame {
-    let body = frame.raw.as_deref().unwrap_or(&frame.bytes[frame.header_len..]);
-    CachedFrame { header: Arc::new(header), body: Arc::from(body) }
 }
 
 /// The same failure for another batch of the group.

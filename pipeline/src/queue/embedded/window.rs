@@ -32,7 +32,8 @@ impl Window {
             if count > ahead {
                 return Ok(None);
             }
-            self.buffer.resize(count.max(self.chunk).min(ahead), 0);
+            // What follows is asked for next: a little of it comes along.
+            self.buffer.resize((count + self.chunk / 4).max(self.chunk).min(ahead), 0);
             self.at = position;
             match read_full(&*self.file, &mut self.buffer, position) {
                 Ok(read) => self.buffer.truncate(read),
@@ -46,14 +47,29 @@ impl Window {
         Ok(self.buffer.get(skip..skip + count))
     }
 
-    /// Fills `into` from `position`: from the window as far as it reaches, the rest straight from the file. `false` when the file
-    /// ends before.
-    pub(super) fn copy(&self, position: u64, into: &mut [u8]) -> io::Result<bool> {
+    /// Fills the first `count` bytes of `into` from `position`: from the window as far as it reaches, the rest straight from the file.
+    /// What `into` has room for behind them is read along and becomes the window. `false` when the file ends before.
+    pub(super) fn copy(&mut self, position: u64, count: usize, into: &mut [u8]) -> io::Result<bool> {
         let held = self.held(position, 0).map_or(&[][..], |skip| &self.buffer[skip..]);
-        let held = &held[..held.len().min(into.len())];
-        let (front, rest) = into.split_at_mut(held.len());
+        if held.len() >= count {
+            into[..count].copy_from_slice(&held[..count]);
+            return Ok(true);
+        }
+        let ahead = usize::try_from(self.len.saturating_sub(position)).unwrap_or(usize::MAX);
+        let until = into.len().min(ahead);
+        if until < count {
+            return Ok(false);
+        }
+        let (front, rest) = into[..until].split_at_mut(held.len());
         front.copy_from_slice(held);
-        Ok(read_full(&*self.file, rest, position + held.len() as u64)? == rest.len())
+        let read = front.len() + read_full(&*self.file, rest, position + front.len() as u64)?;
+        if read < count {
+            return Ok(false);
+        }
+        self.buffer.clear();
+        self.buffer.extend_from_slice(&into[count..read]);
+        self.at = position + count as u64;
+        Ok(true)
     }
 
     fn held(&self, position: u64, count: usize) -> Option<usize> {

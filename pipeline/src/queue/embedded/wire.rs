@@ -26,6 +26,12 @@ impl<'a> Walk<'a> {
         self.at
     }
 
+    /// Goes no further than `end`; `None` when the bytes end before it.
+    pub(super) fn end_at(&mut self, end: usize) -> Option<()> {
+        self.bytes = self.bytes.get(..end)?;
+        Some(())
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.at == self.bytes.len()
     }

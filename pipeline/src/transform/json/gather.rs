@@ -1,4 +1,5 @@
-//! One walk over a record: where each column's value stands, and the text of all that no column took.
+//! One walk over a record's members: where each column's value stands, and the text of all that no column took. The check
+//! noted where they stand; only inside those that lie on a path is looked again.
 //!
 //! The rest keeps the raw text of members. An object of which something was taken is written anew with what is left of it,
 //! and left out only when nothing is. The record's structure has been checked before, so its depth bounds the recursion.
@@ -29,10 +30,22 @@ struct Outcome {
     left: bool,
 }
 
+impl Outcome {
+    fn add(&mut self, of_member: Self) {
+        self.taken |= of_member.taken;
+        self.left |= of_member.left;
+    }
+}
+
 impl Gather<'_> {
-    /// Walks the record, an object that starts at `at`. The rest stays empty when nothing is left.
-    pub(super) fn record(&mut self, at: usize) -> Result<(), SyntaxError> {
-        let outcome = self.object(PathTree::ROOT, at)?;
+    /// Walks the record's members. The rest stays empty when nothing is left.
+    pub(super) fn record<'m>(&mut self, members: impl Iterator<Item = Member<'m>>) -> Result<(), SyntaxError> {
+        let mut outcome = Outcome { taken: false, left: false };
+        self.write(b"{");
+        for member in members {
+            outcome.add(self.member(PathTree::ROOT, &member)?);
+        }
+        self.write(b"}");
         if !outcome.left {
             self.cut(0);
         }
@@ -44,15 +57,17 @@ impl Gather<'_> {
         let Some(mut members) = Members::of(self.record, at) else { return Ok(outcome) };
         self.write(b"{");
         while let Some(member) = members.next_member()? {
-            let of_member = match self.tree.child(node, |known| member.name.is(known)) {
-                Some(child) => self.known(child, &member)?,
-                None => self.keep(&member),
-            };
-            outcome.taken |= of_member.taken;
-            outcome.left |= of_member.left;
+            outcome.add(self.member(node, &member)?);
         }
         self.write(b"}");
         Ok(outcome)
+    }
+
+    fn member(&mut self, node: NodeId, member: &Member<'_>) -> Result<Outcome, SyntaxError> {
+        match self.tree.child(node, |known| member.name.is(known)) {
+            Some(child) => self.known(child, member),
+            None => Ok(self.keep(member)),
+        }
     }
 
     /// A member that lies on a path.

@@ -1,6 +1,7 @@
 //! Rows from records of JSON text. What no column took goes to the rest column as it stands.
 //!
-//! A record is read twice: once for grammar, limits and members named twice, once along the paths of the mapping.
+//! A record is read once: for grammar, limits, members named twice and what `jsonb` cannot hold. That pass notes where the members
+//! stand; the mapping's paths are followed from there, and only where they lead deeper the text is looked at again.
 
 mod gather;
 mod key;
@@ -11,7 +12,7 @@ mod tests;
 use super::column::{Column, Field, KeyColumn, columns, has};
 use super::tree::PathTree;
 use gather::Gather;
-use landfall_schemas::json::{Kind, skip_space};
+use landfall_schemas::json::{Checked, Kind, skip_space};
 use landfall_schemas::mapping::{KeyFrom, StreamMapping};
 use landfall_schemas::offset::Version;
 use landfall_schemas::rejection::{RejectCode, Rejection};
@@ -79,17 +80,19 @@ impl JsonPlan {
         version: Version,
         out: &mut Vec<u8>,
     ) -> Result<(), Rejection> {
-        if self.whole {
+        let checked = if self.whole {
             self.encoder.check().check_storable(record)?;
+            Checked::Storable
         } else {
-            self.encoder.check().check_structure(record)?;
-        }
-        self.gather(key, record)?;
+            self.encoder.check().check_record(record)?
+        };
+        self.gather(key, record, checked)?;
         for column in &self.columns {
             match column {
                 Column::Key => self.key.put(key, out)?,
                 Column::Mapped(field) => {
-                    field.put(record, self.slots[field.slot].clone(), &mut self.encoder, out)?;
+                    let found = (record, self.slots[field.slot].clone(), checked);
+                    field.put(found, &mut self.encoder, out)?;
                 }
                 Column::Doc => put_jsonb(record, out),
                 // JSON records have no exact bytes of their own to keep: the configuration gives them no such column.
@@ -103,7 +106,7 @@ impl JsonPlan {
     }
 
     /// Finds the columns' values and the rest.
-    fn gather(&mut self, key: &[u8], record: &[u8]) -> Result<(), Rejection> {
+    fn gather(&mut self, key: &[u8], record: &[u8], checked: Checked) -> Result<(), Rejection> {
         self.rest_text.clear();
         self.slots.fill(None);
         if self.whole && !self.rest && !self.tree.has_columns() {
@@ -118,8 +121,10 @@ impl JsonPlan {
         let rest = self.rest.then_some(&mut self.rest_text);
         let mut gather =
             Gather { record, key, key_type: self.key.ty, tree: &mut self.tree, slots: &mut self.slots, rest };
-        gather.record(start).map_err(|error| Rejection::new(error.code, "", "JSON", "something else"))?;
-        if !self.rest_text.is_empty() {
+        let members = self.encoder.members(record);
+        gather.record(members).map_err(|error| Rejection::new(error.code, "", "JSON", "something else"))?;
+        // Members of a storable record are storable together too.
+        if !self.rest_text.is_empty() && checked != Checked::Storable {
             self.encoder.check().check_storable(&self.rest_text).map_err(|found| Rejection { at: None, ..found })?;
         }
         Ok(())
@@ -129,11 +134,12 @@ impl JsonPlan {
 impl Field {
     fn put(
         &self,
-        record: &[u8],
-        slot: Option<Range<usize>>,
+        (record, slot, checked): (&[u8], Option<Range<usize>>, Checked),
         encoder: &mut Encoder,
         out: &mut Vec<u8>,
     ) -> Result<(), Rejection> {
+        // A default was not checked with the record.
+        let checked = if slot.is_some() { checked } else { Checked::Structure };
         let at = slot.as_ref().map(|range| range.start as u64);
         let value = match slot {
             Some(range) => Some(&record[range]),
@@ -148,7 +154,7 @@ impl Field {
             put_null(out);
             return Ok(());
         };
-        encoder.field(self.ty, raw, out).map_err(|inner| {
+        encoder.field_of(checked, self.ty, raw, out).map_err(|inner| {
             let path = format!("{}{}", self.pointer, inner.path);
             let at = at.map(|start| start + inner.at.unwrap_or(0));
             Rejection { path: path.into(), at, ..inner }

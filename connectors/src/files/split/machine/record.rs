@@ -19,17 +19,37 @@ impl Splitter {
         if !matches!(byte, b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') {
             return Err(self.bad_at(self.pos, "not a value"));
         }
-        if matches!(byte, b'{' | b'[' | b'"') {
+        let mut byte = byte;
+        while matches!(byte, b'{' | b'[' | b'"') {
             let window = &self.buffer[self.pos..self.filled];
             let origin = Origin { stream, at: self.origin + self.pos as u64, name: self.name() };
-            if let Some(len) = sink.known(origin, window) {
-                self.pos += len;
-                self.expect = Expect::CommaOrEnd;
-                return Ok(Flow::Go);
+            let Some(len) = sink.known(origin, window) else { break };
+            self.pos += len;
+            self.expect = Expect::CommaOrEnd;
+            match self.next_element() {
+                Some(next) => byte = next,
+                None => return Ok(Flow::Go),
             }
         }
         self.doing = Doing::Record(Follower::of(byte), 0);
         Ok(Flow::Go)
+    }
+
+    /// Behind an element of an array: steps to the next one, if that is plainly there; says with what it starts. All else is
+    /// left to the grammar, which would take the same steps one by one.
+    #[inline]
+    fn next_element(&mut self) -> Option<u8> {
+        let rest = &self.buffer[self.pos..self.filled];
+        if rest.first() != Some(&b',') || self.levels.top_is_object() {
+            return None;
+        }
+        let space = rest[1..].iter().position(|byte| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t'))?;
+        let next = rest[1 + space];
+        if !matches!(next, b'{' | b'[' | b'"') {
+            return None;
+        }
+        self.pos += 1 + space;
+        Some(next)
     }
 
     fn name(&self) -> Name<'_> {
