@@ -153,7 +153,7 @@ fn typed_keys_and_columns_take_what_fits_and_park_the_rest() {
     insert(&database, "users", [doc! { "_id": "text", "name": "wrong key" }, doc! { "_id": 100_i64, "name": 5 }]);
     let stream = json!({
         "key": { "type": "bigint" },
-        "columns": { "name": { "type": "text" }, "balance": { "type": "numeric" } },
+        "columns": { "name": { "type": "text" }, "balance": { "type": "double precision" } },
         "rest": "extra",
     });
     let site = site("mongo_typed", &database, &[("users", stream)]);

@@ -56,10 +56,13 @@ fn a_collection_with_an_id_of_every_type_loses_no_cohort_and_merges_no_two_keys(
     assert_eq!(site.database().count("select count(*) from public.things"), stored);
     // And once more by the change stream: the same ids, replaced.
     let service = site.run_and_listen();
+    let mut replaced = 0_i64;
     for (name, id) in &ids {
-        let _ = database.try_insert_raw("things", &document_with(id, &RawValue::string(name)));
-        database.replace_raw("things", &document_with(id, &RawValue::string(&format!("{name} again"))));
+        let document = document_with(id, &RawValue::string(&format!("{name} again")));
+        replaced += i64::from(database.try_replace_raw("things", &document));
     }
+    // A server may refuse what it cannot compare with itself (a NaN); it stores it all the same.
+    assert!(replaced >= stored - 2, "{replaced} of {stored}");
     site.expect_soon_equal("after every record was replaced");
     service.terminate();
     let _ = service.finish(Duration::from_secs(30)).expect(0);

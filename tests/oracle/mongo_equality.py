@@ -173,7 +173,7 @@ def _misfit(stream, elements):
         if not present and column.get("required"):
             return "required_missing"
         if present and column.get("type", "text") != "jsonb" and _column_text(column.get("type", "text"), value) is None:
-            return "type_mismatch"
+            return "column_type"
     return None
 
 

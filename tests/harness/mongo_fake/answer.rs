@@ -2,11 +2,11 @@
 
 use super::event::failure;
 use super::find::{number, select};
-use super::log::options;
+use super::log::{Entry, options};
 use super::rule::opens_stream;
 use super::{Cursor, Stage, State};
 use crate::raw_bson::{RawValue, RawWriter};
-use bson::{Binary, Bson, Document, RawDocumentBuf, Timestamp, doc, spec::BinarySubtype};
+use bson::{Binary, Bson, Document, RawBsonRef, RawDocumentBuf, Timestamp, doc, spec::BinarySubtype};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -124,6 +124,8 @@ fn aggregate(state: &State, body: &Document) -> RawDocumentBuf {
     } else if has("$collStats").is_some() {
         let size: usize = documents.iter().map(|document| document.as_bytes().len()).sum();
         counted(doc! { "count": count, "storageStats": { "count": count, "size": size as i64 } })
+    } else if has("$group").and_then(Bson::as_document).is_some_and(|group| group.get_document("_id").is_ok()) {
+        kinds(&documents)
     } else if has("$group").is_some() && count > 0 {
         counted(doc! { "_id": 1, "n": count })
     } else if let Some(name) = has("$count").and_then(Bson::as_str) {
@@ -132,6 +134,24 @@ fn aggregate(state: &State, body: &Document) -> RawDocumentBuf {
         Vec::new()
     };
     batch(state, (0, "firstBatch", body.get_str("aggregate").unwrap_or_default()), &found, body)
+}
+
+/// How many documents there are of each kind of `_id`, as `{ $group: { _id: { $type: "$_id" }, count: … } }` says it.
+fn kinds(documents: &[RawDocumentBuf]) -> Vec<RawDocumentBuf> {
+    let mut counts = std::collections::BTreeMap::new();
+    for document in documents {
+        let kind = match document.get("_id").ok().flatten() {
+            Some(RawBsonRef::Int32(_)) => "int",
+            Some(RawBsonRef::Int64(_)) => "long",
+            Some(RawBsonRef::Double(_)) => "double",
+            Some(RawBsonRef::String(_)) => "string",
+            Some(RawBsonRef::ObjectId(_)) => "objectId",
+            other => panic!("the fake counts no `_id` like {other:?}"),
+        };
+        *counts.entry(kind).or_insert(0_i64) += 1;
+    }
+    let answer = |(kind, count): (&str, i64)| RawDocumentBuf::try_from(&doc! { "_id": kind, "count": count });
+    counts.into_iter().map(|counted| answer(counted).expect("a document can be written")).collect()
 }
 
 fn find(state: &mut State, body: &Document) -> RawDocumentBuf {
@@ -168,6 +188,8 @@ fn more(stage: &Stage, body: &Document) -> RawDocumentBuf {
         if let Some(found) = state.log.batch(place) {
             let open = if found.ended { 0 } else { id };
             if found.ended {
+                // A cursor is closed once: whoever comes back from there goes on.
+                state.log.entries[found.next - 1] = Entry::Break;
                 state.cursors.remove(&id);
             } else {
                 state.cursors.insert(id, Cursor::Stream(found.next));

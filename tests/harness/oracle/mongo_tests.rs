@@ -176,7 +176,7 @@ fn typed_columns_and_rest_are_compared() {
         insert into things values
             ('s:a', 19.99, '2012-11-20 20:02:24.386+00', 7, '010101010101010101010101', '{"more":{"$numberInt":"3"}}', 1),
             ('s:b', null, null, null, null, '{"count":null}', 1);
-        insert into landfall.dead_letters values ('oracle_mongo_mapped', 'things', 'type_mismatch', 'parked', '', 0, '');
+        insert into landfall.dead_letters values ('oracle_mongo_mapped', 'things', 'column_type', 'parked', '', 0, '');
     "#;
     let mut bench = bench("oracle_mongo_mapped", stream, &documents, tables);
     bench.oracle.equal().expect("nothing is planted");

@@ -32,12 +32,14 @@ pub(super) struct LogWindow {
     due: Instant,
     samples: VecDeque<Sample>,
     refused: bool,
+    /// That it was refused has been said: once is enough for a life.
+    warned: bool,
     low: bool,
 }
 
 impl LogWindow {
     pub(super) fn new() -> Self {
-        Self { due: Instant::now(), samples: VecDeque::new(), refused: false, low: false }
+        Self { due: Instant::now(), samples: VecDeque::new(), refused: false, warned: false, low: false }
     }
 
     /// It is time to measure.
@@ -65,6 +67,9 @@ impl LogWindow {
 
     fn refuse(&mut self) {
         self.refused = true;
+        if std::mem::replace(&mut self.warned, true) {
+            return;
+        }
         tracing::warn!(
             "how far the log of the source reaches back is not known here: grant find on local.oplog.rs (or clusterMonitor) to be \
              warned before capture falls off its end"
