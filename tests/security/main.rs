@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "in a proof, what cannot be unwrapped has failed")]
 
 mod confinement;
+mod mongo;
 mod names;
 mod permissions;
 mod secrets;
