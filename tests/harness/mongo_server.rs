@@ -387,14 +387,12 @@ mod tests {
     fn a_stream_that_slept_through_the_oplog_has_lost_its_place() {
         let Some(server) = MongoServer::start_own("oplog", MongoSettings::default().small_oplog(50)) else { return };
         let database = server.database("trimmed");
-        database.insert_raw("c", &[rawdoc! { "_id": 0 }]);
         let token = database.resume_token();
-        // Trimming comes once in a thousand entries, or every ten seconds, as the flavour likes.
-        let mut id = 0;
+        let mut id = 0; // Trimming comes once in a thousand entries, or every ten seconds, as the flavour likes.
         let refused = wait_for(Duration::from_secs(60), || {
-            let filler: Vec<_> = (1..=1_100).map(|n| rawdoc! { "_id": id + n }).collect();
+            let filler: Vec<_> = (id..id + 1_100).map(|n| rawdoc! { "_id": n }).collect();
             id += 1_100;
-            filler.chunks(100).for_each(|chunk| database.insert_raw("c", chunk));
+            database.insert_raw("c", &filler);
             database.reopen(token.clone()).err()
         });
         assert_eq!(crate::mongo_database::code(&refused.expect("the place is lost in the end")), Some(286));

@@ -18,33 +18,43 @@ const READER: &str = "reader-canary-9c44";
 struct Guarded {
     server: MongoServer,
     tls: String,
+    /// A handle drops its database when it goes: these stay to the end.
+    handles: Vec<MongoDatabase>,
 }
 
 impl Guarded {
     fn start(name: &str, settings: MongoSettings, tls: String) -> Option<Self> {
         let server = MongoServer::start_own(name, settings.flavour(Flavour::Rust).word("--auth"))?;
-        let this = Self { server, tls };
+        let mut this = Self { server, tls, handles: Vec::new() };
         // The first user may be made by anybody on this machine.
         let make = |user: &str, password: &str, roles: bson::Bson| {
             doc! { "createUser": user, "pwd": password, "roles": roles }
         };
         let nobody = MongoDatabase::new(&this.uri(None), "admin");
         nobody.run(make("root", ROOT, bson::bson!(["root"])));
-        this.root("admin").run(make("reader", READER, bson::bson!([{ "role": "read", "db": DATABASE }])));
+        let admin = MongoDatabase::new(&this.uri(Some(("root", ROOT))), "admin");
+        admin.run(make("reader", READER, bson::bson!([{ "role": "read", "db": DATABASE }])));
+        let data = MongoDatabase::new(&this.uri(Some(("root", ROOT))), DATABASE);
         let users = (0..20).map(|n| doc! { "_id": n }).collect::<Vec<_>>();
-        this.root(DATABASE).run(doc! { "insert": "users", "documents": users });
+        data.run(doc! { "insert": "users", "documents": users });
+        this.handles = vec![data, nobody, admin];
         Some(this)
     }
 
     fn uri(&self, user: Option<(&str, &str)>) -> String {
+        self.uri_over(&self.tls, user)
+    }
+
+    fn uri_over(&self, tls: &str, user: Option<(&str, &str)>) -> String {
         let login = user.map_or_else(String::new, |(user, password)| format!("{user}:{password}@"));
         let options = "directConnection=true&serverMonitoringMode=poll&serverSelectionTimeoutMS=4000";
         let source = if user.is_some() { "&authSource=admin" } else { "" };
-        format!("mongodb://{login}127.0.0.1:{}/?{options}{source}{}", self.server.port(), self.tls)
+        format!("mongodb://{login}127.0.0.1:{}/?{options}{source}{tls}", self.server.port())
     }
 
-    fn root(&self, database: &str) -> MongoDatabase {
-        MongoDatabase::new(&self.uri(Some(("root", ROOT))), database)
+    /// The database, as the administrator sees it.
+    fn data(&self) -> &MongoDatabase {
+        &self.handles[0]
     }
 
     fn site(&self, name: &str, user: Option<(&str, &str)>) -> Site {
@@ -64,8 +74,8 @@ fn a_user_that_may_read_the_database_is_enough() {
     assert!(!check.output().contains(READER), "a password in the output of check");
     let service = site.run_and_listen();
     site.expect_soon_equal("after the copy");
-    guarded.root(DATABASE).run(doc! { "insert": "users", "documents": [{ "_id": "live" }] });
-    guarded.root(DATABASE).run(doc! { "delete": "users", "deletes": [{ "q": { "_id": 3 }, "limit": 1 }] });
+    guarded.data().run(doc! { "insert": "users", "documents": [{ "_id": "live" }] });
+    guarded.data().run(doc! { "delete": "users", "deletes": [{ "q": { "_id": 3 }, "limit": 1 }] });
     site.expect_soon_equal("after live changes");
     let status = site.status().unwrap();
     assert!(status.json()["sources"][0]["log"]["headroom_seconds"].is_null(), "this role may not look at the oplog");
@@ -106,8 +116,7 @@ fn tls_is_spoken_with_the_right_authority_and_refused_with_another() {
     let mut site = guarded.site("mongo_tls", Some(("reader", READER)));
     site.catch_up();
     site.expect_equal("over TLS");
-    let wrong = Guarded { server: guarded.server, tls: tls(&other) };
-    site.reach_mongo(&wrong.uri(Some(("reader", READER))));
+    site.reach_mongo(&guarded.uri_over(&tls(&other), Some(("reader", READER))));
     let check = site.finish(&["check"]);
     assert_ne!(check.code, Some(0), "{}", check.output());
     assert!(!check.output().contains(READER), "a password in the output of check");

@@ -1,6 +1,7 @@
 //! What our user may do, from what `connectionStatus` says of it.
 //!
-//! Pure but for the one question. A server without access control names no user and lets everything through.
+//! Pure but for the one question. A server without access control names no user and lets everything through. Some servers name roles
+//! and leave the privileges out: the roles that every server has are known here, and of others nothing is held against the user.
 
 use super::classify::classify;
 use crate::failure::Failure;
@@ -13,7 +14,15 @@ pub struct Rights {
     /// `name@database`; `None`: nobody logged in.
     pub user: Option<String>,
     privileges: Vec<Document>,
+    /// Role and its database.
+    roles: Vec<(String, String)>,
 }
+
+/// Roles that may read one database, and those that may read all.
+const READERS: [&str; 3] = ["read", "readWrite", "dbOwner"];
+const READERS_OF_ALL: [&str; 4] = ["readAnyDatabase", "readWriteAnyDatabase", "root", "__system"];
+/// What readers may do.
+const READING: [&str; 4] = ["find", "changeStream", "listCollections", "collStats"];
 
 impl Rights {
     /// Asks the server.
@@ -29,14 +38,39 @@ impl Rights {
             let part = |name| user.get_str(name).unwrap_or("?").to_owned();
             format!("{}@{}", part("user"), part("db"))
         });
-        let privileges = info.get_array("authenticatedUserPrivileges").into_iter().flatten();
-        Self { user, privileges: privileges.filter_map(|privilege| privilege.as_document().cloned()).collect() }
+        let documents = |name| -> Vec<Document> {
+            let listed = info.get_array(name).into_iter().flatten();
+            listed.filter_map(|entry| entry.as_document().cloned()).collect()
+        };
+        let part = |role: &Document, name| role.get_str(name).unwrap_or_default().to_owned();
+        let roles = documents("authenticatedUserRoles");
+        Self {
+            user,
+            privileges: documents("authenticatedUserPrivileges"),
+            roles: roles.iter().map(|role| (part(role, "role"), part(role, "db"))).collect(),
+        }
     }
 
     /// Whether `action` is allowed on a collection; on all of a database with an empty collection.
     pub fn allow(&self, action: &str, database: &str, collection: &str) -> bool {
+        if self.privileges.is_empty() && !self.roles.is_empty() {
+            return self.roles.iter().any(|role| includes(role, action, database));
+        }
         self.user.is_none() || self.privileges.iter().any(|privilege| grants(privilege, action, (database, collection)))
     }
+}
+
+/// Whether a role allows it, as far as its name says.
+fn includes((role, db): &(String, String), action: &str, database: &str) -> bool {
+    let role = role.as_str();
+    if READERS_OF_ALL.contains(&role) {
+        return database != "local" || role != "readAnyDatabase";
+    }
+    if READERS.contains(&role) {
+        return db == database && READING.contains(&action);
+    }
+    // A role of the operator's own, of which this server says no more.
+    database != "local"
 }
 
 fn grants(privilege: &Document, action: &str, (database, collection): (&str, &str)) -> bool {
@@ -79,6 +113,21 @@ mod tests {
         assert!(rights(doc! {"db": "", "collection": ""}, &["find"]).allow("find", "app", ""));
         assert!(rights(doc! {"anyResource": true}, &["anyAction"]).allow("find", "local", "oplog.rs"));
         assert!(!rights(doc! {"cluster": true}, &["find"]).allow("find", "app", ""));
+    }
+
+    #[test]
+    fn roles_speak_where_privileges_are_not_told() {
+        let of = |role: &str, db: &str| {
+            Rights::read(&doc! {"authInfo": {
+                "authenticatedUsers": [{"user": "lf", "db": "admin"}],
+                "authenticatedUserRoles": [{"role": role, "db": db}],
+            }})
+        };
+        assert!(of("read", "app").allow("find", "app", "users") && of("read", "app").allow("changeStream", "app", ""));
+        assert!(!of("read", "app").allow("find", "other", "users"));
+        assert!(!of("read", "app").allow("find", "local", "oplog.rs"));
+        assert!(of("readAnyDatabase", "admin").allow("find", "app", ""));
+        assert!(of("root", "admin").allow("find", "local", "oplog.rs"));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! | `config`, `tls`, `connect`, `wire` | reaching the server: URL, `sslmode`, session settings, one connection with its driver |
 //! | `classify` | SQLSTATE → what to do |
 //! | `schema/`, `ddl` | Landfall's own tables; the mapped tables |
-//! | `statement`, `copy`, `advance` | SQL text, rows on the wire, what commits beside the rows |
+//! | `statement`, `copy`, `advance`, `tail` | SQL text, rows on the wire, what commits beside the rows |
 //! | `apply`, `refused`, `bulk` | the writer |
 //! | `checkpoint`, `ranges`, `fingerprint` | admission and reading; ranges of copies; the mapping's hash |
 //! | `status`, `decisions`, `keys` | what `status` shows; what operators decided; the keys of a table |
@@ -36,6 +36,7 @@ mod refused;
 mod schema;
 mod statement;
 pub mod status;
+mod tail;
 mod target;
 mod tls;
 mod wire;

@@ -1,0 +1,121 @@
+//! What commits with the rows: checkpoints, ranges, dead letters, retractions, and the sweep behind a barrier.
+//!
+//! Owns the order in which they are asked for and what they must have moved; their parameters are `advance`'s and `ranges`'. Keeps
+//! promises 2 and 3: a transaction whose tail did not move exactly what it names is rolled back by the writer.
+
+use super::advance::{Burial, Claim, Retraction, Steps};
+use super::apply::prepare;
+use super::ranges::RangeMove;
+use super::statement::{SWEEP_DEAD, Verb, sql};
+use super::wire::{Link, WireError};
+use crate::sink::SinkBatch;
+use futures_util::future::join;
+use landfall_schemas::offset::Version;
+use landfall_schemas::table::TableShape;
+use std::time::Duration;
+use tokio_postgres::{Client, Error, Statement};
+
+/// What commits with the rows, prepared.
+pub(crate) struct Tail<'a> {
+    pub(crate) steps: Steps,
+    advance: Statement,
+    burial: Option<(Burial<'a>, Statement)>,
+    retraction: Option<(Retraction<'a>, Statement)>,
+    range: Option<(RangeMove<'a>, Statement)>,
+    sweep: Option<Sweep>,
+}
+
+/// Deletes what a barrier ends.
+struct Sweep {
+    older_than: Version,
+    rows: Statement,
+    dead: Statement,
+}
+
+impl Sweep {
+    async fn run(&self, client: &Client, claim: Claim<'_>) -> Result<(), Error> {
+        client.batch_execute("SET LOCAL statement_timeout = 0").await?;
+        client.execute(&self.rows, &[&self.older_than.0]).await?;
+        client.execute(&self.dead, &[&claim.pipeline, &claim.stream, &self.older_than.0]).await?;
+        Ok(())
+    }
+}
+
+impl<'a> Tail<'a> {
+    pub(crate) async fn prepare(
+        link: &mut Link,
+        limit: Duration,
+        shape: &TableShape,
+        batch: &'a SinkBatch,
+    ) -> Result<Self, WireError> {
+        let burial = if batch.dead.is_empty() {
+            None
+        } else {
+            Some((Burial::new(&batch.dead), prepare(link, limit, Burial::SQL).await?))
+        };
+        let retraction = if batch.retracted.is_empty() {
+            None
+        } else {
+            Some((Retraction::new(&batch.retracted), prepare(link, limit, Retraction::SQL).await?))
+        };
+        #[cfg(not(feature = "mutants"))]
+        let advance = prepare(link, limit, Steps::SQL).await?;
+        #[cfg(feature = "mutants")]
+        let advance = prepare(link, limit, super::mutant::first_statement(Steps::SQL)).await?;
+        let range = match &batch.range {
+            Some(step) => Some((RangeMove::new(step), prepare(link, limit, RangeMove::SQL).await?)),
+            None => None,
+        };
+        let sweep = match batch.sweep {
+            Some(older_than) => Some(Sweep {
+                older_than,
+                rows: prepare(link, limit, sql(shape, Verb::Sweep, "")).await?,
+                dead: prepare(link, limit, SWEEP_DEAD).await?,
+            }),
+            None => None,
+        };
+        Ok(Self { steps: Steps::new(batch), advance, burial, retraction, range, sweep })
+    }
+
+    /// How many checkpoints and ranges must move.
+    pub(crate) fn expected(&self) -> u64 {
+        self.steps.expected() + u64::from(self.range.is_some())
+    }
+
+    /// Runs it; each statement is on its way before the first answer is waited for. Gives the checkpoints and ranges that moved.
+    pub(crate) async fn run(&self, client: &Client, claim: Claim<'_>) -> Result<u64, Error> {
+        // A sweep is rare and takes long: it goes first, and what it deletes is older than anything written with it.
+        if let Some(sweep) = &self.sweep {
+            sweep.run(client, claim).await?;
+        }
+        let bury = async {
+            match &self.burial {
+                Some((burial, statement)) => burial.run(client, statement, claim).await,
+                None => Ok(0),
+            }
+        };
+        let retract = async {
+            match &self.retraction {
+                Some((retraction, statement)) => retraction.run(client, statement, claim).await,
+                None => Ok(0),
+            }
+        };
+        let advance = async {
+            fail::fail_point!("sink::before_checkpoint");
+            match self.steps.expected() {
+                0 => Ok(0),
+                _ => self.steps.run(client, &self.advance, claim).await,
+            }
+        };
+        let tick = async {
+            match &self.range {
+                Some((range, statement)) => range.run(client, statement, claim).await,
+                None => Ok(0),
+            }
+        };
+        let (buried, (retracted, (advanced, ticked))) = join(bury, join(retract, join(advance, tick))).await;
+        buried?;
+        retracted?;
+        Ok(advanced? + ticked?)
+    }
+}
