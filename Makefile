@@ -15,12 +15,13 @@ ifneq ($(MOLD),)
   WITH_MOLD := $(MOLD) -run
 endif
 
-.PHONY: help setup build demo test lint deny kill-test bench soak clean
+.PHONY: help setup build demo demo-mongo test lint deny kill-test bench soak clean
 
 help:
 	@echo "make setup      install what is missing (PostgreSQL, python3 and openssl from Debian, MongoDB test servers; MONGO=skip: not those)"
 	@echo "make build      the product: target/release/landfall"
 	@echo "make demo       a whole pipeline on a sample store, in under two minutes after the build"
+	@echo "make demo-mongo the same from MongoDB, on a test server that is installed in seconds"
 	@echo "make test       lint and every proof"
 	@echo "make lint       formatting and clippy"
 	@echo "make kill-test  ROUNDS=$(ROUNDS) SEED=$(SEED): seeded SIGKILL rounds only"
@@ -37,6 +38,11 @@ build:
 demo: build
 	@deploy/setup/postgres.sh
 	LANDFALL_BIN=$(CURDIR)/target/release/landfall deploy/demo/demo.sh
+
+demo-mongo: build
+	@deploy/setup/postgres.sh
+	@LANDFALL_MONGO=python deploy/setup/mongodb.sh
+	LANDFALL_BIN=$(CURDIR)/target/release/landfall deploy/demo/demo-mongo.sh
 
 lint:
 	$(CARGO) fmt --all --check

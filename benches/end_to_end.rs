@@ -14,7 +14,7 @@ use landfall_benches::rounds::interleaved;
 use landfall_benches::run_dir;
 use landfall_benches::session::Session;
 use landfall_benches::sizes::Sizes;
-use landfall_benches::users_pipeline::{Source, UsersPipeline};
+use landfall_benches::users_pipeline::{self, Source};
 use landfall_benches::users_table::{self, Counted};
 
 /// Connections of the bare loop, and `max_connections` of the pipeline.
@@ -63,7 +63,7 @@ impl Bench {
     fn ours(&self, session: &mut Session) -> Measured {
         session.execute("DROP SCHEMA IF EXISTS landfall CASCADE; DROP TABLE IF EXISTS public.users");
         let folder = run_dir::fresh("end-to-end-pipeline");
-        let pipeline = UsersPipeline::write(&folder, &self.cluster.url(), Source::Lines);
+        let pipeline = users_pipeline::write(&folder, &self.cluster.url(), Source::Lines);
         landfall::schema_apply(&pipeline);
         users_table::fill(session, "public.users");
         session.execute("REINDEX TABLE public.users; ANALYZE public.users");

@@ -15,7 +15,7 @@ use landfall_benches::rounds::interleaved;
 use landfall_benches::run_dir;
 use landfall_benches::session::Session;
 use landfall_benches::sizes::Sizes;
-use landfall_benches::users_pipeline::{Source, UsersPipeline};
+use landfall_benches::users_pipeline::{self, Source};
 use landfall_benches::users_table;
 
 /// Connections of the baselines, and `max_connections` of the pipeline.
@@ -83,7 +83,7 @@ impl Bench {
     fn ours(&self, session: &mut Session, source: Source) -> Measured {
         session.execute("DROP SCHEMA IF EXISTS landfall CASCADE; DROP TABLE IF EXISTS public.users");
         let folder = run_dir::fresh("first-load-pipeline");
-        let pipeline = UsersPipeline::write(&folder, &self.cluster.url(), source);
+        let pipeline = users_pipeline::write(&folder, &self.cluster.url(), source);
         landfall::schema_apply(&pipeline);
         match source {
             Source::Lines => {

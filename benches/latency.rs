@@ -11,9 +11,11 @@ use landfall_benches::report::{self, Target};
 use landfall_benches::rounds::Spread;
 use landfall_benches::run_dir;
 use landfall_benches::session::Session;
+use landfall_benches::sightings::{self, Delays};
+use landfall_benches::site::Site;
 use landfall_benches::sizes::Sizes;
 use landfall_benches::user::User;
-use landfall_benches::users_pipeline::{Source, UsersPipeline};
+use landfall_benches::users_pipeline::{self, Source};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -21,12 +23,8 @@ use std::time::{Duration, Instant};
 
 /// Changes per second.
 const RATE: u64 = 1_000;
-/// Between two looks of the reader.
-const POLL: Duration = Duration::from_micros(500);
 /// Lines written before the clock starts: the stream is live and warm then.
 const WARM: u64 = 2_000;
-/// A look at rows that are not there yet: those of the last second and more are asked for.
-const WINDOW: usize = 5_000;
 
 fn main() {
     let sizes = Sizes::read();
@@ -38,9 +36,9 @@ fn main() {
     }
 }
 
-fn fresh(cluster: &Cluster, session: &mut Session, source: Source) -> UsersPipeline {
+fn fresh(cluster: &Cluster, session: &mut Session, source: Source) -> Site {
     session.execute("DROP SCHEMA IF EXISTS landfall CASCADE; DROP TABLE IF EXISTS public.users");
-    let pipeline = UsersPipeline::write(&run_dir::fresh("latency-pipeline"), &cluster.url(), source);
+    let pipeline = users_pipeline::write(&run_dir::fresh("latency-pipeline"), &cluster.url(), source);
     landfall::schema_apply(&pipeline);
     pipeline
 }
@@ -67,65 +65,26 @@ fn lines(cluster: &Cluster, session: &mut Session, sizes: Sizes) {
             }
             written
         });
-        let seen = watch(session, numbers.clone());
+        let ids: Vec<String> = numbers.clone().map(|number| User::new(number, 0).id()).collect();
+        let seen = sightings::watch(session, ("public.users", "id"), &ids);
         (seen, writer.join().expect("the writer does not panic"))
     });
-    let mut times: Vec<f64> =
-        written.iter().zip(&seen).map(|(written, seen)| (*seen - *written).as_secs_f64() * 1e3).collect();
-    times.sort_by(f64::total_cmp);
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    let times = Delays::between(&written, &seen);
     let note = format!(
         "{RATE}/s for {} s, one write(2) a line, write → row visible to a reader that polls",
         sizes.latency_seconds
     );
-    report::figure("latency p50", (at(0.5), "ms"), Target::AtMost(20.0), &note);
-    report::figure("latency p99", (at(0.99), "ms"), Target::AtMost(60.0), &note);
-    report::figure("latency max", (at(1.0), "ms"), Target::None, &note);
+    report::figure("latency p50", (times.at(0.5), "ms"), Target::AtMost(20.0), &note);
+    report::figure("latency p99", (times.at(0.99), "ms"), Target::AtMost(60.0), &note);
+    report::figure("latency max", (times.at(1.0), "ms"), Target::None, &note);
 }
 
 fn text(numbers: std::ops::Range<u64>) -> Vec<u8> {
-    let changes: Vec<Change> = numbers.map(|number| Change { user: User::new(number, 0), delete: false }).collect();
+    let changes: Vec<Change> =
+        numbers.map(|number| Change { user: User::new(number, 0), delete: false, insert: true }).collect();
     let mut out = Vec::new();
     Mix { changes, rows_after: 0, written_after: 0 }.write_lines(&mut out);
     out
-}
-
-/// When each user was first seen, in order of the numbers.
-fn watch(session: &mut Session, numbers: std::ops::Range<u64>) -> Vec<Instant> {
-    let ids: Vec<String> = numbers.map(|number| User::new(number, 0).id()).collect();
-    session.run(async |client| {
-        let look = client
-            .prepare(
-                "SELECT a.n::int4 FROM unnest($1::text[]) WITH ORDINALITY AS a (id, n) \
-            WHERE EXISTS (SELECT FROM public.users u WHERE u.id = a.id)",
-            )
-            .await?;
-        client.batch_execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off").await?;
-        let mut seen: Vec<Option<Instant>> = vec![None; ids.len()];
-        let mut first = 0;
-        while first < ids.len() {
-            let open: Vec<usize> =
-                (first..ids.len()).filter(|at| seen[*at].is_none()).take(window(&seen, first)).collect();
-            let asked: Vec<&str> = open.iter().map(|at| ids[*at].as_str()).collect();
-            let rows = client.query(&look, &[&asked]).await?;
-            let now = Instant::now();
-            for row in rows {
-                let place: i32 = row.try_get(0)?;
-                seen[open[place as usize - 1]] = Some(now);
-            }
-            while first < ids.len() && seen[first].is_some() {
-                first += 1;
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        Ok(seen.into_iter().map(|seen| seen.expect("the loop ends when all are seen")).collect())
-    })
-}
-
-/// How many of the missing rows to ask for: twice as many as there are gaps behind the last one seen, and some.
-fn window(seen: &[Option<Instant>], first: usize) -> usize {
-    let last = seen.iter().rposition(Option::is_some).unwrap_or(first).max(first);
-    (2 * (last - first) + 50).min(WINDOW)
 }
 
 fn visible(cluster: &Cluster, session: &mut Session, sizes: Sizes) {

@@ -8,7 +8,7 @@ use landfall_benches::run_dir;
 use landfall_benches::session::Session;
 use landfall_benches::sizes::Sizes;
 use landfall_benches::user::User;
-use landfall_benches::users_pipeline::{Source, UsersPipeline};
+use landfall_benches::users_pipeline::{self, Source};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -27,7 +27,7 @@ fn main() {
 
 fn peak(cluster: &Cluster, session: &mut Session, bytes: u64) {
     session.execute("DROP SCHEMA IF EXISTS landfall CASCADE; DROP TABLE IF EXISTS public.users");
-    let pipeline = UsersPipeline::write(&run_dir::fresh("memory-pipeline"), &cluster.url(), Source::Lines);
+    let pipeline = users_pipeline::write(&run_dir::fresh("memory-pipeline"), &cluster.url(), Source::Lines);
     landfall::schema_apply(&pipeline);
     let records = write(&pipeline.folder().join("lines/users.ndjson"), bytes);
     let measured = landfall::run_until_caught_up(&pipeline, records, (&mut *session, cluster.postmaster()));
@@ -47,7 +47,7 @@ fn write(path: &Path, bytes: u64) -> u64 {
     let mut text = Vec::new();
     while written < bytes {
         text.clear();
-        let changes = vec![Change { user: User::new(number, 0), delete: false }];
+        let changes = vec![Change { user: User::new(number, 0), delete: false, insert: true }];
         Mix { changes, rows_after: 0, written_after: 0 }.write_lines(&mut text);
         out.write_all(&text).expect("a bench's own disk has room");
         written += text.len() as u64;

@@ -9,8 +9,9 @@ use landfall_benches::report::{self, Target, Title};
 use landfall_benches::rounds::{Comparison, interleaved};
 use landfall_benches::run_dir;
 use landfall_benches::session::Session;
+use landfall_benches::site::Site;
 use landfall_benches::sizes::Sizes;
-use landfall_benches::users_pipeline::{Source, UsersPipeline};
+use landfall_benches::users_pipeline::{self, Source};
 use landfall_benches::users_table::{self, Counted};
 use landfall_connectors::checkpoints::{Checkpoints, OwnerNonce, Phase, QueueId};
 use landfall_connectors::postgres::{MappingChange, PostgresTarget, PostgresWriter, WantedStream};
@@ -32,7 +33,7 @@ struct Bench {
     mix: Mix,
     batches: Vec<Vec<SinkBatch>>,
     bare: Vec<Vec<BareBatch>>,
-    pipeline: UsersPipeline,
+    pipeline: Site,
 }
 
 fn main() {
@@ -43,7 +44,7 @@ fn main() {
     let mix = Mix::steady(sizes.table_rows, sizes.events, 1);
     let batches = batches(&mix.changes, LANES, BATCH);
     let bare = bare_merge::prepare(&batches);
-    let pipeline = UsersPipeline::write(&run_dir::fresh("sink-pipeline"), &cluster.url(), Source::Document);
+    let pipeline = users_pipeline::write(&run_dir::fresh("sink-pipeline"), &cluster.url(), Source::Document);
     let bench = Bench { cluster, sizes, mix, batches, bare, pipeline };
     let (mut other, mut replays) = (bench.cluster.session(), Vec::new());
     let runs = interleaved(

@@ -5,9 +5,9 @@
 //! missing is everything around them: no encoding, no failure handling, one checkpoint row per connection instead of one per
 //! partition.
 
+use crate::bare_table::BareTable;
 use crate::session::Session;
-use crate::user::COLUMN_TYPES;
-use crate::users_table::{COPY_CHUNK, COPY_HEADER, COPY_TRAILER};
+use crate::users_table::{BARE_USERS, COPY_CHUNK, COPY_HEADER, COPY_TRAILER};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::SinkExt;
 use futures_util::future::join;
@@ -36,17 +36,22 @@ pub struct BareBatch {
     events: i64,
 }
 
-/// Makes the copy streams of prepared batches.
+/// Makes the copy streams of prepared batches of users.
 pub fn prepare(lanes: &[Vec<SinkBatch>]) -> Vec<Vec<BareBatch>> {
-    lanes.iter().map(|batches| batches.iter().map(messages).collect()).collect()
+    prepare_for(&BARE_USERS, lanes)
 }
 
-fn messages(batch: &SinkBatch) -> BareBatch {
+/// Makes the copy streams of prepared batches of rows of `table`.
+pub fn prepare_for(table: &BareTable, lanes: &[Vec<SinkBatch>]) -> Vec<Vec<BareBatch>> {
+    lanes.iter().map(|batches| batches.iter().map(|batch| messages(table, batch)).collect()).collect()
+}
+
+fn messages(table: &BareTable, batch: &SinkBatch) -> BareBatch {
     let mut messages = Vec::new();
     let mut chunk = BytesMut::with_capacity(2 * COPY_CHUNK);
     chunk.put_slice(COPY_HEADER);
     for row in &batch.rows.rows {
-        chunk.put_i16(COLUMN_TYPES.len() as i16 + 1);
+        chunk.put_i16(table.columns.len() as i16 + 1);
         chunk.put_i32(1);
         chunk.put_u8(if row.op == RowOp::Delete { b'D' } else { b'U' });
         chunk.put_slice(batch.rows.fields(row));
@@ -78,13 +83,18 @@ pub struct BareLane {
 impl BareLane {
     /// Connects and prepares; `bare.users` must exist.
     pub fn open(url: &str, lane: usize) -> Self {
+        Self::onto(&BARE_USERS, url, lane)
+    }
+
+    /// Connects and prepares; `table` must exist.
+    pub fn onto(table: &BareTable, url: &str, lane: usize) -> Self {
         let mut session = Session::open(url);
         session.execute(SETTINGS);
-        session.execute(&format!("CREATE TEMPORARY TABLE stage ({}) ON COMMIT DELETE ROWS", stage_columns()));
+        session.execute(&format!("CREATE TEMPORARY TABLE stage ({}) ON COMMIT DELETE ROWS", stage_columns(table)));
         let (copy, merge, advance) = session.run(async |client| {
             Ok((
-                client.prepare(&copy_sql()).await?,
-                client.prepare(&merge_sql()).await?,
+                client.prepare(&copy_sql(table)).await?,
+                client.prepare(&merge_sql(table)).await?,
                 client.prepare(ADVANCE).await?,
             ))
         });
@@ -136,37 +146,39 @@ pub fn apply_all(lanes: &mut [BareLane], batches: &[Vec<BareBatch>]) {
     });
 }
 
-fn stage_columns() -> String {
-    let columns = COLUMN_TYPES.iter().map(|(name, ty)| {
-        let collation = if *name == "id" { " COLLATE \"C\"" } else { "" };
+fn stage_columns(table: &BareTable) -> String {
+    let columns = table.columns.iter().enumerate().map(|(at, (name, ty))| {
+        let collation = if at == 0 { " COLLATE \"C\"" } else { "" };
         format!("{name} {ty}{collation}")
     });
     format!("op \"char\" NOT NULL, {}", columns.collect::<Vec<_>>().join(", "))
 }
 
-fn names(prefix: &str, skip: usize, keep: usize) -> String {
-    let names = COLUMN_TYPES.iter().skip(skip).take(keep).map(|(name, _)| format!("{prefix}{name}"));
+fn names(table: &BareTable, prefix: &str, part: std::ops::Range<usize>) -> String {
+    let names = table.columns[part].iter().map(|(name, _)| format!("{prefix}{name}"));
     names.collect::<Vec<_>>().join(", ")
 }
 
-fn copy_sql() -> String {
-    format!("COPY stage (op, {}) FROM STDIN (FORMAT binary)", names("", 0, COLUMN_TYPES.len()))
+fn copy_sql(table: &BareTable) -> String {
+    format!("COPY stage (op, {}) FROM STDIN (FORMAT binary)", names(table, "", 0..table.columns.len()))
 }
 
-fn merge_sql() -> String {
-    let all = COLUMN_TYPES.len();
+fn merge_sql(table: &BareTable) -> String {
+    let all = 0..table.columns.len();
     // Between the key, which is first, and the version, which is last.
-    let payload = all - 2;
-    let set: Vec<String> = COLUMN_TYPES.iter().skip(1).map(|(name, _)| format!("{name} = s.{name}")).collect();
+    let payload = 1..table.columns.len() - 1;
+    let set: Vec<String> = table.columns.iter().skip(1).map(|(name, _)| format!("{name} = s.{name}")).collect();
     format!(
-        "MERGE INTO bare.users AS t USING stage AS s ON t.id = s.id \
+        "MERGE INTO {table} AS t USING stage AS s ON t.{key} = s.{key} \
          WHEN MATCHED AND s.op = 'D' AND t._lf_version < s._lf_version THEN DELETE \
          WHEN MATCHED AND s.op = 'U' AND t._lf_version < s._lf_version AND record_image_ne(ROW({}), ROW({})) \
          THEN UPDATE SET {} WHEN NOT MATCHED AND s.op = 'U' THEN INSERT ({}) VALUES ({})",
-        names("t.", 1, payload),
-        names("s.", 1, payload),
+        names(table, "t.", payload.clone()),
+        names(table, "s.", payload),
         set.join(", "),
-        names("", 0, all),
-        names("s.", 0, all),
+        names(table, "", all.clone()),
+        names(table, "s.", all),
+        table = table.name,
+        key = table.key(),
     )
 }

@@ -3,7 +3,9 @@
 //! Keys are spread over partitions and lanes as the product spreads them; inside a batch each key stands once (the last
 //! change wins) and rows are sorted by key.
 
+use crate::bare_table::BareTable;
 use crate::mix::Change;
+use crate::users_table::BARE_USERS;
 use landfall_connectors::checkpoints::Counts;
 use landfall_connectors::sink::{Advance, SinkBatch};
 use landfall_schemas::hash::KeyHash;
@@ -20,8 +22,13 @@ struct Event {
     sequence: Sequence,
 }
 
-/// Batches of `size` events for each of `lanes` lanes.
+/// Batches of `size` events on users for each of `lanes` lanes.
 pub fn batches(changes: &[Change], lanes: usize, size: usize) -> Vec<Vec<SinkBatch>> {
+    batches_for(&BARE_USERS, changes, lanes, size)
+}
+
+/// Batches of `size` events on rows of `table` for each of `lanes` lanes.
+pub fn batches_for(table: &BareTable, changes: &[Change], lanes: usize, size: usize) -> Vec<Vec<SinkBatch>> {
     let count = PartitionCount::DEFAULT;
     let mut next = vec![0_u64; usize::from(count.get())];
     let mut waiting: Vec<Vec<Event>> = (0..lanes).map(|_| Vec::with_capacity(size)).collect();
@@ -33,17 +40,17 @@ pub fn batches(changes: &[Change], lanes: usize, size: usize) -> Vec<Vec<SinkBat
         let lane = usize::from(partition.0) % lanes;
         waiting[lane].push(Event { change: *change, partition, offset, sequence: Sequence(number as u64) });
         if waiting[lane].len() == size {
-            done[lane].push(batch(&waiting[lane]));
+            done[lane].push(batch(table, &waiting[lane]));
             waiting[lane].clear();
         }
     }
     for (lane, rest) in waiting.iter().enumerate().filter(|(_, rest)| !rest.is_empty()) {
-        done[lane].push(batch(rest));
+        done[lane].push(batch(table, rest));
     }
     done
 }
 
-fn batch(events: &[Event]) -> SinkBatch {
+fn batch(table: &BareTable, events: &[Event]) -> SinkBatch {
     let mut batch = SinkBatch::default();
     let generation = Generation::new(1).expect("1 is a generation");
     let mut last: HashMap<String, usize> = HashMap::with_capacity(events.len());
@@ -51,9 +58,9 @@ fn batch(events: &[Event]) -> SinkBatch {
         let version = generation.version(event.sequence);
         let start = batch.rows.buffer.len();
         if event.change.delete {
-            event.change.user.write_delete(version.0, &mut batch.rows.buffer);
+            (table.delete)(event.change.user, version.0, &mut batch.rows.buffer);
         } else {
-            event.change.user.write_fields(version.0, &mut batch.rows.buffer);
+            (table.write)(event.change.user, version.0, &mut batch.rows.buffer);
         }
         let op = if event.change.delete { RowOp::Delete } else { RowOp::Upsert };
         let fields = start..batch.rows.buffer.len();
@@ -69,9 +76,14 @@ fn batch(events: &[Event]) -> SinkBatch {
         step(&mut batch.advances, event, overtaken.is_some());
     }
     let buffer = &batch.rows.buffer;
-    // Keys have one length, so the bytes behind it sort as the keys do.
-    batch.rows.rows.sort_by_key(|row| &buffer[row.fields.start + 4..row.fields.start + 21]);
+    batch.rows.rows.sort_by_key(|row| key(&buffer[row.fields.clone()]));
     batch
+}
+
+/// The first field: `length i32 be | bytes`.
+fn key(fields: &[u8]) -> &[u8] {
+    let (length, rest) = fields.split_first_chunk::<4>().expect("a row has a key");
+    &rest[..i32::from_be_bytes(*length) as usize]
 }
 
 fn step(advances: &mut Vec<Advance>, event: &Event, overtook: bool) {

@@ -1,7 +1,7 @@
 //! A source driven by hand: opened as capture opens it, with a real queue behind it, but no thread and no watch in the clock.
 
 use crate::queue_load;
-use crate::users_pipeline::{Source as Store, UsersPipeline};
+use crate::users_pipeline::{self, Source as Store};
 use landfall_connectors::source::{Source, SourceStart, SourceStream, Step};
 use landfall_connectors::wake::Wake;
 use landfall_pipeline::config::Pipeline;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// The users pipeline as the product reads it. Nobody connects: its URL is never used.
 pub fn pipeline(folder: &Path, store: Store) -> Pipeline {
-    UsersPipeline::write(folder, "postgres://nobody@127.0.0.1/none", store).read()
+    users_pipeline::write(folder, "postgres://nobody@127.0.0.1/none", store).read()
 }
 
 /// A queue in `folder`, and what a source of the users stream is opened with.

@@ -18,7 +18,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub struct CpuReading {
     /// This process and its reaped children.
     pub client: f64,
-    /// PostgreSQL.
+    /// PostgreSQL, and whatever else serves.
     pub server: f64,
     /// All processors, not idle.
     pub machine: f64,
@@ -39,11 +39,11 @@ pub struct CpuUse {
 }
 
 impl CpuReading {
-    /// Reads. `postmaster`: the server's first process, if there is one.
-    pub fn now(postmaster: Option<u32>) -> Self {
+    /// Reads. `servers`: the first process of each server.
+    pub fn now(servers: &[u32]) -> Self {
         Self {
             client: own() + ticks(std::process::id()).map_or(0.0, |(_, reaped, _)| reaped),
-            server: postmaster.map_or(0.0, server),
+            server: servers.iter().copied().map(server).sum(),
             machine: machine(),
             at: Instant::now(),
         }
@@ -66,6 +66,11 @@ impl Sub for CpuReading {
 fn own() -> f64 {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// CPU-seconds of one process, in ticks of 10 ms.
+pub fn of_process(pid: u32) -> f64 {
+    ticks(pid).map_or(0.0, |(own, _, _)| own)
 }
 
 /// A process with its reaped children.
@@ -117,13 +122,13 @@ mod tests {
 
     #[test]
     fn work_of_this_process_is_the_client_s() {
-        let before = CpuReading::now(None);
+        let before = CpuReading::now(&[]);
         let begun = std::time::Instant::now();
         let mut sum = 0_u64;
         while begun.elapsed().as_millis() < 200 {
             sum = std::hint::black_box(sum.wrapping_mul(31) + 1);
         }
-        let used = CpuReading::now(None) - before;
+        let used = CpuReading::now(&[]) - before;
         assert!(used.client > 0.02, "{used:?}");
         assert!(used.server.abs() < f64::EPSILON);
     }

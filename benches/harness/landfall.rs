@@ -7,7 +7,7 @@ use crate::measured::Measured;
 use crate::memory;
 use crate::run_dir::repository;
 use crate::session::Session;
-use crate::users_pipeline::UsersPipeline;
+use crate::site::Site;
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -32,26 +32,32 @@ fn binary() -> PathBuf {
     path
 }
 
-fn command(pipeline: &UsersPipeline, words: &[&str]) -> Command {
+fn command(pipeline: &Site, words: &[&str]) -> Command {
     let log = File::options().create(true).append(true).open(pipeline.folder().join("landfall.log"));
     let log = log.expect("a bench's own folder is writable");
     let mut command = Command::new(binary());
-    command.arg("-c").arg(pipeline.file()).arg("-q").args(words).env("DATABASE_URL", pipeline.url());
+    command.arg("-c").arg(pipeline.file()).arg("-q").args(words).envs(pipeline.variables().iter().cloned());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     command
 }
 
 /// `landfall schema apply`.
-pub fn schema_apply(pipeline: &UsersPipeline) {
+pub fn schema_apply(pipeline: &Site) {
     let status = command(pipeline, &["schema", "apply"]).status().expect("landfall can be started");
     assert!(status.success(), "schema apply failed; see {}", pipeline.folder().join("landfall.log").display());
 }
 
 /// `landfall run --until-caught-up`, measured from the start of the process to its end. Client CPU is the child's.
-pub fn run_until_caught_up(pipeline: &UsersPipeline, units: u64, server: (&mut Session, u32)) -> Measured {
+pub fn run_until_caught_up(pipeline: &Site, units: u64, server: (&mut Session, u32)) -> Measured {
     let (session, postmaster) = server;
+    run_beside(pipeline, units, (session, &[postmaster]))
+}
+
+/// The same with other servers beside PostgreSQL, by the first process of each.
+pub fn run_beside(pipeline: &Site, units: u64, servers: (&mut Session, &[u32])) -> Measured {
+    let (session, servers) = servers;
     let wal = session.wal_position();
-    let before = CpuReading::now(Some(postmaster));
+    let before = CpuReading::now(servers);
     let begun = Instant::now();
     let mut child = command(pipeline, &["run", "--until-caught-up"]).spawn().expect("landfall can be started");
     let mut peak = None;
@@ -64,7 +70,7 @@ pub fn run_until_caught_up(pipeline: &UsersPipeline, units: u64, server: (&mut S
         std::thread::sleep(LOOK);
     };
     let seconds = begun.elapsed().as_secs_f64();
-    let cpu = CpuReading::now(Some(postmaster)) - before;
+    let cpu = CpuReading::now(servers) - before;
     assert!(status.success(), "landfall failed; see {}", pipeline.folder().join("landfall.log").display());
     let wal = session.wal_position() - wal;
     Measured { units: units as f64, seconds, cpu, wal: Some(wal), peak_rss: peak }
@@ -76,7 +82,7 @@ pub struct Running(Child);
 
 impl Running {
     /// Starts it.
-    pub fn start(pipeline: &UsersPipeline) -> Self {
+    pub fn start(pipeline: &Site) -> Self {
         Self(command(pipeline, &["run"]).spawn().expect("landfall can be started"))
     }
 
@@ -87,9 +93,14 @@ impl Running {
 
     /// Waits until PostgreSQL has applied `events` in all; gives when that was seen.
     pub fn wait_applied(&mut self, session: &mut Session, events: u64) -> Instant {
+        self.wait_for(|| session.number(APPLIED) >= events.cast_signed())
+    }
+
+    /// Waits until something is so; gives when that was seen.
+    pub fn wait_for(&mut self, mut is_so: impl FnMut() -> bool) -> Instant {
         let begun = Instant::now();
         loop {
-            if session.number(APPLIED) >= events.cast_signed() {
+            if is_so() {
                 return Instant::now();
             }
             let ended = self.0.try_wait().expect("a child can be waited for");

@@ -7,6 +7,7 @@
 
 pub mod bare_load;
 pub mod bare_merge;
+pub mod bare_table;
 pub mod batches;
 pub mod by_hand;
 pub mod chance;
@@ -18,6 +19,10 @@ pub mod line_scan;
 pub mod measured;
 pub mod memory;
 pub mod mix;
+pub mod mongo_documents;
+pub mod mongo_pipeline;
+pub mod mongo_server;
+pub mod mongo_store;
 pub mod queue_load;
 pub mod raw_log;
 pub mod raw_read;
@@ -26,6 +31,8 @@ pub mod report;
 pub mod rounds;
 pub mod run_dir;
 pub mod session;
+pub mod sightings;
+pub mod site;
 pub mod sizes;
 pub mod user;
 pub mod users_pipeline;

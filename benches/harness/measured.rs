@@ -22,23 +22,29 @@ pub struct Measured {
 impl Measured {
     /// Measures `work`, which does `units`.
     pub fn of(units: u64, work: impl FnOnce()) -> Self {
-        let before = CpuReading::now(None);
+        let before = CpuReading::now(&[]);
         let begun = Instant::now();
         work();
         let seconds = begun.elapsed().as_secs_f64();
-        let cpu = CpuReading::now(None) - before;
+        let cpu = CpuReading::now(&[]) - before;
         Self { units: units as f64, seconds, cpu, wal: None, peak_rss: None }
     }
 
     /// Measures `work` against a server. What `work` returns is given back: checks belong behind the clock.
     pub fn with_server<T>(units: u64, server: (&mut Session, u32), work: impl FnOnce() -> T) -> (Self, T) {
         let (session, postmaster) = server;
+        Self::with_servers(units, (session, &[postmaster]), work)
+    }
+
+    /// Measures `work` against a PostgreSQL and other servers, by the first process of each.
+    pub fn with_servers<T>(units: u64, servers: (&mut Session, &[u32]), work: impl FnOnce() -> T) -> (Self, T) {
+        let (session, servers) = servers;
         let wal = session.wal_position();
-        let before = CpuReading::now(Some(postmaster));
+        let before = CpuReading::now(servers);
         let begun = Instant::now();
         let outcome = work();
         let seconds = begun.elapsed().as_secs_f64();
-        let cpu = CpuReading::now(Some(postmaster)) - before;
+        let cpu = CpuReading::now(servers) - before;
         let wal = session.wal_position() - wal;
         (Self { units: units as f64, seconds, cpu, wal: Some(wal), peak_rss: None }, outcome)
     }

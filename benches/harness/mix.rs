@@ -12,6 +12,8 @@ pub struct Change {
     pub user: User,
     /// Gone, or as it is now.
     pub delete: bool,
+    /// Not there before.
+    pub insert: bool,
 }
 
 /// Changes and what the table holds after them.
@@ -43,16 +45,16 @@ impl Mix {
             if dice < UPDATES || living.len() < 2 {
                 let number = living[chance.below(living.len() as u64) as usize];
                 written.insert(number);
-                changes.push(Change { user: User::new(number, revision), delete: false });
+                changes.push(Change { user: User::new(number, revision), delete: false, insert: false });
             } else if dice < UPDATES + INSERTS {
                 living.push(next);
                 written.insert(next);
-                changes.push(Change { user: User::new(next, 0), delete: false });
+                changes.push(Change { user: User::new(next, 0), delete: false, insert: true });
                 next += 1;
             } else {
                 let number = living.swap_remove(chance.below(living.len() as u64) as usize);
                 written.remove(&number);
-                changes.push(Change { user: User::new(number, 0), delete: true });
+                changes.push(Change { user: User::new(number, 0), delete: true, insert: false });
             }
         }
         Self { changes, rows_after: living.len() as u64, written_after: written.len() as u64 }
@@ -60,7 +62,8 @@ impl Mix {
 
     /// Inserts of users `0..rows`, in order of their numbers (random key order).
     pub fn load(rows: u64) -> Self {
-        let changes = (0..rows).map(|number| Change { user: User::new(number, 0), delete: false }).collect();
+        let changes =
+            (0..rows).map(|number| Change { user: User::new(number, 0), delete: false, insert: true }).collect();
         Self { changes, rows_after: rows, written_after: rows }
     }
 

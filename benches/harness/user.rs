@@ -59,39 +59,68 @@ impl User {
         format!("s:u{:016x}", mixed(self.number)).into_bytes()
     }
 
-    fn email(self) -> String {
+    pub(crate) fn email(self) -> String {
         format!("user.{}@mail.example.org", self.number)
     }
 
-    fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         let pick = |list: &[&'static str; 8], shift: u32| list[(self.draw >> shift) as usize & 7];
         format!("{} {}", pick(&GIVEN, 0), pick(&FAMILY, 3))
     }
 
     /// Whole part below 10⁶ and four decimals.
-    fn balance(self) -> (u32, u16) {
+    pub(crate) fn balance(self) -> (u32, u16) {
         ((self.draw >> 8) as u32 % 1_000_000, ((self.draw >> 40) % 10_000) as u16)
     }
 
     /// Unix seconds; does not change with revisions.
-    fn created(self) -> u64 {
+    pub(crate) fn created(self) -> u64 {
         FIRST_DAY + mixed(self.number) % (500 * DAY)
     }
 
-    fn write_tags(self, out: &mut Vec<u8>) {
+    /// Which of all users it is.
+    pub(crate) fn number(self) -> u64 {
+        self.number
+    }
+
+    pub(crate) fn tags(self) -> [&'static str; 2] {
         let tag = |shift: u32| TAGS[(mixed(self.number) >> shift) as usize & 7];
-        put(out, format_args!(r#"["{}","{}"]"#, tag(50), tag(53)));
+        [tag(50), tag(53)]
+    }
+
+    pub(crate) fn city(self) -> &'static str {
+        CITIES[(self.draw >> 12) as usize & 7]
+    }
+
+    pub(crate) fn zip(self) -> u64 {
+        self.draw >> 30 & 0xffff
+    }
+
+    pub(crate) fn visits(self) -> u64 {
+        self.draw >> 20 & 0xffff
+    }
+
+    pub(crate) fn last_seen(self) -> u64 {
+        mixed(self.draw)
+    }
+
+    /// Who said something once.
+    pub(crate) fn speaker(self) -> &'static str {
+        GIVEN[(self.last_seen() & 7) as usize]
+    }
+
+    fn write_tags(self, out: &mut Vec<u8>) {
+        let [first, second] = self.tags();
+        put(out, format_args!(r#"["{first}","{second}"]"#));
     }
 
     fn write_extra(self, out: &mut Vec<u8>) {
-        let city = CITIES[(self.draw >> 12) as usize & 7];
-        let (visits, tail) = (self.draw >> 20 & 0xffff, mixed(self.draw));
+        let (city, visits, tail, speaker) = (self.city(), self.visits(), self.last_seen(), self.speaker());
         put(
             out,
             format_args!(
-                r#"{{"address":{{"city":"{city}","zip":"{:05}"}},"visits":{visits},"last_seen":"{tail:016x}","note":"said \"{}\" once"}}"#,
-                self.draw >> 30 & 0xffff,
-                GIVEN[(tail & 7) as usize],
+                r#"{{"address":{{"city":"{city}","zip":"{:05}"}},"visits":{visits},"last_seen":"{tail:016x}","note":"said \"{speaker}\" once"}}"#,
+                self.zip(),
             ),
         );
     }
@@ -141,12 +170,12 @@ impl User {
     }
 }
 
-fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+pub(crate) fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     // Writing to a Vec cannot fail.
     let _ = out.write_fmt(text);
 }
 
-fn field(out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn field(out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
     let at = out.len();
     out.extend_from_slice(&[0; 4]);
     body(out);
@@ -170,7 +199,7 @@ fn write_numeric(out: &mut Vec<u8>, (whole, decimals): (u32, u16)) {
 }
 
 /// `2024-05-06T07:08:09Z`, by the civil-from-days algorithm (Hinnant).
-fn write_time(out: &mut Vec<u8>, unix: u64) {
+pub(crate) fn write_time(out: &mut Vec<u8>, unix: u64) {
     let (days, second) = (unix / DAY, unix % DAY);
     let z = days + 719_468;
     let (era, day_of_era) = (z / 146_097, z % 146_097);

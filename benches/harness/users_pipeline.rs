@@ -2,9 +2,9 @@
 //!
 //! Written as a user would write it, and read by the product itself, so that mapping and table are the ones a real run has.
 
-use landfall_pipeline::config::{self, Pipeline};
+use crate::site::Site;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Where the users come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,42 +15,10 @@ pub enum Source {
     Document,
 }
 
-/// A pipeline in a folder of its own: `landfall.yaml`, `state/`, and the store.
-#[derive(Clone, Debug)]
-pub struct UsersPipeline {
-    folder: PathBuf,
-    url: String,
-}
-
-impl UsersPipeline {
-    /// Writes the configuration into `folder`, which is fresh. Two connections.
-    pub fn write(folder: &Path, url: &str, source: Source) -> Self {
-        fs::create_dir_all(folder.join("lines")).expect("a bench's own folder is writable");
-        let text = config_text(source);
-        fs::write(folder.join("landfall.yaml"), text).expect("a bench's own folder is writable");
-        Self { folder: folder.to_owned(), url: url.to_owned() }
-    }
-
-    /// The configuration file.
-    pub fn file(&self) -> PathBuf {
-        self.folder.join("landfall.yaml")
-    }
-
-    /// Where it is.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// Value of `DATABASE_URL`.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// The configuration, read by the product.
-    pub fn read(&self) -> Pipeline {
-        let variable = |name: &str| (name == "DATABASE_URL").then(|| self.url.clone());
-        config::load(&self.file(), &variable).expect("the bench's configuration is valid")
-    }
+/// Writes the configuration into `folder`, which is fresh. Two connections.
+pub fn write(folder: &Path, url: &str, source: Source) -> Site {
+    fs::create_dir_all(folder.join("lines")).expect("a bench's own folder is writable");
+    Site::write(folder, url, &config_text(source))
 }
 
 /// Columns stand in the order of the table's rows.

@@ -4,6 +4,7 @@
 //! e-mail address has a plain index, and pages keep a tenth free, as in the table that the product makes: loops are compared,
 //! not tables.
 
+use crate::bare_table::BareTable;
 use crate::session::Session;
 use crate::user::{COLUMN_TYPES, User};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -21,20 +22,19 @@ pub const COPY_TRAILER: i16 = -1;
 /// Bytes per message.
 pub const COPY_CHUNK: usize = 64 * 1024;
 
-/// The column list of `CREATE TABLE`.
-pub fn definition() -> String {
-    let columns = COLUMN_TYPES.iter().map(|(name, ty)| match *name {
-        "id" => "id text COLLATE \"C\" NOT NULL".to_owned(),
-        "_lf_version" => "_lf_version int8 NOT NULL".to_owned(),
-        _ => format!("{name} {ty}"),
-    });
-    columns.collect::<Vec<_>>().join(", ")
-}
+/// The table of the baselines.
+pub const BARE_USERS: BareTable = BareTable {
+    name: "bare.users",
+    columns: &COLUMN_TYPES,
+    indexes: "ALTER TABLE bare.users ADD PRIMARY KEY (id); CREATE INDEX ON bare.users (email)",
+    write: User::write_fields,
+    delete: User::write_delete,
+};
 
 /// Fills `seed.users` with users `0..rows`, unless it holds them already.
 pub fn seed(session: &mut Session, rows: u64) {
     session.execute("CREATE SCHEMA IF NOT EXISTS seed");
-    session.execute(&format!("CREATE UNLOGGED TABLE IF NOT EXISTS seed.users ({})", definition()));
+    session.execute(&format!("CREATE UNLOGGED TABLE IF NOT EXISTS seed.users ({})", BARE_USERS.definition()));
     if session.number("SELECT count(*) FROM seed.users") == rows.cast_signed() {
         return;
     }
@@ -63,11 +63,14 @@ async fn copy_seed(client: &Client, rows: u64) -> Result<(), Error> {
 
 /// Makes `bare.users` anew: empty heap, no key.
 pub fn bare_heap(session: &mut Session) {
+    heap(session, &BARE_USERS);
+}
+
+/// Makes a table of the baselines anew: empty heap, no key.
+pub fn heap(session: &mut Session, table: &BareTable) {
     session.execute("CREATE SCHEMA IF NOT EXISTS bare");
-    session.execute(&format!(
-        "DROP TABLE IF EXISTS bare.users; CREATE TABLE bare.users ({}) WITH (fillfactor = 90)",
-        definition()
-    ));
+    let (name, columns) = (table.name, table.definition());
+    session.execute(&format!("DROP TABLE IF EXISTS {name}; CREATE TABLE {name} ({columns}) WITH (fillfactor = 90)"));
 }
 
 /// Copies the seed into `table`, which must be a heap without indexes.
@@ -77,7 +80,7 @@ pub fn fill(session: &mut Session, table: &str) {
 
 /// Key and index of `bare.users`.
 pub fn build(session: &mut Session) {
-    session.execute("ALTER TABLE bare.users ADD PRIMARY KEY (id); CREATE INDEX ON bare.users (email)");
+    session.execute(BARE_USERS.indexes);
 }
 
 /// `bare.users` with the seed in it, key and index built, analysed.

@@ -12,6 +12,7 @@
 #   deploy/setup/mongodb.sh --python        print the Python that has pymongo, or fail
 #
 # LANDFALL_MONGO=skip installs no server, for those whose MONGODB_URI names a replica set; the oracle's Python is still made.
+# LANDFALL_MONGO=python compiles nothing: the Python flavour alone, which is enough for the demo.
 # CI=anything says that nobody waits for this machine: the compiler takes every core and its whole log is shown.
 set -eu
 
@@ -168,10 +169,10 @@ python_flavour() {
 }
 
 mkdir -p "$cache"
-if [ "${LANDFALL_MONGO:-install}" = skip ]; then
-    say "no MongoDB test server wanted (LANDFALL_MONGO=skip)"
-else
-    rust_flavour
-fi
+case "${LANDFALL_MONGO:-install}" in
+skip) say "no MongoDB test server wanted (LANDFALL_MONGO=skip)" ;;
+python) ;;
+*) rust_flavour ;;
+esac
 command -v python3 >/dev/null 2>&1 || debian python3
 python_flavour "${LANDFALL_MONGO:-install}"

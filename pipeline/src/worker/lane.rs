@@ -19,7 +19,7 @@ const BULK_EVENTS: usize = 5_000;
 /// Record bytes per batch: bounds a lane's memory at two batches of this size, and their rows.
 const BATCH_BYTES: usize = 4 << 20;
 /// How long an idle lane sleeps when nothing wakes it: only a guard, the queue's end is watched.
-const IDLE: Duration = Duration::from_secs(1);
+const IDLE: Duration = Duration::from_secs(10);
 
 /// Why a lane ended.
 #[derive(Debug)]

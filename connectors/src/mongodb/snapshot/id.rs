@@ -66,17 +66,30 @@ impl<'a> Id<'a> {
         RawDocumentBuf::from_bytes(self.under("$literal")).ok()
     }
 
+    /// `{$gt: self, $lte: upto}`, as a plain filter has it.
+    pub(crate) fn plain_bounds(self, upto: Option<Self>) -> Option<RawDocumentBuf> {
+        let members = [("$gt", Some(self)), ("$lte", upto)];
+        let members: Vec<_> = members.into_iter().filter_map(|(name, id)| Some((name, id?))).collect();
+        RawDocumentBuf::from_bytes(document(&members)).ok()
+    }
+
     fn under(self, name: &str) -> Vec<u8> {
-        let length = LENGTH + 1 + name.len() + 1 + self.value.len() + 1;
-        let mut out = Vec::with_capacity(length);
-        // A document has at most 16 MB.
-        out.extend_from_slice(&(length as i32).to_le_bytes());
-        out.push(self.kind);
-        out.extend_from_slice(name.as_bytes());
-        out.push(NUL);
-        out.extend_from_slice(self.value);
-        out.push(NUL);
-        out
+        document(&[(name, self)])
+    }
+
+    /// The kinds that the order does not keep apart from this one, where there are several or the kind is a usual one.
+    pub(crate) fn bracket(self) -> Option<Bracket> {
+        match self.kind {
+            0x01 | 0x10 | 0x12 | 0x13 => Some(Bracket::Number),
+            0x02 | 0x0E => Some(Bracket::String),
+            0x07 => Some(Bracket::ObjectId),
+            _ => None,
+        }
+    }
+
+    /// Whether a plain `$gt` and `$lte` of it see its whole bracket. Not so for NaN, and nobody needs the rest.
+    pub(crate) fn bounds_plainly(self) -> bool {
+        matches!(self.kind, 0x02 | 0x07 | 0x10 | 0x12)
     }
 
     /// The kind of the value, as the server's `$type` names it.
@@ -106,6 +119,30 @@ impl<'a> Id<'a> {
             _ => "unknown",
         }
     }
+}
+
+/// Kinds of values among which comparisons are by value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Bracket {
+    Number,
+    String,
+    ObjectId,
+}
+
+fn document(members: &[(&str, Id<'_>)]) -> Vec<u8> {
+    let inside: usize = members.iter().map(|(name, id)| 1 + name.len() + 1 + id.value.len()).sum();
+    let length = LENGTH + inside + 1;
+    let mut out = Vec::with_capacity(length);
+    // A document has at most 16 MB.
+    out.extend_from_slice(&(length as i32).to_le_bytes());
+    for (name, id) in members {
+        out.push(id.kind);
+        out.extend_from_slice(name.as_bytes());
+        out.push(NUL);
+        out.extend_from_slice(id.value);
+    }
+    out.push(NUL);
+    out
 }
 
 #[cfg(test)]

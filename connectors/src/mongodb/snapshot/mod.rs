@@ -1,17 +1,17 @@
 //! The copy of a collection: ranges of `_id`, read in chunks.
 //!
 //! Order is the server's order of `_id` over all its kinds (numbers before strings before documents …), so that a collection of
-//! mixed kinds loses none. A chunk is one `find` with a limit, begun behind the last `_id` of the chunk before: no cursor waits for
-//! us, and none outlives its chunk. Every read is of the majority and not before capture began (see [`command`]).
+//! mixed kinds loses none. A chunk begins behind the last `_id` of the chunk before, whoever read that and when; a cursor that stands there
+//! still is read on (see [`walk`]), but nothing depends on it. Every read is of the majority and not before capture began (see [`command`]).
 //!
 //! A collection whose default collation is not the plain one is one range: its order is the collation's, in filter, sort and index
 //! alike, and it is a total one, because the index of `_id` is unique under the same collation; but the server passes over what was
-//! read before for each chunk. Slower, and right.
+//! read before whenever a cursor is opened. Slower, and right.
 //!
 //! [`Snapshot::cohorts`] counts what is there when it is asked, behind the same time as all reads: documents that came or went since
 //! they were passed make it differ from what was read by as much, so a kind that was read while nothing changed must agree exactly, and a
 //! kind that holds documents of which none was read, without any captured insert of it, was lost. A collection that is not there is empty.
-//! Which chunk is next is the caller's: nothing is kept here but the time capture began and the usual size of a document.
+//! Which chunk is next is the caller's: kept here are the time capture began, the usual size of a document, and open cursors.
 //!
 //! Fails with `collection_kind` (halt) for views and time series, `mark_invalid` (fatal) for marks that are not ours, `chunk_slow`
 //! (too much) when the server gives a chunk up for its time limit, else as [`super::classify`] says.
@@ -19,30 +19,31 @@
 mod bounds;
 mod command;
 pub(crate) mod id;
-mod reading;
+mod walk;
 
-use super::classify::{classify, server_code};
+use super::classify::classify;
 use super::collection::collections;
 use super::config::MongoConfig;
 use crate::failure::{Failure, FailureClass};
 use crate::snapshot::{Chunk, ChunkLimit, Cohorts, KeyRange, Mark, Snapshot};
 use crate::source::SourceStream;
-use bson::{Document, RawDocumentBuf, Timestamp, doc};
+use bson::{Document, RawDocument, RawDocumentBuf, Timestamp, doc};
 use command::Target;
 use futures_util::future::BoxFuture;
 use id::Id;
+use landfall_schemas::event::Place;
 use landfall_schemas::key::RecordKey;
 use landfall_schemas::mapping::Select;
 use landfall_schemas::stream::StreamId;
 use mongodb::error::Error;
 use mongodb::options::{ReadPreference, SelectionCriteria};
 use mongodb::{Client, Cursor, Database};
-use reading::Reading;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use walk::Walks;
 
-/// How long the server may work for one chunk: seconds are usual; a collection with a collation passes over much.
+/// How long the server may work for one cursor: seconds are usual; a collection with a collation passes over much.
 const CHUNK_LIMIT: Duration = Duration::from_secs(120);
 /// How long a count of a whole collection may take: an index of a billion entries, read once.
 const COUNT_LIMIT: Duration = Duration::from_secs(3_600);
@@ -54,8 +55,6 @@ const MOST_RANGES: usize = 256;
 const FIRST_CHUNK: usize = 500;
 /// Most bytes of a document that cannot be a record: what a dead letter shows of it.
 const REJECT_BYTES: usize = 64 * 1024;
-/// The server's code for an operation that ran into `maxTimeMS`.
-const MAX_TIME_EXPIRED: i32 = 50;
 
 /// The collections of one database, as copies of them are read.
 #[derive(Debug)]
@@ -76,6 +75,7 @@ struct Copied {
     floor: Mutex<Option<Timestamp>>,
     /// Bytes of an average document; 0: not known.
     usual_size: AtomicUsize,
+    walks: Walks,
 }
 
 impl MongoSnapshot {
@@ -94,6 +94,7 @@ impl MongoSnapshot {
                 collection,
                 floor: Mutex::new(None),
                 usual_size: AtomicUsize::new(0),
+                walks: Walks::default(),
             }
         };
         Self {
@@ -166,57 +167,6 @@ impl MongoSnapshot {
         Ok(bounds::ranges(&sample, parts))
     }
 
-    async fn fill(
-        &self,
-        stream: StreamId,
-        range: &KeyRange,
-        limit: ChunkLimit,
-        chunk: &mut Chunk,
-    ) -> Result<(), Failure> {
-        let copied = self.copied(stream)?;
-        let invalid = || {
-            Failure::new(
-                FailureClass::Fatal,
-                "mark_invalid",
-                "the progress of a copy is not a place of MongoDB's order",
-            )
-        };
-        let ends = bounds::ends(range).ok_or_else(invalid)?;
-        let floor = self.floor(copied).await?;
-        let most = copied.records(limit);
-        let target = Target { collection: &copied.collection, floor };
-        let failed = |error: Error| match server_code(&error) {
-            Some(MAX_TIME_EXPIRED) => Failure::new(
-                FailureClass::TooMuch,
-                "chunk_slow",
-                format!("the source gave a chunk of {} up for its time limit", copied.place),
-            ),
-            _ => classify(&error, "reading a chunk of a collection"),
-        };
-        // The document that the last chunk ended with comes once more.
-        let asked = most + u32::from(range.after.is_some());
-        let (after, upto) = (key_of_mark(range.after.as_ref()), key_of_mark(range.upto.as_ref()));
-        let mut cursor = self.cursor(command::find(target, ends, asked, CHUNK_LIMIT), asked).await.map_err(failed)?;
-        let mut reading = Reading::new(copied, chunk);
-        let (mut last, mut came, mut full, mut arrived) = (None, 0, false, false);
-        while !full && !arrived && cursor.advance().await.map_err(failed)? {
-            last = Some(reading.take(cursor.current())?);
-            came += 1;
-            if after.as_ref().is_some_and(|after| *after == reading.key) {
-                // Whatever the server holds equal to it and gives before it was read before it.
-                reading.forget();
-                continue;
-            }
-            arrived = upto.as_ref().is_some_and(|upto| *upto == reading.key);
-            full = reading.records >= most || reading.bytes >= limit.bytes;
-        }
-        copied.learn(reading.records, reading.bytes);
-        // Fewer than asked for, and not for their size: there are no more. Dropping the cursor closes it.
-        let ended = arrived || (!full && came < asked);
-        chunk.next = last.filter(|_| !ended);
-        Ok(())
-    }
-
     async fn count(&self, stream: StreamId) -> Result<Cohorts, Failure> {
         let copied = self.copied(stream)?;
         let target = Target { collection: &copied.collection, floor: self.floor(copied).await? };
@@ -265,11 +215,59 @@ fn time_of(reply: &Document) -> Option<Timestamp> {
     operation.max(cluster)
 }
 
-/// The encoded key of a mark's `_id`: what is one key to MongoDB is one key here.
-fn key_of_mark(mark: Option<&Mark>) -> Option<RecordKey> {
-    let mut key = RecordKey::default();
-    key.set_bson_field(mark?, &[""]).ok()?;
-    Some(key)
+/// A chunk while it is filled.
+struct Reading<'a> {
+    stream: StreamId,
+    place: Place,
+    source: &'a str,
+    chunk: &'a mut Chunk,
+    key: RecordKey,
+    /// The last document taken.
+    last: Option<Mark>,
+    records: u32,
+    bytes: usize,
+}
+
+impl<'a> Reading<'a> {
+    fn new(copied: &'a Copied, chunk: &'a mut Chunk) -> Self {
+        let place = Place { index: chunk.records.place(&copied.place), at: 0 };
+        Self {
+            stream: copied.id,
+            place,
+            source: &copied.place,
+            chunk,
+            key: RecordKey::default(),
+            last: None,
+            records: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Adds a document.
+    fn take(&mut self, document: &RawDocument) -> Result<(), Failure> {
+        let bytes = document.as_bytes();
+        // Servers give every stored document an `_id`; without one there is no place to go on from.
+        let id = Id::of(document).ok_or_else(|| {
+            let detail = format!("{} holds a document whose _id cannot be read: validate the collection", self.source);
+            Failure::new(FailureClass::Halt, "document_unreadable", detail)
+        })?;
+        self.chunk.cohorts.count(id.kind_name());
+        let mark = id.mark();
+        let records = &mut self.chunk.records;
+        match self.key.set_bson_field(bytes, &["_id"]) {
+            Ok(()) => records.upsert(self.stream, &self.key, (bytes, None), self.place).snapshot = true,
+            Err(code) => {
+                let named = xxhash_rust::xxh3::xxh3_64(&mark);
+                self.key.place(self.source, named);
+                let head = &bytes[..bytes.len().min(REJECT_BYTES)];
+                records.reject(self.stream, &self.key, (head, None, code), self.place).snapshot = true;
+            }
+        }
+        self.records += 1;
+        self.bytes += bytes.len();
+        self.last = Some(mark);
+        Ok(())
+    }
 }
 
 impl Snapshot for MongoSnapshot {
@@ -304,7 +302,14 @@ mod tests {
 
     fn copied() -> Copied {
         let (collection, place) = ("c".to_owned(), "d.c".to_owned());
-        Copied { id: StreamId(0), collection, place, floor: Mutex::new(None), usual_size: AtomicUsize::new(0) }
+        Copied {
+            id: StreamId(0),
+            collection,
+            place,
+            floor: Mutex::new(None),
+            usual_size: AtomicUsize::new(0),
+            walks: Walks::default(),
+        }
     }
 
     #[test]
@@ -326,7 +331,9 @@ mod tests {
         let copied = copied();
         let mut chunk = Chunk::default();
         let raw = RawDocumentBuf::try_from(&doc! {"_id": 5_i64, "a": "x"}).unwrap();
-        let mark = Reading::new(&copied, &mut chunk).take(&raw).unwrap();
+        let mut reading = Reading::new(&copied, &mut chunk);
+        reading.take(&raw).unwrap();
+        let mark = reading.last.unwrap();
         let change = &chunk.records.changes()[0];
         assert!(change.snapshot);
         assert_eq!(chunk.records.bytes(&change.payload), raw.as_bytes());
@@ -343,7 +350,9 @@ mod tests {
         // {"_id": {"": <a double cut short>}}
         let bytes = b"\x12\x00\x00\x00\x03_id\x00\x08\x00\x00\x00\x01\x00\x01\x00\x00".to_vec();
         let raw = RawDocumentBuf::from_bytes(bytes).unwrap();
-        let mark = Reading::new(&copied, &mut chunk).take(&raw).unwrap();
+        let mut reading = Reading::new(&copied, &mut chunk);
+        reading.take(&raw).unwrap();
+        let mark = reading.last.unwrap();
         assert_eq!(Id::of_mark(&mark), Id::of(&raw));
         let change = &chunk.records.changes()[0];
         assert_eq!((change.op, change.snapshot), (Op::Reject, true));
