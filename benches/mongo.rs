@@ -34,6 +34,8 @@ const BATCH: usize = 2_000;
 const RATE: u64 = 1_000;
 /// Documents that stand before latency is watched.
 const WARM: u64 = 2_000;
+/// Changes that the source's log keeps where nothing is read behind it.
+const LOG_ENTRIES: u64 = 5_000;
 /// Collections of one pipeline.
 const COLLECTIONS: usize = 100;
 /// How long a service that has nothing to do is watched.
@@ -45,7 +47,7 @@ const COLLECTION: &str = "documents";
 
 /// Rows, and what is in them.
 const COUNTED: &str = "SELECT count(*) FROM";
-const CONTENT: &str = "SELECT coalesce(sum(hashtextextended(key || doc::text || md5(_lf_raw), 0) >> 8), 0)::int8 FROM";
+const CONTENT: &str = "SELECT coalesce(sum(hashtextextended(key || doc::text || md5(_lf_raw), 0) >> 24), 0)::int8 FROM";
 
 struct Bench {
     cluster: Cluster,
@@ -54,17 +56,25 @@ struct Bench {
 }
 
 fn main() {
-    let Some(server) = MongoServer::start("mongo-server") else {
-        report::print("mongo: not run: no SecantusDB (Rust flavour) here; run deploy/setup/mongodb.sh\n");
-        return;
-    };
-    let bench = Bench { cluster: Cluster::start("mongo"), server, sizes: Sizes::read() };
+    let sizes = Sizes::read();
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let log = LOG_ENTRIES.max(sizes.events / 50);
     type Part = fn(&Bench);
-    let parts: [(&str, Part); 4] =
-        [("copy", Bench::copy), ("stream", Bench::stream), ("latency", Bench::latency), ("many", Bench::many)];
-    for (_, run) in parts.into_iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|word| word == name)) {
+    let parts: [(&str, Part, u64); 4] = [
+        ("copy", Bench::copy, log),
+        ("stream", Bench::stream, sizes.events + log),
+        ("latency", Bench::latency, log),
+        ("many", Bench::many, log),
+    ];
+    let mut cluster = None;
+    for (_, run, log) in parts.into_iter().filter(|(name, ..)| wanted.is_empty() || wanted.iter().any(|w| w == name)) {
+        let Some(server) = MongoServer::start("mongo-server", log) else {
+            report::print("mongo: not run: no SecantusDB (Rust flavour) here; run deploy/setup/mongodb.sh\n");
+            return;
+        };
+        let bench = Bench { cluster: cluster.take().unwrap_or_else(|| Cluster::start("mongo")), server, sizes };
         run(&bench);
+        cluster = Some(bench.cluster);
     }
 }
 

@@ -12,8 +12,6 @@ use std::time::{Duration, Instant};
 
 /// How long the server may take to listen.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Room for every change of a run: the log is trimmed by count.
-const LOG_ENTRIES: &str = "20000000";
 /// Starts the server, and stops it when standard input ends: when the bench says so or is gone.
 const LEASH: &str = r#""$@" & server=$!; read -r _; kill -TERM $server; wait $server"#;
 
@@ -26,15 +24,21 @@ pub struct MongoServer {
 }
 
 impl MongoServer {
-    /// Starts one. `None` where the Rust flavour is not installed.
-    pub fn start(name: &str) -> Option<Self> {
+    /// Starts one whose log keeps about so many changes. `None` where the Rust flavour is not installed.
+    ///
+    /// Asked for its oldest entry, this server reads its whole log, a real one reads an entry: a log that is longer than the bench needs would
+    /// be charged to the product.
+    pub fn start(name: &str, log_entries: u64) -> Option<Self> {
         let program = program()?;
         let folder = run_dir::fresh(name);
         let port = free_port();
         let log = std::fs::File::create(folder.join("server.log")).expect("the bench folder is writable");
         let mut command = Command::new("sh");
         command.args(["-c", LEASH, "sh"]).arg(program).args(["--port", &port.to_string(), "--storage-path"]);
-        command.arg(folder.join("data")).args(["--oplog-max-entries", LOG_ENTRIES]).args(["--log-level", "WARNING"]);
+        command
+            .arg(folder.join("data"))
+            .args(["--oplog-max-entries", &log_entries.to_string()])
+            .args(["--log-level", "WARNING"]);
         command.current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
         let leash = command.spawn().expect("sh can be started");
         let server = Self { folder, port, leash };

@@ -164,3 +164,30 @@ fn typed_keys_and_columns_take_what_fits_and_park_the_rest() {
     site.expect_equal("what fits is there");
     site.expect_witness("after the copy");
 }
+
+#[test]
+fn states_come_from_post_images_where_the_source_keeps_them() {
+    let database = MongoServer::shared().database("images");
+    database.keep_images("users");
+    insert(&database, "users", (0..10).map(|n| doc! { "_id": n, "n": 0 }));
+    let config = Config::new("mongo_images")
+        .source(
+            "app",
+            json!({
+                "kind": "mongodb", "uri": "${MONGODB_URI_UNDER_TEST}", "database": database.name(), "capture": "images",
+            }),
+        )
+        .stream("users", "app", json!({}));
+    let site = Site::new(config).mongo(database.uri());
+    site.apply_schema_with_audit();
+    let service = site.run_and_listen();
+    site.expect_soon_equal("after the copy");
+    for n in 1..=20 {
+        database.run(doc! { "update": "users", "updates": [{ "q": {}, "u": { "$set": { "n": n } }, "multi": true }] });
+    }
+    site.expect_soon_equal("after updates of every document");
+    // Only now: the test server looks a post-image up when it is read, and would have none of a document that is gone.
+    database.run(doc! { "delete": "users", "deletes": [{ "q": { "_id": 1 }, "limit": 1 }] });
+    site.expect_soon_equal("after a delete");
+    finish(&site, service);
+}
