@@ -11,7 +11,7 @@ pub mod report;
 pub mod table;
 
 pub use report::{
-    ControlReport, CopyReport, LogReport, QueueFull, QueueReport, SourceReport, StatusReport, StreamCondition,
+    ControlReport, CopyReport, LeftOutReport, LogReport, QueueFull, QueueReport, SourceReport, StatusReport, StreamCondition,
     StreamPhase, StreamReport, TargetReport, Trouble, WatchMode,
 };
 
