@@ -7,8 +7,8 @@ use crate::capture::CaptureReport;
 use crate::queue::FullReason;
 use crate::service::{RunningSource, Service};
 use crate::status::{
-    CopyReport, LeftOutReport, LogReport, QueueFull, QueueReport, SourceReport, StatusReport, StreamCondition, StreamPhase,
-    StreamReport, TargetReport, Trouble,
+    CopyReport, LeftOutReport, LogReport, QueueFull, QueueReport, SourceReport, StatusReport, StreamCondition,
+    StreamPhase, StreamReport, TargetReport, Trouble,
 };
 use crate::streams::RunningStream;
 use crate::worker::{StreamProgressView, StreamState};

@@ -7,8 +7,8 @@
 use crate::capture::CaptureHandle;
 pub use crate::discovery::LeftOut;
 use crate::queue::Queue;
-use crate::supervise::Supervisor;
 use crate::streams::{RunningStream, Streams};
+use crate::supervise::Supervisor;
 use crate::worker::{CopySource, StreamProgressView, StreamState};
 use landfall_connectors::checkpoints::{Leftovers, Word};
 use landfall_connectors::source::{Condition, Decision};
@@ -135,8 +135,8 @@ impl Service {
             return if since.elapsed() >= BLOCKED_GRACE { Arrival::Blocked } else { Arrival::NotYet };
         }
         *blocked_since = None;
-        let waits =
-            reports.iter().any(|report| open(&report)) || self.streams.all().iter().any(|stream| self.is_comparing(stream));
+        let waits = reports.iter().any(|report| open(&report))
+            || self.streams.all().iter().any(|stream| self.is_comparing(stream));
         if waits { Arrival::NotYet } else { Arrival::Arrived }
     }
 

@@ -76,7 +76,8 @@ fn reference(
     reading: &mut Reading<'_>,
 ) -> Option<Reference> {
     let (table, key) = &target.value;
-    let Some(other) = streams.iter().find(|stream| stream.pattern.is_none() && stream.mapping.table.name == *table) else {
+    let Some(other) = streams.iter().find(|stream| stream.pattern.is_none() && stream.mapping.table.name == *table)
+    else {
         let what = format!("no stream writes a table `{table}`");
         reading.problems.add(target.at, what, "a table of this file, as `table.key_column`");
         return None;

@@ -66,7 +66,8 @@ impl Template {
             return Err("a table has no dot in its name".to_owned());
         }
         let table = Ident::new(collection).map_err(|error| error.to_string())?;
-        let mut mapping = StreamMapping { name, select: Select::Collection(collection.to_owned()), ..self.common.clone() };
+        let mut mapping =
+            StreamMapping { name, select: Select::Collection(collection.to_owned()), ..self.common.clone() };
         mapping.table.name = table;
         Ok(mapping)
     }
@@ -97,14 +98,24 @@ mod tests {
 
     #[test]
     fn stars_stand_for_any_characters_and_all_else_for_itself() {
-        for (pattern, name) in
-            [("logs_*", "logs_"), ("logs_*", "logs_a"), ("a*b*c", "abc"), ("a*b*c", "a-b-b-c"), ("a*bb", "abbb"), ("a**b", "ab")]
-        {
+        for (pattern, name) in [
+            ("logs_*", "logs_"),
+            ("logs_*", "logs_a"),
+            ("a*b*c", "abc"),
+            ("a*b*c", "a-b-b-c"),
+            ("a*bb", "abbb"),
+            ("a**b", "ab"),
+        ] {
             assert!(matches(pattern, name), "{pattern} {name}");
         }
-        for (pattern, name) in
-            [("logs_*", "logs"), ("logs_*", "xlogs_a"), ("logs_*", "LOGS_a"), ("a*b*c", "ac"), ("a*b*c", "abcd"), ("ab*b", "ab")]
-        {
+        for (pattern, name) in [
+            ("logs_*", "logs"),
+            ("logs_*", "xlogs_a"),
+            ("logs_*", "LOGS_a"),
+            ("a*b*c", "ac"),
+            ("a*b*c", "abcd"),
+            ("ab*b", "ab"),
+        ] {
             assert!(!matches(pattern, name), "{pattern} {name}");
         }
         assert_eq!(NamePattern::of("logs"), None);

@@ -165,7 +165,9 @@ fn problems(report: &StatusReport) -> Vec<String> {
         }
     }
     for source in &report.sources {
-        blocks.extend(source.left_out.iter().map(|one| format!("{}: {:?} is left out: {}\n", source.name, one.name, one.why)));
+        blocks.extend(
+            source.left_out.iter().map(|one| format!("{}: {:?} is left out: {}\n", source.name, one.name, one.why)),
+        );
     }
     blocks.extend(report.streams.iter().filter_map(problem));
     blocks

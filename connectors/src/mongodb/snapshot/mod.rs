@@ -37,8 +37,8 @@ use landfall_schemas::stream::StreamId;
 use mongodb::error::Error;
 use mongodb::options::{ReadPreference, SelectionCriteria};
 use mongodb::{Client, Cursor, Database};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 /// How long the server may work for one chunk: seconds are usual; a collection with a collation passes over much.
