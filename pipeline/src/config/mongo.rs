@@ -137,7 +137,7 @@ pub fn collection(node: Option<&Node>, stream: &super::tree::Entry, reading: &mu
     } else if name.starts_with('*') {
         Some((
             "a pattern begins with what all its collections begin with: names that come from data stay inside a prefix",
-            "`logs_*`, like this".to_owned(),
+            "a pattern like `logs_*`".to_owned(),
         ))
     } else if name.contains('*') && name.split('*').next().is_some_and(|prefix| prefix.contains('.')) {
         Some(("tables are named as collections, and a table has no dot in its name", "a stream for each".to_owned()))
