@@ -38,6 +38,7 @@ use uuid::Uuid;
 
 pub use landfall_connectors::postgres::status::StreamStatus;
 pub use landfall_connectors::postgres::{Decision, PostgresTarget as Target};
+pub(crate) use landfall_connectors::postgres::{MappingChange, WantedStream};
 
 /// A service and what must outlive it.
 #[expect(missing_debug_implementations, reason = "parts hold connections and threads, not values")]
@@ -170,12 +171,12 @@ async fn start_source(
     let positions = queue.positions();
     let start = SourceStart { streams, positions, history, state_dir, wake: wake.clone(), registrar: None };
     let left_out = Arc::new(LeftOut::default());
-    let discovery = |snapshot| Discovery {
+    let discovery = |snapshot: Arc<MongoSnapshot>| Discovery {
         pipeline: Arc::clone(pipeline),
         source: (spec.name.clone(), at),
         queue: Arc::clone(&queue),
         streams: Arc::clone(&service.streams),
-        snapshot,
+        copies: Box::new(move |stream| snapshot.add(stream)),
         found: growth.found.clone(),
         left_out: Arc::clone(&left_out),
     };

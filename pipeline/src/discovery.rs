@@ -12,7 +12,6 @@ use crate::config::{Pipeline, Template};
 use crate::queue::embedded::EmbeddedQueue;
 use crate::streams::{Enlisted, Origin, RunningStream, Streams};
 use landfall_connectors::failure::Failure;
-use landfall_connectors::mongodb::MongoSnapshot;
 use landfall_connectors::source::{Registrar, SourceStream};
 use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::stream::SourceName;
@@ -56,8 +55,8 @@ pub(crate) struct Discovery {
     pub(crate) queue: Arc<EmbeddedQueue>,
     /// Of the whole service: a table is one stream's.
     pub(crate) streams: Arc<Streams>,
-    /// Where copies are read.
-    pub(crate) snapshot: Arc<MongoSnapshot>,
+    /// Tells where copies are read of one more stream.
+    pub(crate) copies: Box<dyn Fn(&SourceStream) + Send + Sync>,
     /// Who starts workers.
     pub(crate) found: Sender<Enlisted>,
     pub(crate) left_out: Arc<LeftOut>,
@@ -123,7 +122,7 @@ impl Registrar for Discovery {
         })?;
         let streams: Vec<_> = enlisted.iter().map(|(stream, _)| source_stream(stream.id, &stream.mapping)).collect();
         for (stream, enlisted) in streams.iter().zip(enlisted) {
-            self.snapshot.add(stream);
+            (self.copies)(stream);
             // The channel has room for all that there can be; it is closed when the service ends, and the next one knows the stream.
             let _ = self.found.try_send(enlisted);
         }

@@ -4,7 +4,7 @@
 //! and its brake is set as the target keeps it. When that is refused the stream halts and says so, and it is tried again, since the command
 //! that mends it says nothing to the service. Owns nothing of what a worker does.
 
-use crate::assemble::Target;
+use crate::assemble::{MappingChange, Target, WantedStream};
 use crate::queue::clock::SystemClock;
 use crate::service::Service;
 use crate::streams::{Enlisted, Origin, RunningStream};
@@ -12,7 +12,6 @@ use crate::supervise::reaction::{Reaction, reaction};
 use crate::worker::{self, CopySource, StreamState, StreamWorker, WriterPool};
 use landfall_connectors::checkpoints::OwnerNonce;
 use landfall_connectors::failure::{Failure, FailureClass};
-use landfall_connectors::postgres::{MappingChange, WantedStream};
 use landfall_connectors::retry::Pace;
 use landfall_connectors::sink::Sink;
 use landfall_schemas::ddl::BulkLoad;
