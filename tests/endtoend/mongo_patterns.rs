@@ -8,10 +8,11 @@ use landfall_tests::landfall::Landfall;
 use landfall_tests::mongo_database::MongoDatabase;
 use landfall_tests::mongo_server::MongoServer;
 use landfall_tests::oracle::Oracle;
+use landfall_tests::seed::Seed;
 use landfall_tests::site::Site;
 use landfall_tests::wait::wait_until;
 use serde_json::json;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_secs(45);
 
@@ -68,7 +69,7 @@ fn expect_landed(site: &Site, database: &MongoDatabase, collections: &[&str], mo
 
 #[track_caller]
 fn expect_soon_landed(site: &Site, database: &MongoDatabase, collections: &[&str], moment: &str) {
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     while let Err(why) = has_landed(site, database, collections) {
         assert!(started.elapsed() < SOON, "{moment}: {why}");
         std::thread::sleep(Duration::from_millis(150));
@@ -95,6 +96,10 @@ fn collections_that_match_land_and_so_do_those_that_are_made_meanwhile() {
     let mut site = site;
     site.reconfigure(named);
     site.apply_schema();
+    let checked = site.finish(&["check"]);
+    for said in ["collections that match logs_* now: 1", "logs_with.dot matches the pattern and is left out"] {
+        assert!(checked.stdout.contains(said), "{}", checked.output());
+    }
     let service = site.run_and_listen();
     expect_soon_landed(&site, &database, &["logs_early"], "what was there");
     for batch in 0..10 {
@@ -222,4 +227,36 @@ fn a_table_that_may_not_be_made_halts_its_stream_until_it_may() {
     insert(&database, "logs_b", numbered(20..25));
     expect_soon_landed(&site, &database, &["logs_a", "logs_b"], "after the table was made");
     finish(service);
+}
+
+/// Most collections that are made under fire: each has a table, and the proof reads all of them.
+const UNDER_FIRE: usize = 40;
+
+#[test]
+fn collections_that_are_made_all_the_time_survive_a_service_that_is_killed_all_the_time() {
+    let database = MongoServer::shared().database("patterns_fire");
+    insert(&database, "logs_0", numbered(0..10));
+    let site = site("mongo_patterns_fire", &database);
+    let (mut seed, number) = Seed::from_env(11);
+    let mut written = vec![("logs_0".to_owned(), 10_i32)];
+    for life in 0..8 {
+        let mut service = site.run();
+        let until = Instant::now() + Duration::from_millis(seed.range(300, 4_000));
+        while Instant::now() < until {
+            let made = written.len() < UNDER_FIRE && seed.one_in(4);
+            if made {
+                written.push((format!("logs_{life}_{}", written.len()), 0));
+            }
+            let at = if made { written.len() - 1 } else { seed.below(written.len() as u64) as usize };
+            let (name, next) = &mut written[at];
+            insert(&database, name, numbered(*next..*next + 3));
+            database.run(doc! { "delete": name.as_str(), "deletes": [{ "q": { "_id": *next }, "limit": 0 }] });
+            *next += 3;
+        }
+        service.kill();
+    }
+    let names: Vec<&str> = written.iter().map(|(name, _)| name.as_str()).collect();
+    assert!(names.len() > 10, "collections were made: {names:?}");
+    site.catch_up();
+    expect_landed(&site, &database, &names, &format!("seed {number}, after eight lives"));
 }
