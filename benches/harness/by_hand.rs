@@ -33,7 +33,14 @@ pub fn start(folder: &Path, pipeline: &Pipeline) -> (Arc<EmbeddedQueue>, SourceS
     let state_dir = folder.join("index");
     fs::create_dir_all(&state_dir).expect("a bench's own folder is writable");
     let history = Arc::new(QueueHistory(Arc::clone(&queue) as Arc<dyn Queue>));
-    let start = SourceStart { streams, positions: queue.positions(), history, state_dir, wake: Wake::default() };
+    let start = SourceStart {
+        streams,
+        positions: queue.positions(),
+        history,
+        state_dir,
+        wake: Wake::default(),
+        registrar: None,
+    };
     (queue, start)
 }
 

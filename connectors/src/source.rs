@@ -46,6 +46,16 @@ pub struct SourceStart {
     pub state_dir: PathBuf,
     /// The bell that ends its waits.
     pub wake: Wake,
+    /// Who makes streams of what is found while the source runs; `None`: its streams are the ones above, for good.
+    pub registrar: Option<Arc<dyn Registrar>>,
+}
+
+/// Makes streams of parts of a source that are found while it runs: collections that a pattern wants.
+pub trait Registrar: Send + Sync {
+    /// Makes streams of those of the named collections that become some. Each is in the queue, durably, when this returns: only then
+    /// may an event of it be handed out. A name that is a stream already, or that nothing wants, is left out; names may be given
+    /// again. A `Transient` failure is worth another try with the same names; nothing was made then.
+    fn register(&self, collections: &[&str]) -> Result<Vec<SourceStream>, Failure>;
 }
 
 impl std::fmt::Debug for SourceStart {

@@ -5,14 +5,17 @@
 
 use crate::capture;
 use crate::config::{Pipeline, SnapshotPace, SourceKind, SourceSpec};
+use crate::discovery::{self, Discovery, LeftOut};
+use crate::launch::Launcher;
 use crate::queue::Queue;
 use crate::queue::clock::SystemClock;
 use crate::queue::embedded::{EmbeddedQueue, QueueOptions};
 use crate::queue::history::QueueHistory;
 use crate::queue::lock::{LockRefused, StateLock};
-use crate::service::{RunningSource, RunningStream, Service};
+use crate::service::{RunningSource, Service};
+use crate::streams::{Enlisted, Origin, RunningStream, Streams};
 use crate::supervise::Supervisor;
-use crate::worker::{self, Brake, CopyPace, CopySource, StreamProgress, StreamWorker, Words, WriterPool};
+use crate::worker::{CopyPace, CopySource, WriterPool};
 use landfall_connectors::checkpoints::{Leftovers, OwnerNonce};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::files::directory::{DirectoryConfig, DirectorySource};
@@ -20,20 +23,22 @@ use landfall_connectors::files::document::{DocumentConfig, DocumentSource};
 use landfall_connectors::files::lines::{LinesConfig, LinesSource};
 use landfall_connectors::mongodb::{self, MongoConfig, MongoSnapshot, MongoSource};
 use landfall_connectors::sink::Sink;
-use landfall_connectors::source::{Source, SourceStart, SourceStream};
+use landfall_connectors::source::{Registrar, Source, SourceStart, SourceStream};
 use landfall_connectors::wake::Wake;
 use landfall_schemas::mapping::StreamMapping;
-use landfall_schemas::stream::SourceName;
+use landfall_schemas::stream::{SourceName, StreamId, StreamName};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::{self, Sender};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use landfall_connectors::postgres::status::StreamStatus;
 pub use landfall_connectors::postgres::{Decision, PostgresTarget as Target};
+pub(crate) use landfall_connectors::postgres::{MappingChange, WantedStream};
 
 /// A service and what must outlive it.
 #[expect(missing_debug_implementations, reason = "parts hold connections and threads, not values")]
@@ -62,51 +67,70 @@ pub fn target(pipeline: &Pipeline) -> Result<Target, Failure> {
 pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
     let lock = StateLock::acquire(&pipeline.state_dir)?;
     let target = Arc::new(target(pipeline)?);
-    let writers = WriterPool::new((0..target.max_connections()).map(|_| target.writer()).collect());
-    let supervisor = Supervisor::default();
-    let (drain, deadline) = (CancellationToken::new(), CancellationToken::new());
+    let launcher = Launcher {
+        target: Arc::clone(&target),
+        writers: WriterPool::new((0..target.max_connections()).map(|_| target.writer()).collect()),
+        owner: OwnerNonce(Uuid::new_v4()),
+        making: Arc::new(Semaphore::new(1)),
+    };
     let mut service = Service {
         sources: Vec::new(),
-        streams: Vec::new(),
-        supervisor: supervisor.clone(),
-        drain: drain.clone(),
-        deadline: deadline.clone(),
+        streams: Arc::default(),
+        supervisor: Supervisor::default(),
+        drain: CancellationToken::new(),
+        deadline: CancellationToken::new(),
         started: Instant::now(),
     };
-    let mut words = Vec::new();
-    for spec in &pipeline.sources {
-        let listening = start_source(pipeline, spec, &mut service).await?;
-        words.extend(listening.into_iter().map(|words| (words, leftovers(&spec.kind))));
+    let (found, finds) = mpsc::channel(discovery::MOST);
+    let growth = Growth { pipeline: Arc::new(pipeline.clone()), found };
+    // Every stream there is has its name and its table before any is found.
+    let mut enlisted = Vec::new();
+    let mut queues = Vec::new();
+    for (at, spec) in pipeline.sources.iter().enumerate() {
+        let queue = Arc::new(open_queue(pipeline, &spec.name)?);
+        enlisted.extend(enlist(pipeline, (spec, at), &queue, &service.streams)?);
+        queues.push(queue);
     }
-    let owner = OwnerNonce(Uuid::new_v4());
-    for (stream, (words, leftovers)) in service.streams.iter().zip(words) {
-        let worker = StreamWorker {
-            target: Arc::clone(&target),
-            writers: Arc::clone(&writers),
-            mapping: Arc::clone(&stream.mapping),
-            stream: stream.id,
-            queue: Arc::clone(&service.sources[stream.source].queue),
-            leftovers,
-            words,
-            owner,
-            brake: Arc::clone(&stream.brake),
-            progress: Arc::clone(&stream.progress),
-            stop: drain.clone(),
-            deadline: deadline.clone(),
-            clock: Arc::new(SystemClock),
-            copy: copy_source(&service, stream),
-        };
-        supervisor.task("stream worker", worker::run(worker));
+    for (spec, queue) in pipeline.sources.iter().zip(queues) {
+        start_source(&growth, spec, queue, &mut service).await?;
     }
     service.keep_house();
-    Ok(Assembled { service: Arc::new(service), target, lock })
+    let service = Arc::new(service);
+    enlisted.into_iter().for_each(|stream| launcher.launch(&service, stream));
+    service.supervisor.task("found streams", launcher.attend(Arc::clone(&service), finds));
+    Ok(Assembled { service, target, lock })
 }
 
-/// Where a stream is copied from, with the streams it must wait for.
-fn copy_source(service: &Service, stream: &RunningStream) -> Option<CopySource> {
-    let copy = service.sources[stream.source].copy.clone()?;
-    let siblings = service.streams.iter().filter(|other| other.source == stream.source);
-    Some(CopySource { siblings: siblings.map(|other| Arc::clone(&other.progress)).collect(), ..copy })
+/// What streams that are found while the service runs are made with.
+struct Growth {
+    pipeline: Arc<Pipeline>,
+    found: Sender<Enlisted>,
+}
+
+/// Registers the streams of a source in its queue: those of the configuration, and those that patterns made earlier.
+fn enlist(
+    pipeline: &Pipeline,
+    (spec, at): (&SourceSpec, usize),
+    queue: &EmbeddedQueue,
+    streams: &Streams,
+) -> Result<Vec<Enlisted>, Failure> {
+    let mut mappings: Vec<_> = pipeline.streams_of(&spec.name).cloned().map(|one| (one, Origin::Entry)).collect();
+    mappings.extend(made_by_patterns(pipeline, spec, queue).into_iter().map(|one| (one, Origin::Pattern)));
+    // One roll of the log for all of them.
+    let wanted: Vec<_> = mappings.iter().map(|(mapping, _)| (mapping.name.clone(), mapping.partitions)).collect();
+    let ids = queue.register_all(&wanted)?;
+    let enlist = |((mapping, origin), id)| RunningStream::enlist(mapping, origin, (at, id));
+    let enlisted: Vec<Enlisted> = mappings.into_iter().zip(ids).map(enlist).collect();
+    streams.grow(|_| Ok(enlisted.iter().map(|(stream, _)| Arc::clone(stream)).collect()))?;
+    Ok(enlisted)
+}
+
+/// The streams that a source's queue knows and that patterns of the configuration make; in the order in which they came.
+pub(crate) fn made_by_patterns(pipeline: &Pipeline, spec: &SourceSpec, queue: &EmbeddedQueue) -> Vec<StreamMapping> {
+    let is_entry = |name: &StreamName| pipeline.streams.iter().any(|stream| stream.name == *name);
+    let names = queue.streams().into_iter().map(|(_, name, _)| name).filter(|name| !is_entry(name));
+    let made = names.filter_map(|name| pipeline.stream(name.as_str()));
+    made.filter(|mapping| mapping.source == spec.name).collect()
 }
 
 /// The directory of a source's queue.
@@ -115,10 +139,9 @@ pub fn queue_dir(state: &Path, source: &SourceName) -> PathBuf {
 }
 
 /// Opens the queue of a source: for running, or (under the state lock) for `status`.
-pub fn open_queue(pipeline: &Pipeline, source: &SourceName) -> Result<Arc<EmbeddedQueue>, Failure> {
+pub fn open_queue(pipeline: &Pipeline, source: &SourceName) -> Result<EmbeddedQueue, Failure> {
     let options = QueueOptions::new(pipeline.retention);
-    let queue = EmbeddedQueue::open(&queue_dir(&pipeline.state_dir, source), options, Arc::new(SystemClock))?;
-    Ok(Arc::new(queue))
+    EmbeddedQueue::open(&queue_dir(&pipeline.state_dir, source), options, Arc::new(SystemClock))
 }
 
 /// What finds, after a lost queue, the rows whose records vanished: sources with an index compare it with the table.
@@ -130,37 +153,56 @@ fn leftovers(kind: &SourceKind) -> Leftovers {
     }
 }
 
-/// Starts a source; what the workers of its streams will listen to, in their order.
-async fn start_source(pipeline: &Pipeline, spec: &SourceSpec, service: &mut Service) -> Result<Vec<Words>, Failure> {
-    let queue = open_queue(pipeline, &spec.name)?;
-    let at = service.sources.len();
-    let mappings: Vec<&StreamMapping> = pipeline.streams_of(&spec.name).collect();
-    // One roll of the log for all of them.
-    let wanted: Vec<_> = mappings.iter().map(|mapping| (mapping.name.clone(), mapping.partitions)).collect();
-    let ids = queue.register_all(&wanted)?;
-    let queue: Arc<dyn Queue> = queue;
-    let streams = mappings.iter().zip(&ids).map(|(mapping, id)| source_stream(*id, mapping)).collect();
-    let mut listening = Vec::with_capacity(ids.len());
-    for (mapping, id) in mappings.into_iter().zip(ids) {
-        let progress = Arc::new(StreamProgress::default());
-        let (speaker, words) = worker::words();
-        let brake = Arc::new(Brake::new(Arc::new(SystemClock)));
-        listening.push(words);
-        let mapping = Arc::new(mapping.clone());
-        service.streams.push(RunningStream { mapping, id, source: at, progress, speaker, brake });
-    }
+/// Starts a source and its capture.
+async fn start_source(
+    growth: &Growth,
+    spec: &SourceSpec,
+    queue: Arc<EmbeddedQueue>,
+    service: &mut Service,
+) -> Result<(), Failure> {
+    let (pipeline, at) = (&growth.pipeline, service.sources.len());
+    let running = service.streams.all();
+    let ours = running.iter().filter(|stream| stream.source == at);
+    let streams = ours.map(|stream| source_stream(stream.id, &stream.mapping)).collect();
     let wake = Wake::default();
     let state_dir = pipeline.state_dir.join("index").join(spec.name.as_str());
     make_private(&state_dir)?;
-    let history = Arc::new(QueueHistory(Arc::clone(&queue)));
-    let start = SourceStart { streams, positions: queue.positions(), history, state_dir, wake: wake.clone() };
-    let Opened { source, copy } = open_source(spec, start).await?;
+    let history = Arc::new(QueueHistory(Arc::clone(&queue) as Arc<dyn Queue>));
+    let positions = queue.positions();
+    let start = SourceStart { streams, positions, history, state_dir, wake: wake.clone(), registrar: None };
+    let left_out = Arc::new(LeftOut::default());
+    let discovery = |snapshot: Arc<MongoSnapshot>| Discovery {
+        pipeline: Arc::clone(pipeline),
+        source: (spec.name.clone(), at),
+        queue: Arc::clone(&queue),
+        streams: Arc::clone(&service.streams),
+        copies: Box::new(move |stream| snapshot.add(stream)),
+        found: growth.found.clone(),
+        left_out: Arc::clone(&left_out),
+    };
+    let Opened { source, copy } = match spec.kind.clone() {
+        SourceKind::Mongo { config, pace } => {
+            let grows = pipeline.templates.iter().any(|template| template.common.source == spec.name);
+            open_mongo(*config, pace, start, grows.then_some(discovery)).await?
+        }
+        _ => open_files(spec, start)?,
+    };
+    let queue: Arc<dyn Queue> = queue;
     let capture = capture::start(&service.supervisor, source, Arc::clone(&queue), wake);
-    service.sources.push(RunningSource { name: spec.name.clone(), kind: spec.kind.name(), queue, capture, copy });
-    Ok(listening)
+    service.sources.push(RunningSource {
+        name: spec.name.clone(),
+        kind: spec.kind.name(),
+        bulk: spec.kind.bulk(),
+        leftovers: leftovers(&spec.kind),
+        queue,
+        capture,
+        copy,
+        left_out,
+    });
+    Ok(())
 }
 
-fn source_stream(id: landfall_schemas::stream::StreamId, mapping: &StreamMapping) -> SourceStream {
+pub(crate) fn source_stream(id: StreamId, mapping: &StreamMapping) -> SourceStream {
     SourceStream {
         id,
         name: mapping.name.clone(),
@@ -187,7 +229,7 @@ struct Opened {
     copy: Option<CopySource>,
 }
 
-async fn open_source(spec: &SourceSpec, start: SourceStart) -> Result<Opened, Failure> {
+fn open_files(spec: &SourceSpec, start: SourceStart) -> Result<Opened, Failure> {
     let (symlinks, cadence) = (spec.symlinks, spec.cadence);
     let source: Box<dyn Source> = match spec.kind.clone() {
         SourceKind::Document { dir: root, file } => {
@@ -199,15 +241,23 @@ async fn open_source(spec: &SourceSpec, start: SourceStart) -> Result<Opened, Fa
         SourceKind::Lines { dir, pattern, format } => {
             Box::new(LinesSource::open(LinesConfig { dir, pattern, symlinks, format, cadence }, start)?)
         }
-        SourceKind::Mongo { config, pace } => return open_mongo(*config, pace, start).await,
+        SourceKind::Mongo { .. } => {
+            return Err(Failure::new(FailureClass::Fatal, "source_kind", "a MongoDB source is no source of files"));
+        }
     };
     Ok(Opened { source, copy: None })
 }
 
 /// Two clients: copies must not take the connections that the change stream needs.
-async fn open_mongo(config: MongoConfig, pace: SnapshotPace, start: SourceStart) -> Result<Opened, Failure> {
+async fn open_mongo(
+    config: MongoConfig,
+    pace: SnapshotPace,
+    mut start: SourceStart,
+    discovery: Option<impl FnOnce(Arc<MongoSnapshot>) -> Discovery>,
+) -> Result<Opened, Failure> {
     let client = mongodb::client::connect(&config).await?;
     let snapshot = Arc::new(MongoSnapshot::new(&client, &config, &start.streams));
+    start.registrar = discovery.map(|discovery| Arc::new(discovery(Arc::clone(&snapshot))) as Arc<dyn Registrar>);
     let readers = usize::from(pace.readers.get());
     // The rate is of all readers together; each keeps its share.
     let share = |rows: u64| u32::try_from(rows / readers as u64).unwrap_or(u32::MAX).max(1);

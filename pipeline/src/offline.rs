@@ -34,10 +34,12 @@ pub async fn offline_status(pipeline: &Pipeline) -> Result<StatusReport, Failure
             queue: QueueReport { bytes: usage.bytes, events: usage.events, segments: usage.segments, full: None },
             watch: None,
             log: None,
+            left_out: Vec::new(),
         });
-        for mapping in pipeline.streams_of(&source.name) {
+        let made = queue.as_ref().map(|queue| assemble::made_by_patterns(pipeline, source, queue)).unwrap_or_default();
+        for mapping in pipeline.streams_of(&source.name).chain(&made) {
             let control = controls.get(mapping.name.as_str()).cloned().unwrap_or_default();
-            report.streams.push(stream(mapping, queue.as_deref(), &stored).controlled(&control));
+            report.streams.push(stream(mapping, queue.as_ref(), &stored).controlled(&control));
         }
     }
     Ok(report)

@@ -5,11 +5,12 @@
 
 use crate::capture::CaptureReport;
 use crate::queue::FullReason;
-use crate::service::{RunningSource, RunningStream, Service};
+use crate::service::{RunningSource, Service};
 use crate::status::{
-    CopyReport, LogReport, QueueFull, QueueReport, SourceReport, StatusReport, StreamCondition, StreamPhase,
-    StreamReport, TargetReport, Trouble,
+    CopyReport, LeftOutReport, LogReport, QueueFull, QueueReport, SourceReport, StatusReport, StreamCondition,
+    StreamPhase, StreamReport, TargetReport, Trouble,
 };
+use crate::streams::RunningStream;
 use crate::worker::{StreamProgressView, StreamState};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::source::Condition;
@@ -37,18 +38,18 @@ struct Look {
 impl Overview {
     /// Of this service.
     pub fn new(service: Arc<Service>, pipeline: &str) -> Self {
-        let streams = service.streams.len();
-        let look = Look { at: Instant::now(), totals: vec![0; streams], rates: vec![0.0; streams] };
+        let look = Look { at: Instant::now(), totals: Vec::new(), rates: Vec::new() };
         Self { service, pipeline: pipeline.to_owned(), last: Mutex::new(look) }
     }
 
     /// The report of now.
     pub fn report(&self) -> StatusReport {
         let captures: Vec<CaptureReport> = self.service.sources.iter().map(|source| source.capture.report()).collect();
-        let views: Vec<StreamProgressView> = self.service.streams.iter().map(|stream| stream.progress.view()).collect();
+        let running = self.service.streams.all();
+        let views: Vec<StreamProgressView> = running.iter().map(|stream| stream.progress.view()).collect();
         let rates = self.rates(&views);
         let mut streams: Vec<StreamReport> = Vec::with_capacity(views.len());
-        for ((stream, view), rate) in self.service.streams.iter().zip(&views).zip(rates) {
+        for ((stream, view), rate) in running.iter().zip(&views).zip(rates) {
             let mut report = self.stream(stream, view, &captures[stream.source]);
             report.rate = rate;
             streams.push(report);
@@ -98,10 +99,14 @@ impl Overview {
         if span >= RATE_SPAN {
             let totals: Vec<u64> = views.iter().map(|view| view.counts.total()).collect();
             let rate = |(now, before): (&u64, &u64)| now.saturating_sub(*before) as f64 / span.as_secs_f64();
-            let rates = totals.iter().zip(&last.totals).map(rate).collect();
+            // A stream that came since the last look had nothing then.
+            let before = last.totals.iter().chain(std::iter::repeat(&0));
+            let rates = totals.iter().zip(before).map(rate).collect();
             *last = Look { at: Instant::now(), totals, rates };
         }
-        last.rates.clone()
+        let mut rates = last.rates.clone();
+        rates.resize(views.len(), 0.0);
+        rates
     }
 }
 
@@ -153,5 +158,6 @@ fn report_source(source: &RunningSource, capture: &CaptureReport) -> SourceRepor
         queue: QueueReport { bytes: usage.bytes, events: usage.events, segments: usage.segments, full },
         watch: None,
         log: capture.gauges.as_ref().map(LogReport::from),
+        left_out: source.left_out.all().into_iter().map(|(name, why)| LeftOutReport { name, why }).collect(),
     }
 }

@@ -7,7 +7,8 @@
 //! death at any point repeats it.
 
 use crate::assemble::Target;
-use crate::service::{RunningStream, Service};
+use crate::service::Service;
+use crate::streams::RunningStream;
 use crate::worker::StreamState;
 use landfall_connectors::checkpoints::Phase;
 use landfall_connectors::failure::Failure;
@@ -22,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(500);
 pub(crate) async fn look_after(service: Arc<Service>, target: Arc<Target>) -> Result<(), Failure> {
     let looking = async {
         loop {
-            for stream in &service.streams {
+            for stream in &service.streams.all() {
                 if let Err(failure) = look_at(&service, &target, stream).await {
                     tracing::warn!(stream = %stream.mapping.name, code = failure.code, "{}", failure.detail);
                 }

@@ -185,7 +185,7 @@ fn attend(
 async fn recall(service: Arc<Service>, target: Arc<Target>) -> Result<(), Failure> {
     let recalled = async {
         recall_controls(&service, &target).await;
-        for stream in &service.streams {
+        for stream in &service.streams.all() {
             let mut pace = Pace::new();
             loop {
                 match target.decisions(&stream.mapping.name).await {
@@ -218,7 +218,7 @@ async fn recall_controls(service: &Service, target: &Target) {
     loop {
         match target.controls().await {
             Ok(mut controls) => {
-                for stream in &service.streams {
+                for stream in &service.streams.all() {
                     stream.brake.set(controls.remove(stream.mapping.name.as_str()).unwrap_or_default());
                 }
                 return;
@@ -280,7 +280,7 @@ impl ControlHandler for Handler {
     }
 
     async fn control(&self, wanted: SetControl) -> Result<(), Refused> {
-        let known = |name: &String| self.service.streams.iter().find(|stream| stream.mapping.name.as_str() == name);
+        let known = |name: &String| self.service.streams.find(name);
         let streams: Option<Vec<_>> = wanted.streams.iter().map(known).collect();
         let Some(streams) = streams else {
             return Err(Refused::new("unknown_stream", "no stream has this name; `landfall status` lists them"));

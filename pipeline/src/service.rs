@@ -5,12 +5,14 @@
 //! [`DRAIN`] plus one batch.
 
 use crate::capture::CaptureHandle;
+pub use crate::discovery::LeftOut;
 use crate::queue::Queue;
+use crate::streams::{RunningStream, Streams};
 use crate::supervise::Supervisor;
-use crate::worker::{Brake, CopySource, Speaker, StreamProgress, StreamProgressView, StreamState};
-use landfall_connectors::checkpoints::Word;
+use crate::worker::{CopySource, StreamProgressView, StreamState};
+use landfall_connectors::checkpoints::{Leftovers, Word};
 use landfall_connectors::source::{Condition, Decision};
-use landfall_schemas::mapping::StreamMapping;
+use landfall_schemas::ddl::BulkLoad;
 use landfall_schemas::offset::Offset;
 use landfall_schemas::stream::{PartitionId, SourceName, StreamId};
 use std::sync::Arc;
@@ -33,29 +35,18 @@ pub struct RunningSource {
     pub name: SourceName,
     /// Its kind, as in the configuration.
     pub kind: &'static str,
+    /// Whether the tables of its streams are first filled in bulk.
+    pub bulk: BulkLoad,
+    /// What finds, after a lost queue, the rows whose records vanished.
+    pub leftovers: Leftovers,
     /// Its queue.
     pub queue: Arc<dyn Queue>,
     /// Its capture.
     pub capture: CaptureHandle,
     /// Where its streams are copied from, if it can be read again.
     pub copy: Option<CopySource>,
-}
-
-/// One stream, running.
-#[expect(missing_debug_implementations, reason = "parts hold connections and threads, not values")]
-pub struct RunningStream {
-    /// Its mapping.
-    pub mapping: Arc<StreamMapping>,
-    /// Its number in its source's queue.
-    pub id: StreamId,
-    /// Which of the service's sources.
-    pub source: usize,
-    /// What its worker says.
-    pub progress: Arc<StreamProgress>,
-    /// What its worker is told while it is halted.
-    pub speaker: Speaker,
-    /// Pause and throttle.
-    pub brake: Arc<Brake>,
+    /// Collections that a pattern wants and that cannot be streams.
+    pub left_out: Arc<LeftOut>,
 }
 
 /// Everything that runs.
@@ -63,8 +54,8 @@ pub struct RunningStream {
 pub struct Service {
     /// Sources.
     pub sources: Vec<RunningSource>,
-    /// Streams.
-    pub streams: Vec<RunningStream>,
+    /// Streams; more may come while it runs.
+    pub streams: Arc<Streams>,
     /// Tasks and threads.
     pub supervisor: Supervisor,
     /// Cancelled when workers shall finish what is queued and end.
@@ -144,8 +135,8 @@ impl Service {
             return if since.elapsed() >= BLOCKED_GRACE { Arrival::Blocked } else { Arrival::NotYet };
         }
         *blocked_since = None;
-        let waits =
-            reports.iter().any(|report| open(&report)) || self.streams.iter().any(|stream| self.is_comparing(stream));
+        let waits = reports.iter().any(|report| open(&report))
+            || self.streams.all().iter().any(|stream| self.is_comparing(stream));
         if waits { Arrival::NotYet } else { Arrival::Arrived }
     }
 
@@ -159,7 +150,7 @@ impl Service {
     }
 
     fn ends(&self) -> Vec<Vec<(PartitionId, Offset)>> {
-        let ends = |stream: &RunningStream| {
+        let ends = |stream: &Arc<RunningStream>| {
             let queue = &self.sources[stream.source].queue;
             stream
                 .mapping
@@ -168,11 +159,12 @@ impl Service {
                 .map(|partition| (partition, queue.offsets(stream.id, partition).end))
                 .collect()
         };
-        self.streams.iter().map(ends).collect()
+        self.streams.all().iter().map(ends).collect()
     }
 
     fn reached(&self, goal: &[Vec<(PartitionId, Offset)>]) -> bool {
-        self.streams.iter().zip(goal).all(|(stream, ends)| {
+        // Streams that came behind the goal are not part of it.
+        self.streams.all().iter().zip(goal).all(|(stream, ends)| {
             let view = stream.progress.view();
             // Neither of them goes on by itself.
             let admitted = !view.checkpoints.is_empty();
@@ -193,7 +185,7 @@ impl Service {
     /// What an arrived service says: done, or which streams need an operator.
     fn verdict(&self) -> Verdict {
         let mut needs = Vec::new();
-        for stream in &self.streams {
+        for stream in &self.streams.all() {
             if let StreamState::Halted(failure) = stream.progress.view().state {
                 needs.push((stream.mapping.name.to_string(), failure.to_string()));
             }
@@ -211,7 +203,7 @@ impl Service {
     /// Hands a word to the worker of the stream, if that is halted in the state it names, else to its capture; `false` for an
     /// unknown stream.
     pub fn decide(&self, stream: &str, word: Word) -> bool {
-        let Some(found) = self.streams.iter().find(|known| known.mapping.name.as_str() == stream) else { return false };
+        let Some(found) = self.streams.find(stream) else { return false };
         match found.progress.view().state {
             StreamState::Halted(failure) if failure.code == word.subject => found.speaker.say(word),
             _ => {

@@ -13,6 +13,7 @@ mod mapped;
 mod mongo_changes;
 mod mongo_copies;
 mod mongo_faults;
+mod mongo_patterns;
 mod ownership;
 mod real_stores;
 mod revisions;

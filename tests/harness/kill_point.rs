@@ -61,3 +61,12 @@ pub const OF_COPIES: &[&str] =
 
 /// Points of the first fill: reached once in a table's life.
 pub const OF_FIRST_FILL: &[&str] = &["sink::before_finish_bulk", "sink::after_finish_bulk"];
+
+/// Points behind the first event of a collection that a pattern makes a stream of.
+pub const OF_DISCOVERY: &[&str] = &[
+    "discovery::after_register",
+    "capture::before_append",
+    "capture::after_append",
+    "copy::before_plan",
+    "sink::before_finish_bulk",
+];

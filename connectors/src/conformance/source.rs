@@ -159,6 +159,7 @@ fn open<S: Store>(store: &S, queue: &Arc<PlainQueue>, wake: &Wake) -> S::Source 
         history: Arc::clone(queue) as Arc<_>,
         state_dir: store.state_dir(),
         wake: wake.clone(),
+        registrar: None,
     };
     store.open(start).unwrap_or_else(|failure| panic!("open failed: {failure}"))
 }

@@ -78,8 +78,8 @@ pub enum Seen {
     Whole(Box<MongoFacts>),
 }
 
-/// Looks at the source for the sake of the collections `wanted`.
-pub async fn look(config: &MongoConfig, wanted: &[String]) -> Result<Seen, Failure> {
+/// Looks at the source for the sake of the collections whose names are `wanted`.
+pub async fn look(config: &MongoConfig, wanted: &(dyn Fn(&str) -> bool + Sync)) -> Result<Seen, Failure> {
     let reach = reach(config).await?;
     if matches!(reach.kind, None | Some(ServerKind::Standalone)) {
         return Ok(Seen::Unusable(reach, None));
@@ -96,19 +96,21 @@ pub async fn look(config: &MongoConfig, wanted: &[String]) -> Result<Seen, Failu
 async fn facts(
     client: &Client,
     config: &MongoConfig,
-    wanted: &[String],
+    wanted: &(dyn Fn(&str) -> bool + Sync),
     (reach, version): (Reach, String),
 ) -> Result<MongoFacts, Failure> {
     let database = client.database(&config.database);
     let rights = Rights::of(&database).await?;
     let listed = collections(&database, None).await;
     let router = reach.kind == Some(ServerKind::Router);
-    let sharded = if router { sharded(client, config, wanted).await } else { Some(Vec::new()) };
+    let list_refused = listed.is_err();
+    let found: Vec<_> = listed.unwrap_or_default().into_iter().filter(|found| wanted(&found.name)).collect();
+    let sharded = if router { sharded(client, config, &found).await } else { Some(Vec::new()) };
     Ok(MongoFacts {
         version,
         rights,
-        list_refused: listed.is_err(),
-        collections: listed.unwrap_or_default().into_iter().filter(|found| wanted.contains(&found.name)).collect(),
+        list_refused,
+        collections: found,
         sharded,
         stream: stream(&database, config.capture).await,
         log: if router { LogFacts::Unknown } else { log(client).await },
@@ -191,8 +193,8 @@ fn between(oldest: Timestamp, now: Timestamp) -> Duration {
 }
 
 /// The shard keys of `wanted`, from the cluster's catalogue.
-async fn sharded(client: &Client, config: &MongoConfig, wanted: &[String]) -> Option<Vec<ShardKey>> {
-    let names: Vec<_> = wanted.iter().map(|name| format!("{}.{name}", config.database)).collect();
+async fn sharded(client: &Client, config: &MongoConfig, wanted: &[CollectionFacts]) -> Option<Vec<ShardKey>> {
+    let names: Vec<_> = wanted.iter().map(|found| format!("{}.{}", config.database, found.name)).collect();
     let command = doc! {
         "find": "collections", "filter": { "_id": { "$in": names } }, "singleBatch": true,
         "batchSize": i64::try_from(wanted.len()).unwrap_or(i64::MAX).max(1), "maxTimeMS": limit(),

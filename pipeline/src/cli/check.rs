@@ -23,11 +23,10 @@ pub(super) async fn check(settings: &Settings, console: &Console) -> Outcome {
     findings.extend(warnings(&pipeline));
     findings.push(state_dir(&pipeline));
     for source in &pipeline.sources {
-        let streams: Vec<_> = pipeline.streams_of(&source.name).collect();
         findings.extend(match &source.kind {
-            SourceKind::Mongo { config, .. } => database::look(source.name.as_str(), config, &streams).await,
+            SourceKind::Mongo { config, .. } => database::look(&pipeline, &source.name, config).await,
             SourceKind::Document { .. } | SourceKind::Lines { .. } | SourceKind::Directory { .. } => {
-                store::look(source, &streams)
+                store::look(source, &pipeline.streams_of(&source.name).collect::<Vec<_>>())
             }
         });
     }
@@ -37,7 +36,11 @@ pub(super) async fn check(settings: &Settings, console: &Console) -> Outcome {
 
 fn configuration(pipeline: &Pipeline) -> Finding {
     let (streams, sources) = (pipeline.streams.len(), pipeline.sources.len());
-    let message = format!("{}: streams: {streams}, sources: {sources}", pipeline.file.display());
+    let patterns = match pipeline.templates.len() {
+        0 => String::new(),
+        count => format!(", patterns: {count}"),
+    };
+    let message = format!("{}: streams: {streams}{patterns}, sources: {sources}", pipeline.file.display());
     Finding::pass("config", "config_valid", message)
 }
 

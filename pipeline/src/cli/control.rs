@@ -22,7 +22,7 @@ pub(super) async fn throttle(throttled: Throttled, settings: &Settings) -> Outco
 
 pub(super) async fn control(controlled: Controlled, change: ControlChange, settings: &Settings) -> Outcome {
     let pipeline = settings.pipeline()?;
-    let streams = streams(&controlled, &pipeline)?;
+    let streams = streams(&controlled, &pipeline).await?;
     let actor = settings.actor(controlled.actor.actor.clone());
     let reason: String =
         controlled.reason.unwrap_or_default().chars().filter(|c| !c.is_control()).take(MAX_REASON).collect();
@@ -43,12 +43,14 @@ pub(super) async fn control(controlled: Controlled, change: ControlChange, setti
     })
 }
 
-/// The stream that was named, or all of the configuration.
-fn streams(controlled: &Controlled, pipeline: &Pipeline) -> Result<Vec<StreamName>, CliFailure> {
-    let all = || pipeline.streams.iter().map(|stream| stream.name.clone());
-    let Some(wanted) = &controlled.stream else { return Ok(all().collect()) };
-    match all().find(|name| name.as_str() == wanted) {
-        Some(name) => Ok(vec![name]),
+/// The stream that was named, or all there are.
+async fn streams(controlled: &Controlled, pipeline: &Pipeline) -> Result<Vec<StreamName>, CliFailure> {
+    let Some(wanted) = &controlled.stream else {
+        let whole = super::status::with_found_streams(pipeline).await?;
+        return Ok(whole.streams.into_iter().map(|stream| stream.name).collect());
+    };
+    match pipeline.stream(wanted) {
+        Some(stream) => Ok(vec![stream.name]),
         None => Err(super::decide::unknown_stream(pipeline)),
     }
 }

@@ -56,8 +56,7 @@ async fn store(subject: &Subject, word: Word, pipeline: &Pipeline, actor: &str) 
         return Err(CliFailure::new(Exit::Failed, "not_running", message).suggest("start `landfall run`, then decide"));
     }
     let _lock = lock(pipeline)?;
-    let stream = pipeline.streams.iter().find(|stream| stream.name.as_str() == subject.stream);
-    let Some(stream) = stream else { return Ok(()) };
+    let Some(stream) = pipeline.stream(&subject.stream) else { return Ok(()) };
     let said = if word == Word::Accept { Decision::Accept } else { Decision::Refuse };
     Ok(assemble::target(pipeline)?.decide(&stream.name, &subject.subject, said, actor).await?)
 }
@@ -75,13 +74,14 @@ pub(super) fn lock(pipeline: &Pipeline) -> Result<StateLock, CliFailure> {
 
 /// The configuration has no stream of this name.
 pub(super) fn unknown_stream(pipeline: &Pipeline) -> CliFailure {
-    let names: Vec<_> = pipeline.streams.iter().map(|stream| stream.name.as_str()).collect();
+    let made = pipeline.templates.iter().map(|template| format!("{}.COLLECTION", template.common.name));
+    let names: Vec<_> = pipeline.streams.iter().map(|stream| stream.name.to_string()).chain(made).collect();
     CliFailure::new(Exit::Usage, "unknown_stream", "the configuration has no such stream")
         .suggest(format!("one of {}", names.join(", ")))
 }
 
 fn check(subject: &Subject, pipeline: &Pipeline) -> Result<(), CliFailure> {
-    if !pipeline.streams.iter().any(|stream| stream.name.as_str() == subject.stream) {
+    if pipeline.stream(&subject.stream).is_none() {
         return Err(unknown_stream(pipeline));
     }
     if subject.subject.is_empty() || subject.subject.len() > MAX_SUBJECT {

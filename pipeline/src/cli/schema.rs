@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 pub(super) async fn schema(command: SchemaCommand, settings: &Settings, console: &Console) -> Outcome {
-    let pipeline = settings.pipeline_with_warnings(console)?;
+    let pipeline = super::status::with_found_streams(&settings.pipeline_with_warnings(console)?).await?;
     let target = target(&pipeline)?;
     let wanted = wanted(&pipeline);
     match command {

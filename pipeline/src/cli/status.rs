@@ -60,6 +60,15 @@ async fn look(pipeline: &Pipeline) -> Result<StatusReport, CliFailure> {
     }
 }
 
+/// The pipeline with the streams that its patterns have made so far, as the running service or the queues know them.
+pub(super) async fn with_found_streams(pipeline: &Pipeline) -> Result<Pipeline, CliFailure> {
+    if pipeline.templates.is_empty() {
+        return Ok(pipeline.clone());
+    }
+    let report = look(pipeline).await?;
+    Ok(pipeline.with_streams(report.streams.iter().map(|stream| stream.name.as_str())))
+}
+
 fn finished(report: StatusReport) -> Finished {
     let deciding = report.needs_decision();
     let summary = match (deciding, report.running) {

@@ -9,6 +9,7 @@ use super::problem::Problems;
 use super::reference::Surroundings;
 use super::section::{At, Reading, Section};
 use super::stream::{Setting, WrittenStream};
+use super::template::Template;
 use super::tree::{self, Entry, Node, Value};
 use super::{source, stream, stream_conflicts, target};
 use landfall_schemas::ident::Ident;
@@ -145,6 +146,8 @@ fn sections(file: &Path, root: &Node, reading: &mut Reading<'_>, secrets: &mut V
     for at in streams.iter().filter_map(|stream| stream.drops) {
         warnings.add(at, "rest: false drops every field that no column takes, for good", "`rest: NAME` to keep them");
     }
+    let (patterns, streams): (Vec<_>, Vec<_>) = streams.into_iter().partition(|stream| stream.pattern.is_some());
+    let template = |written: WrittenStream| Some(Template { pattern: written.pattern?, common: written.mapping });
     Some(Pipeline {
         name: name?,
         file: file.to_path_buf(),
@@ -154,6 +157,7 @@ fn sections(file: &Path, root: &Node, reading: &mut Reading<'_>, secrets: &mut V
         http: http?,
         sources,
         streams: streams.into_iter().map(|stream| stream.mapping).collect(),
+        templates: patterns.into_iter().filter_map(template).collect(),
         references,
         warnings,
     })

@@ -23,11 +23,13 @@ pub mod stream;
 pub mod stream_conflicts;
 pub mod table_layout;
 pub mod target;
+pub mod template;
 pub mod tree;
 
 pub use load::{ConfigError, load, validate};
 pub use pipeline::{Pipeline, Reference, SnapshotPace, SourceKind, SourceSpec, SslMode, Target};
 pub use secret::Secret;
+pub use template::Template;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -123,7 +123,7 @@ fn pace(node: &Node, reading: &mut Reading<'_>) -> Option<SnapshotPace> {
     Some(SnapshotPace { readers: NonZeroU16::new(u16::try_from(readers?).ok()?)?, rows_per_second, max_lag: max_lag? })
 }
 
-/// `select` of a stream of a MongoDB source: the name of a collection; left out: the stream's name.
+/// `select` of a stream of a MongoDB source: the name of a collection, or a pattern of names; left out: the stream's name.
 pub fn collection(node: Option<&Node>, stream: &super::tree::Entry, reading: &mut Reading<'_>) -> Option<Select> {
     let (name, at) = match node {
         None => (stream.key.clone(), stream.at),
@@ -134,11 +134,15 @@ pub fn collection(node: Option<&Node>, stream: &super::tree::Entry, reading: &mu
     };
     let refused = if name.starts_with('/') {
         Some(("select of a mongodb stream is a collection, not a JSON pointer", shown(name.trim_start_matches('/'))))
-    } else if name.contains(['*', '?']) {
+    } else if name.starts_with('*') {
         Some((
-            "select names one collection: patterns are not in this version of landfall",
-            "a stream for each".to_owned(),
+            "a pattern begins with what all its collections begin with: names that come from data stay inside a prefix",
+            "a pattern like `logs_*`".to_owned(),
         ))
+    } else if name.contains('*') && name.split('*').next().is_some_and(|prefix| prefix.contains('.')) {
+        Some(("tables are named as collections, and a table has no dot in its name", "a stream for each".to_owned()))
+    } else if name.contains('?') {
+        Some(("`*` is the only wildcard in the name of a collection", "`*`, or a stream for each".to_owned()))
     } else if name.starts_with("system.") {
         Some(("collections that begin with system. are MongoDB's own", "a collection of your product".to_owned()))
     } else if name.len() > COLLECTION_BYTES

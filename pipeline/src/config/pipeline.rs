@@ -3,6 +3,7 @@
 
 use super::problem::Problems;
 use super::secret::Secret;
+use super::template::Template;
 use crate::queue::Retention;
 use landfall_connectors::files::lines::LinesFormat;
 use landfall_connectors::files::pattern::Pattern;
@@ -11,7 +12,7 @@ use landfall_connectors::mongodb::MongoConfig;
 use landfall_connectors::source::Cadence;
 use landfall_schemas::ddl::BulkLoad;
 use landfall_schemas::ident::Ident;
-use landfall_schemas::mapping::{RecordFormat, StreamMapping};
+use landfall_schemas::mapping::{RecordFormat, Select, StreamMapping};
 use landfall_schemas::stream::{SourceName, StreamName};
 use std::fmt;
 use std::net::SocketAddr;
@@ -34,10 +35,12 @@ pub struct Pipeline {
     pub retention: Retention,
     /// Where HTTP will listen. Checked, not served in this version.
     pub http: Option<SocketAddr>,
-    /// The sources, in the order of the file. Each has at least one stream.
+    /// The sources, in the order of the file. Each has at least one stream or pattern.
     pub sources: Vec<SourceSpec>,
     /// The streams, in the order of the file.
     pub streams: Vec<StreamMapping>,
+    /// The entries that are patterns, in the order of the file.
+    pub templates: Vec<Template>,
     /// Declared foreign keys: built at cutover, kept here until then.
     pub references: Vec<Reference>,
     /// What deserves a look but stops nothing.
@@ -48,6 +51,40 @@ impl Pipeline {
     /// The streams of a source.
     pub fn streams_of<'a>(&'a self, source: &'a SourceName) -> impl Iterator<Item = &'a StreamMapping> {
         self.streams.iter().filter(move |stream| stream.source == *source)
+    }
+
+    /// The pattern that a collection of a source falls to: the first that matches, unless a stream names the collection or it is
+    /// MongoDB's own.
+    pub fn template_of(&self, source: &SourceName, collection: &str) -> Option<&Template> {
+        let named = |stream: &StreamMapping| matches!(&stream.select, Select::Collection(name) if name == collection);
+        if collection.starts_with("system.") || self.streams_of(source).any(named) {
+            return None;
+        }
+        self.templates.iter().find(|one| one.common.source == *source && one.pattern.matches(collection))
+    }
+
+    /// The stream by a name: one of the file, or one that a pattern makes of a collection.
+    pub fn stream(&self, name: &str) -> Option<StreamMapping> {
+        let named = self.streams.iter().find(|stream| stream.name.as_str() == name);
+        named.cloned().or_else(|| {
+            self.templates.iter().find_map(|template| {
+                let collection = template.collection_of(name)?;
+                let falls_to = self.template_of(&template.common.source, collection)?;
+                (falls_to.common.name == template.common.name).then(|| template.stream(collection).ok())?
+            })
+        })
+    }
+
+    /// The same with those of the named streams that patterns make.
+    #[must_use]
+    pub fn with_streams<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut whole = self.clone();
+        for name in names {
+            if !whole.streams.iter().any(|stream| stream.name.as_str() == name) {
+                whole.streams.extend(self.stream(name));
+            }
+        }
+        whole
     }
 
     /// The source of a stream.

@@ -7,6 +7,7 @@ use super::pipeline::{SourceKind, SourceSpec};
 use super::place::Place;
 use super::section::{At, Reading, Section, advice, shown};
 use super::table_layout::{self, Body, RawBytes, column_name};
+use super::template::{self, NamePattern};
 use super::tree::{Entry, Node, Value};
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::path::unescape;
@@ -18,6 +19,8 @@ use landfall_schemas::stream::{PartitionCount, StreamName};
 pub struct WrittenStream {
     /// The stream.
     pub mapping: StreamMapping,
+    /// It is a pattern: a stream for every collection that matches.
+    pub pattern: Option<NamePattern>,
     /// Its columns as written.
     pub columns: Vec<At<WrittenColumn>>,
     /// Where its name stands.
@@ -72,7 +75,14 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
     // An unknown source was reported; what its keys may be is then unknown too.
     let key = (kind.is_some() || key_node.is_some()).then(|| key::key(key_node, kind, landing, entry.at, reading));
     let rest = rest(section.get("rest"), landing, entry.at, reading);
-    let table = table_name(section.get("table"), entry, reading);
+    let pattern = match &select {
+        Some(Select::Collection(name)) => NamePattern::of(name),
+        _ => None,
+    };
+    let table = match &pattern {
+        Some(pattern) => template::table(section.get("table"), pattern, reading),
+        None => table_name(section.get("table"), entry, reading),
+    };
     let on_error = on_error(section.get("on_error"), reading);
     let partitions = partitions(section.get("partitions"), reading);
     evolve(section.get("evolve"), reading);
@@ -107,7 +117,7 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
         on_error: on_error?,
         on_drop: on_drop?,
     };
-    Some(WrittenStream { mapping, columns, at: entry.at, select_at, table_at, drops })
+    Some(WrittenStream { mapping, pattern, columns, at: entry.at, select_at, table_at, drops })
 }
 
 fn on_error(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<OnError> {

@@ -14,8 +14,10 @@ pub fn check(streams: &[WrittenStream], reading: &mut Reading<'_>) -> Vec<Refere
             same_records(earlier, stream, reading);
         }
     }
+    streams.iter().filter(|stream| stream.pattern.is_some()).for_each(|pattern| refers_to_nothing(pattern, reading));
     streams
         .iter()
+        .filter(|stream| stream.pattern.is_none())
         .flat_map(|stream| stream.columns.iter().map(move |column| (stream, column)))
         .filter_map(|(stream, column)| {
             let target = column.value.references.as_ref()?;
@@ -25,7 +27,19 @@ pub fn check(streams: &[WrittenStream], reading: &mut Reading<'_>) -> Vec<Refere
         .collect()
 }
 
+/// A foreign key belongs to one table, and a pattern has as many as there are collections.
+fn refers_to_nothing(pattern: &WrittenStream, reading: &mut Reading<'_>) {
+    for target in pattern.columns.iter().filter_map(|column| column.value.references.as_ref()) {
+        let what = format!("the streams of pattern {} refer to no table in this version", pattern.mapping.name);
+        reading.problems.add(target.at, what, "no `references`, or a stream for each collection");
+    }
+}
+
 fn same_table(earlier: &WrittenStream, stream: &WrittenStream, reading: &mut Reading<'_>) {
+    // The tables of a pattern are known once its collections are.
+    if earlier.pattern.is_some() || stream.pattern.is_some() {
+        return;
+    }
     let (one, two) = (&earlier.mapping.table.name, &stream.mapping.table.name);
     if one.as_str().to_lowercase() == two.as_str().to_lowercase() {
         let what = format!(
@@ -62,7 +76,8 @@ fn reference(
     reading: &mut Reading<'_>,
 ) -> Option<Reference> {
     let (table, key) = &target.value;
-    let Some(other) = streams.iter().find(|stream| stream.mapping.table.name == *table) else {
+    let Some(other) = streams.iter().find(|stream| stream.pattern.is_none() && stream.mapping.table.name == *table)
+    else {
         let what = format!("no stream writes a table `{table}`");
         reading.problems.add(target.at, what, "a table of this file, as `table.key_column`");
         return None;

@@ -11,8 +11,8 @@ pub mod report;
 pub mod table;
 
 pub use report::{
-    ControlReport, CopyReport, LogReport, QueueFull, QueueReport, SourceReport, StatusReport, StreamCondition,
-    StreamPhase, StreamReport, TargetReport, Trouble, WatchMode,
+    ControlReport, CopyReport, LeftOutReport, LogReport, QueueFull, QueueReport, SourceReport, StatusReport,
+    StreamCondition, StreamPhase, StreamReport, TargetReport, Trouble, WatchMode,
 };
 
 #[cfg(test)]

@@ -164,6 +164,11 @@ fn problems(report: &StatusReport) -> Vec<String> {
             blocks.push(format!("{}: the queue is full\n  {advice}\n", source.name));
         }
     }
+    for source in &report.sources {
+        blocks.extend(
+            source.left_out.iter().map(|one| format!("{}: {:?} is left out: {}\n", source.name, one.name, one.why)),
+        );
+    }
     blocks.extend(report.streams.iter().filter_map(problem));
     blocks
 }

@@ -63,6 +63,18 @@ pub struct SourceReport {
     /// What is known of its log, for sources that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogReport>,
+    /// Collections that a pattern wants and that cannot be streams.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOutReport>,
+}
+
+/// A collection that a pattern wants and that is no stream.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LeftOutReport {
+    /// Its name.
+    pub name: String,
+    /// What stands in the way.
+    pub why: String,
 }
 
 /// The log of a source, as capture sees it.

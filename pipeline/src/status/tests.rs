@@ -82,6 +82,7 @@ fn report() -> StatusReport {
                 queue: queue.clone(),
                 watch: Some(WatchMode::Events),
                 log: None,
+                left_out: Vec::new(),
             },
             SourceReport {
                 name: "events".into(),
@@ -89,6 +90,7 @@ fn report() -> StatusReport {
                 queue: QueueReport { full: Some(QueueFull::Cap), ..queue },
                 watch: Some(WatchMode::Polling),
                 log: None,
+                left_out: Vec::new(),
             },
         ],
         streams: vec![throttled(), projects, log, kyc, wait, paused()],

@@ -180,6 +180,7 @@ pub(crate) fn start(dir: &Path, log: &Arc<Log>, streams: &[SourceStream]) -> Sou
         history: log.clone(),
         state_dir: dir.join("state"),
         wake: Wake::default(),
+        registrar: None,
     }
 }
 

@@ -79,6 +79,7 @@ impl Bench {
             history: Arc::new(NoHistory),
             state_dir: self.dir.clone(),
             wake: Wake::default(),
+            registrar: None,
         };
         self.source = Some(LinesSource::open(config, start).unwrap());
     }

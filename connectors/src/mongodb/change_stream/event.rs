@@ -19,6 +19,8 @@ pub(super) enum Kind<'a> {
     Drop,
     Rename,
     DropDatabase,
+    /// A collection with documents of its own was made.
+    Create,
     Invalidate,
     /// The shard key of a collection was set or changed: its events name documents by other fields from here on.
     Sharding,
@@ -40,8 +42,8 @@ impl<'a> Kind<'a> {
             "dropDatabase" => Self::DropDatabase,
             "invalidate" => Self::Invalidate,
             "shardCollection" | "reshardCollection" | "refineCollectionShardKey" => Self::Sharding,
-            "create"
-            | "createIndexes"
+            "create" => Self::Create,
+            "createIndexes"
             | "dropIndexes"
             | "modify"
             | "startIndexBuild"
@@ -114,7 +116,10 @@ impl<'a> Event<'a> {
         for part in parts {
             fields.take(part)?;
         }
-        let kind = Kind::of(fields.kind.ok_or_else(|| malformed("it has no operationType"))?);
+        let kind = match Kind::of(fields.kind.ok_or_else(|| malformed("it has no operationType"))?) {
+            Kind::Create if makes_no_collection(fields.description) => Kind::Structure,
+            kind => kind,
+        };
         Ok(Self {
             token: fields.token.ok_or_else(|| malformed("it has no _id"))?,
             kind,
@@ -182,6 +187,12 @@ fn namespace(value: RawBsonRef<'_>) -> Result<Namespace<'_>, Failure> {
 /// `shardKey`, as the three kinds of sharding events have it. The old one is called otherwise.
 fn shard_key(description: Option<&RawDocument>) -> Option<&RawDocument> {
     description?.get_document("shardKey").ok()
+}
+
+/// A `create` of a view or of a time series: neither has changes of its own.
+fn makes_no_collection(description: Option<&RawDocument>) -> bool {
+    let has = |field| description.is_some_and(|found| matches!(found.get(field), Ok(Some(_))));
+    has("viewOn") || has("timeseries")
 }
 
 /// Which fragment a message is, if it is one.

@@ -41,7 +41,7 @@ use opening::Abilities;
 use position::Position;
 use std::time::{Duration, Instant};
 use tail::Tail;
-use taking::Taking;
+use taking::{Taken, Taking};
 use tokio::runtime::Handle;
 
 /// A place that moved without a change of ours is saved this often: well inside any log, and no sync per read.
@@ -82,8 +82,8 @@ struct Progress {
     /// The position moved since it was handed out last.
     moved: bool,
     saved: Instant,
-    /// Streams (by index in `Taking`) whose copy is to be begun.
-    to_begin: Vec<usize>,
+    /// Streams whose copy is to be begun.
+    to_begin: Vec<StreamId>,
     /// Marks of streams that are no longer there.
     abandoned: Vec<PositionUpdate>,
 }
@@ -115,7 +115,7 @@ impl MongoSource {
     /// `runtime` drives the client; `next` and `wait` must be called from outside of it. Fails for a stream that is not a collection.
     pub fn new(config: MongoConfig, start: SourceStart, runtime: Handle) -> Result<Self, Failure> {
         let streams = start.streams.iter().map(collection).collect::<Result<Vec<_>, _>>()?;
-        let taking = Taking::new(&config.database, config.capture, streams);
+        let taking = Taking::new(&config.database, config.capture, streams).growing(start.registrar);
         let (position, state) = match Position::find(&start.positions) {
             Ok(position) => (position, State::due()),
             Err(failure) => (None, State::Halted(failure)),
@@ -175,11 +175,9 @@ impl State {
 impl Progress {
     fn new(position: Option<Position>, taking: &Taking, table: &PositionTable) -> Self {
         let streams = taking.streams();
-        let anew = |index: &usize| !position::is_begun(table, streams[*index].id, &streams[*index].place);
-        let to_begin = match &position {
-            Some(_) => (0..streams.len()).filter(anew).collect(),
-            None => (0..streams.len()).collect(),
-        };
+        let known = position.is_some();
+        let anew = |stream: &&Taken| !known || !position::is_begun(table, stream.id, &stream.place);
+        let to_begin = streams.iter().filter(anew).map(|stream| stream.id).collect();
         let is_ours = |id| streams.iter().any(|stream| stream.id == id);
         let abandoned = position::abandoned(table, is_ours);
         Self { position, moved: false, saved: Instant::now(), to_begin, abandoned }

@@ -5,12 +5,13 @@
 
 use super::handing_out::HandingOut;
 use super::opening::{self, Begin, Standing};
-use super::position::{self, Fingerprint, Position};
+use super::position::{Fingerprint, Position};
 use super::setbacks::{self, Setback};
 use super::tail::{Pulled, Tail};
 use super::{MongoSource, QUIET_SAVE, State};
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureClass};
 use crate::mongodb::client::connect;
+use crate::mongodb::collection::{Kind, collections};
 use landfall_schemas::event::ChangeBatch;
 use mongodb::Client;
 use std::time::Instant;
@@ -65,9 +66,24 @@ impl MongoSource {
                 position.fingerprint = fingerprint;
             }
         }
+        self.discover(&client).await?;
         let mut tail = Tail::new(cursor, proof);
         tail.reply = Some(reply).filter(|reply| !reply.is_empty());
         Ok(tail)
+    }
+
+    /// Makes streams of the collections that are there and that a pattern wants. The stream is open already: what is made from here on
+    /// is in it.
+    async fn discover(&mut self, client: &Client) -> Result<(), Setback> {
+        if !self.taking.grows() {
+            return Ok(());
+        }
+        let there = collections(&client.database(&self.config.database), None).await.map_err(Setback::of)?;
+        let plain: Vec<&str> =
+            there.iter().filter(|found| found.kind == Kind::Plain).map(|found| found.name.as_str()).collect();
+        let met = self.taking.meet(&plain).map_err(Setback::of)?;
+        self.progress.to_begin.extend(met);
+        Ok(())
     }
 
     async fn client(&mut self) -> Result<Client, Setback> {
@@ -120,10 +136,17 @@ impl MongoSource {
     /// Hands out what the last reply holds, as far as the batch has room.
     pub(super) fn hand_out(&mut self, batch: &mut ChangeBatch) {
         self.taking.begin_batch();
-        if let Err(failure) =
-            self.begin_copies(batch).and_then(|()| self.take_events(batch)).and_then(|()| self.save(batch))
-        {
-            self.halt(failure);
+        let taken = self.begin_copies(batch).and_then(|()| self.take_events(batch));
+        let outcome = match taken {
+            // A new stream could not be registered now: what came before it is handed out, and its event is read again.
+            Err(failure) if failure.class == FailureClass::Transient => self.save(batch).map(|()| Some(failure)),
+            Err(failure) => Err(failure),
+            Ok(()) => self.save(batch).map(|()| None),
+        };
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(passing)) => self.set_back(Setback::of(passing)),
+            Err(failure) => self.halt(failure),
         }
     }
 
@@ -132,11 +155,9 @@ impl MongoSource {
         let Some(at) = self.progress.position.as_ref().map(|position| position.cluster_time) else { return Ok(()) };
         self.progress.abandoned.drain(..).for_each(|mark| batch.reached(mark));
         while !batch.is_full()
-            && let Some(index) = self.progress.to_begin.pop()
+            && let Some(stream) = self.progress.to_begin.pop()
         {
-            self.taking.begin_copy(index, at, batch);
-            let stream = &self.taking.streams()[index];
-            batch.reached(position::begun(stream.id, &stream.place));
+            self.taking.begin(stream, at, batch);
         }
         Ok(())
     }

@@ -163,7 +163,7 @@ impl MongoSource {
                 if accept {
                     if NEW_START.contains(&failure.code) {
                         self.progress.position = None;
-                        self.progress.to_begin = (0..self.taking.streams().len()).collect();
+                        self.progress.to_begin = self.taking.streams().iter().map(|stream| stream.id).collect();
                         self.server.by_time = false;
                     }
                     self.server.probed = false;

@@ -9,9 +9,13 @@
 //! | delete | `Delete` |
 //! | drop, rename away, the database dropped | `Gone` |
 //! | rename to | `Gone` unless it was already, then `SnapshotBegin` |
+//! | created | a stream, where a pattern wants the collection; else nothing |
 //! | a shard key other than `_id` set or changed | `Gone`, then `SnapshotBegin`: the same documents go by other keys from here on |
 //! | of another collection | counted |
 //! | of a kind not known here | counted by kind |
+//!
+//! The first event of a collection that no stream takes yet, and that a pattern wants, makes a stream of it: registered in the queue first,
+//! then begun (`SnapshotBegin`), then its event. So nothing of it is ever counted as another's.
 //!
 //! The key is `_id`. Where documents are named by more than that (`_id` alone is not unique across shards), it is the whole
 //! `documentKey`. A key that cannot be encoded makes a `Reject` (promise 13).
@@ -20,9 +24,11 @@
 //! where images are captured (`images_missing`).
 
 use super::event::{Event, Image, Kind, Namespace, malformed};
+use super::{collection, position};
 use crate::failure::Failure;
 use crate::mongodb::classify::Trouble;
 use crate::mongodb::config::Capture;
+use crate::source::Registrar;
 use bson::{RawBsonRef, RawDocument, Timestamp};
 use landfall_schemas::event::{ChangeBatch, Op, Place};
 use landfall_schemas::key::RecordKey;
@@ -30,6 +36,7 @@ use landfall_schemas::rejection::RejectCode;
 use landfall_schemas::stream::StreamId;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Most kinds that are counted apart: names come from the server, and memory is ours.
 const MOST_KINDS: usize = 64;
@@ -47,13 +54,21 @@ pub(super) struct Taken {
     at: Option<u32>,
 }
 
+impl Taken {
+    fn new(database: &str, id: StreamId, collection: String) -> Self {
+        let place = format!("{database}.{collection}");
+        Self { id, collection, place, gone: false, at: None }
+    }
+}
+
 /// Turns events into changes.
-#[derive(Debug)]
 pub(super) struct Taking {
     database: String,
     capture: Capture,
     /// Sorted by collection.
     streams: Vec<Taken>,
+    /// Who makes streams of collections that a pattern wants.
+    registrar: Option<Arc<dyn Registrar>>,
     key: RecordKey,
     /// Changes of collections that no stream takes.
     pub(super) ignored: u64,
@@ -63,20 +78,62 @@ pub(super) struct Taking {
 
 impl Taking {
     pub(super) fn new(database: &str, capture: Capture, streams: impl IntoIterator<Item = (StreamId, String)>) -> Self {
-        let streams = streams.into_iter().map(|(id, collection)| {
-            let place = format!("{database}.{collection}");
-            Taken { id, collection, place, gone: false, at: None }
-        });
-        let mut streams: Vec<_> = streams.collect();
+        let mut streams: Vec<_> = streams.into_iter().map(|(id, name)| Taken::new(database, id, name)).collect();
         streams.sort_by(|a, b| a.collection.cmp(&b.collection));
         Self {
             database: database.to_owned(),
             capture,
             streams,
+            registrar: None,
             key: RecordKey::default(),
             ignored: 0,
             unknown: BTreeMap::new(),
         }
+    }
+
+    /// With somebody who makes streams of collections that are found.
+    pub(super) fn growing(mut self, registrar: Option<Arc<dyn Registrar>>) -> Self {
+        self.registrar = registrar;
+        self
+    }
+
+    /// Whether streams may be found while it runs.
+    pub(super) fn grows(&self) -> bool {
+        self.registrar.is_some()
+    }
+
+    /// Makes streams of those of the collections that a pattern wants and that no stream takes yet; their copies are to be begun.
+    pub(super) fn meet(&mut self, collections: &[&str]) -> Result<Vec<StreamId>, Failure> {
+        let Some(registrar) = &self.registrar else { return Ok(Vec::new()) };
+        let known = |name: &str| self.streams.binary_search_by(|stream| stream.collection.as_str().cmp(name)).is_ok();
+        let unknown: Vec<&str> = collections.iter().copied().filter(|name| !known(name)).collect();
+        let mut met = Vec::new();
+        for stream in registrar.register(&unknown)? {
+            let (id, name) = collection(&stream)?;
+            tracing::info!(stream = %stream.name, "a collection that the pattern wants: it is a stream now");
+            let at = self.streams.partition_point(|known| known.collection <= name);
+            self.streams.insert(at, Taken::new(&self.database, id, name));
+            met.push(id);
+        }
+        Ok(met)
+    }
+
+    /// The collection of an event, if no stream takes it and a pattern wants it, becomes a stream whose copy begins here; `true` then.
+    fn met(&mut self, named: Option<Namespace<'_>>, at: Timestamp, batch: &mut ChangeBatch) -> Result<bool, Failure> {
+        let Some(Namespace { database, collection: Some(collection) }) = named else { return Ok(false) };
+        if !self.grows() || database != self.database || !self.of(named).is_empty() {
+            return Ok(false);
+        }
+        let met = self.meet(&[collection])?;
+        met.iter().for_each(|stream| self.begin(*stream, at, batch));
+        Ok(!met.is_empty())
+    }
+
+    /// Begins the copy of a stream and marks it as begun, in the same batch.
+    pub(super) fn begin(&mut self, stream: StreamId, at: Timestamp, batch: &mut ChangeBatch) {
+        let Some(index) = self.streams.iter().position(|known| known.id == stream) else { return };
+        self.begin_copy(index, at, batch);
+        batch.reached(position::begun(stream, &self.streams[index].place));
     }
 
     pub(super) fn streams(&self) -> &[Taken] {
@@ -89,7 +146,7 @@ impl Taking {
     }
 
     /// Begins the copy of a stream: everything that changed from here on follows.
-    pub(super) fn begin_copy(&mut self, index: usize, at: Timestamp, batch: &mut ChangeBatch) {
+    fn begin_copy(&mut self, index: usize, at: Timestamp, batch: &mut ChangeBatch) {
         let place = self.place(index, at, batch);
         batch.control(self.streams[index].id, Op::SnapshotBegin, &RecordKey::default(), place);
     }
@@ -117,6 +174,7 @@ impl Taking {
                     self.replaced(streams, how, event, batch);
                 }
             }
+            Kind::Create => drop(self.met(event.namespace, event.cluster_time, batch)?),
             Kind::Invalidate | Kind::Structure => {}
             Kind::Unknown(kind) => self.count_unknown(kind),
         }
@@ -143,6 +201,7 @@ impl Taking {
         if event.namespace.is_none_or(|namespace| namespace.collection.is_none()) {
             return Err(malformed("it names no collection"));
         }
+        self.met(event.namespace, event.cluster_time, batch)?;
         let streams = self.of(event.namespace);
         if streams.is_empty() {
             self.ignored += 1;
@@ -186,6 +245,9 @@ impl Taking {
         let how = format!("the collection was renamed to {}.{}", to.database, to.collection.unwrap_or_default());
         let from = self.of(event.namespace);
         self.gone(from, &how, event, batch);
+        if self.met(Some(to), event.cluster_time, batch)? {
+            return Ok(());
+        }
         let into = self.of(Some(to));
         self.replaced(into, "another collection was renamed to it", event, batch);
         Ok(())

@@ -9,11 +9,16 @@ use super::tail::Reply;
 use super::taking::Taking;
 use crate::failure::{Failure, FailureClass};
 use crate::mongodb::config::Capture;
+use crate::source::{Registrar, SourceStream};
 use bson::raw::RawArrayBuf;
 use bson::{RawBson, RawDocumentBuf, Timestamp, cstr, rawdoc};
 use landfall_schemas::event::{ChangeBatch, Op};
+use landfall_schemas::ident::Ident;
+use landfall_schemas::mapping::{KeyFrom, KeySpec, Select};
 use landfall_schemas::position::PositionTable;
-use landfall_schemas::stream::StreamId;
+use landfall_schemas::stream::{PartitionCount, StreamId, StreamName};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 fn time(seconds: u32) -> Timestamp {
     Timestamp { time: seconds, increment: 1 }
@@ -45,6 +50,34 @@ fn reply(events: &[RawDocumentBuf], behind: &str) -> Reply {
         "ok": 1.0,
         "operationTime": time(9_000),
     })
+}
+
+/// Makes a stream of every collection whose name begins so, but of those it was asked for before; refuses once when told to.
+struct Wanting {
+    prefix: &'static str,
+    made: Mutex<Vec<String>>,
+    refuse: AtomicBool,
+}
+
+impl Registrar for Wanting {
+    fn register(&self, collections: &[&str]) -> Result<Vec<SourceStream>, Failure> {
+        if self.refuse.swap(false, Ordering::Relaxed) {
+            return Err(Failure::new(FailureClass::Transient, "queue_full", "no room"));
+        }
+        let mut made = self.made.lock().unwrap();
+        let mut found = Vec::new();
+        for name in collections.iter().filter(|name| name.starts_with(self.prefix)) {
+            found.push(SourceStream {
+                id: StreamId(100 + made.len() as u16),
+                name: StreamName::new(name).unwrap(),
+                select: Select::Collection((*name).to_owned()),
+                key: KeySpec { from: KeyFrom::Id, column: Ident::new("_id").unwrap(), ty: None },
+                partitions: PartitionCount::DEFAULT,
+            });
+            made.push((*name).to_owned());
+        }
+        Ok(found)
+    }
 }
 
 /// A source without its server.
@@ -357,4 +390,79 @@ fn a_source_that_went_back_or_is_another_one_halts_and_a_lagging_secondary_is_wa
     assert_eq!(code(setbacks::check(&position, &standing(100, true, false), &other)), "source_changed");
     let other = Fingerprint { database: "else".into(), ..kept };
     assert_eq!(code(setbacks::check(&position, &standing(100, true, false), &other)), "source_changed");
+}
+
+fn growing() -> (Arc<Wanting>, Rig) {
+    let wanting = Wanting { prefix: "logs_", made: Mutex::default(), refuse: AtomicBool::new(false) };
+    let (wanting, mut rig) = (Arc::new(wanting), Rig::new(Capture::Lookup));
+    rig.taking = rig.taking.growing(Some(wanting.clone()));
+    (wanting, rig)
+}
+
+fn of(collection: &str, kind: &str, at: u32, document: Option<RawDocumentBuf>) -> RawDocumentBuf {
+    let mut fields = rawdoc! { "ns": { "db": "app", "coll": collection }, "documentKey": { "_id": 1 } };
+    if let Some(document) = document {
+        fields.append(cstr!("fullDocument"), document);
+    }
+    event(kind, at, fields)
+}
+
+#[test]
+fn the_first_event_of_a_wanted_collection_makes_a_stream_that_is_begun_and_marked_before_it() {
+    let (_, mut rig) = growing();
+    let mut batch = ChangeBatch::default();
+    let events = [
+        of("logs_b", "insert", 10, Some(rawdoc! { "_id": 1 })),
+        of("logs_a", "delete", 11, None),
+        of("logs_b", "delete", 12, None),
+        of("other", "delete", 13, None),
+        of_users("delete", 14, 1, None),
+    ];
+    let _ = rig.try_take(&mut reply(&events, "behind"), &mut batch).unwrap();
+    let expected = [
+        (Op::SnapshotBegin, 100),
+        (Op::Upsert, 100),
+        (Op::SnapshotBegin, 101),
+        (Op::Delete, 101),
+        (Op::Delete, 100),
+        (Op::Delete, 0),
+    ];
+    assert_eq!(kinds(&shown(&batch)), expected);
+    let mut table = PositionTable::default();
+    batch.positions().iter().for_each(|update| table.apply(update));
+    assert!(position::is_begun(&table, StreamId(100), "app.logs_b"));
+    assert!(position::is_begun(&table, StreamId(101), "app.logs_a"));
+    assert_eq!(rig.taking.ignored, 1);
+}
+
+#[test]
+fn made_and_renamed_collections_are_met_and_views_and_other_databases_are_not() {
+    let (wanting, mut rig) = growing();
+    let ns = |database: &str, coll: &str| rawdoc! { "db": database, "coll": coll };
+    let made = |name: &str, how: RawDocumentBuf| {
+        event("create", 10, rawdoc! { "ns": ns("app", name), "operationDescription": how })
+    };
+    let changes = rig.take(&[
+        made("logs_view", rawdoc! { "viewOn": "users", "pipeline": [] }),
+        made("logs_series", rawdoc! { "timeseries": { "timeField": "t" } }),
+        made("logs_plain", rawdoc! { "idIndex": { "v": 2 } }),
+        event("rename", 11, rawdoc! { "ns": ns("app", "staging"), "to": ns("app", "logs_moved") }),
+        event("rename", 12, rawdoc! { "ns": ns("app", "logs_plain"), "to": ns("elsewhere", "logs_away") }),
+        event("drop", 13, rawdoc! { "ns": ns("app", "logs_unknown") }),
+    ]);
+    assert_eq!(kinds(&changes), [(Op::SnapshotBegin, 100), (Op::SnapshotBegin, 101), (Op::Gone, 100)]);
+    assert_eq!(*wanting.made.lock().unwrap(), ["logs_plain", "logs_moved"]);
+}
+
+#[test]
+fn an_event_whose_stream_cannot_be_registered_now_is_not_passed() {
+    let (wanting, mut rig) = growing();
+    wanting.refuse.store(true, Ordering::Relaxed);
+    let insert = of("logs_a", "insert", 11, Some(rawdoc! { "_id": 1 }));
+    let events = [of_users("delete", 10, 1, None), insert.clone()];
+    let mut batch = ChangeBatch::default();
+    let failure = rig.try_take(&mut reply(&events, "behind"), &mut batch).unwrap_err();
+    assert_eq!((failure.class, batch.changes().len()), (FailureClass::Transient, 1));
+    assert_eq!(rig.token(), "820000000a", "it stands before the event");
+    assert_eq!(kinds(&rig.take(&[insert])), [(Op::SnapshotBegin, 100), (Op::Upsert, 100)]);
 }

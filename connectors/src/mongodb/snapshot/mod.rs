@@ -38,8 +38,8 @@ use landfall_schemas::stream::StreamId;
 use mongodb::error::Error;
 use mongodb::options::{ReadPreference, SelectionCriteria};
 use mongodb::{Client, Cursor, Database};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use walk::Walks;
 
@@ -62,7 +62,7 @@ pub struct MongoSnapshot {
     database: Database,
     selection: SelectionCriteria,
     not_before: Option<Timestamp>,
-    streams: Vec<Copied>,
+    streams: RwLock<Vec<Arc<Copied>>>,
 }
 
 /// A stream, and what its chunks taught.
@@ -83,26 +83,20 @@ impl MongoSnapshot {
     pub fn new(client: &Client, config: &MongoConfig, streams: &[SourceStream]) -> Self {
         let named = client.selection_criteria().cloned();
         let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
-        let copied = |stream: &SourceStream| {
-            let collection = match &stream.select {
-                Select::Collection(name) => name.clone(),
-                Select::Whole | Select::Pointer(_) => stream.name.as_str().to_owned(),
-            };
-            Copied {
-                id: stream.id,
-                place: format!("{}.{collection}", config.database),
-                collection,
-                floor: Mutex::new(None),
-                usual_size: AtomicUsize::new(0),
-                walks: Walks::default(),
-            }
-        };
-        Self {
+        let snapshot = Self {
             database: client.database(&config.database),
             selection: config.read_from.map(|from| from.criteria()).or(named).unwrap_or(primary),
             not_before: None,
-            streams: streams.iter().map(copied).collect(),
-        }
+            streams: RwLock::default(),
+        };
+        streams.iter().for_each(|stream| snapshot.add(stream));
+        snapshot
+    }
+
+    /// One more stream can be copied from here on.
+    pub fn add(&self, stream: &SourceStream) {
+        let copied = Arc::new(Copied::of(self.database.name(), stream));
+        self.streams.write().unwrap_or_else(PoisonError::into_inner).push(copied);
     }
 
     /// Reads no state older than `time` (of the token that capture began with), whatever the primary says its time is.
@@ -112,8 +106,9 @@ impl MongoSnapshot {
         self
     }
 
-    fn copied(&self, stream: StreamId) -> Result<&Copied, Failure> {
-        self.streams.iter().find(|copied| copied.id == stream).ok_or_else(|| {
+    fn copied(&self, stream: StreamId) -> Result<Arc<Copied>, Failure> {
+        let streams = self.streams.read().unwrap_or_else(PoisonError::into_inner);
+        streams.iter().find(|copied| copied.id == stream).cloned().ok_or_else(|| {
             Failure::new(
                 FailureClass::Fatal,
                 "stream_unknown",
@@ -148,7 +143,7 @@ impl MongoSnapshot {
 
     async fn split(&self, stream: StreamId, parts: usize) -> Result<Vec<KeyRange>, Failure> {
         let copied = self.copied(stream)?;
-        let floor = self.new_floor(copied).await?;
+        let floor = self.new_floor(&copied).await?;
         let found = collections(&self.database, Some(&copied.collection)).await?;
         let Some(facts) = found.first() else { return Ok(vec![KeyRange::default()]) };
         facts.copyable()?;
@@ -169,7 +164,7 @@ impl MongoSnapshot {
 
     async fn count(&self, stream: StreamId) -> Result<Cohorts, Failure> {
         let copied = self.copied(stream)?;
-        let target = Target { collection: &copied.collection, floor: self.floor(copied).await? };
+        let target = Target { collection: &copied.collection, floor: self.floor(&copied).await? };
         let failed = |error: Error| classify(&error, "counting a collection by the kinds of its keys");
         // As many groups as there are kinds: one batch.
         let mut cursor = self.cursor(command::cohorts(target, COUNT_LIMIT), 100).await.map_err(failed)?;
@@ -192,6 +187,22 @@ impl MongoSnapshot {
 }
 
 impl Copied {
+    fn of(database: &str, stream: &SourceStream) -> Self {
+        let collection = match &stream.select {
+            Select::Collection(name) => name.clone(),
+            Select::Whole | Select::Pointer(_) => stream.name.as_str().to_owned(),
+        };
+        let place = format!("{database}.{collection}");
+        Self {
+            id: stream.id,
+            place,
+            collection,
+            floor: Mutex::new(None),
+            usual_size: AtomicUsize::new(0),
+            walks: Walks::default(),
+        }
+    }
+
     /// How many documents a chunk asks for: as many as probably fill its bytes.
     fn records(&self, limit: ChunkLimit) -> u32 {
         let fitting = match self.usual_size.load(Ordering::Relaxed) {

@@ -91,7 +91,7 @@ impl MongoSnapshot {
         limit: ChunkLimit,
         chunk: &mut Chunk,
     ) -> Result<(), Failure> {
-        let copied = self.copied(stream)?;
+        let copied = &*self.copied(stream)?;
         let most = copied.records(limit);
         let mut reading = Reading::new(copied, chunk);
         let mut standing = copied.walks.take(range, most);

@@ -2,14 +2,16 @@
 //!
 //! Turns facts into findings; the facts are the connector's. Codes are stable: runbooks name them.
 
-use super::finding::Finding;
+use super::finding::{Finding, Level};
+use crate::config::{Pipeline, Template};
 use landfall_connectors::failure::Failure;
-use landfall_connectors::mongodb::collection::CollectionFacts;
+use landfall_connectors::mongodb::collection::{CollectionFacts, Kind};
 use landfall_connectors::mongodb::facts::{self, LogFacts, MongoFacts, Seen, ShardKey, StreamFacts};
 use landfall_connectors::mongodb::reach::{Host, Reach, ServerKind};
 use landfall_connectors::mongodb::rights::Rights;
 use landfall_connectors::mongodb::{Capture, MongoConfig};
 use landfall_schemas::mapping::{Select, StreamMapping};
+use landfall_schemas::stream::SourceName;
 use std::time::Duration;
 
 /// First version whose errors say by label whether a stream can be resumed.
@@ -19,13 +21,51 @@ const IMAGES: (u32, u32) = (6, 0);
 /// A log shorter than a night and a morning is lost while nobody looks.
 const SHORT_LOG: Duration = Duration::from_secs(24 * 3_600);
 
-pub(super) async fn look(name: &str, config: &MongoConfig, streams: &[&StreamMapping]) -> Vec<Finding> {
-    let wanted: Vec<_> = streams.iter().filter_map(|stream| collection_of(stream)).map(str::to_owned).collect();
+pub(super) async fn look(pipeline: &Pipeline, source: &SourceName, config: &MongoConfig) -> Vec<Finding> {
+    let streams: Vec<_> = pipeline.streams_of(source).collect();
+    let name = source.as_str();
+    let wanted = |collection: &str| {
+        streams.iter().any(|stream| collection_of(stream) == Some(collection))
+            || pipeline.template_of(source, collection).is_some()
+    };
     match facts::look(config, &wanted).await {
         Err(failure) => vec![failed(name, &failure)],
         Ok(Seen::Unusable(reach, failure)) => unusable(name, config, &reach, failure.as_ref()),
-        Ok(Seen::Whole(facts)) => whole(name, config, &facts, streams),
+        Ok(Seen::Whole(facts)) => {
+            let mut findings = whole(name, config, &facts, &streams);
+            if !facts.list_refused {
+                let templates = pipeline.templates.iter().filter(|template| template.common.source == *source);
+                findings.extend(templates.flat_map(|template| matching((pipeline, template), config, &facts)));
+            }
+            findings
+        }
     }
+}
+
+/// The collections that fall to a pattern now: how many, and what is the matter with some.
+fn matching((pipeline, template): (&Pipeline, &Template), config: &MongoConfig, facts: &MongoFacts) -> Vec<Finding> {
+    let name = template.common.name.as_str();
+    let ours = |found: &&CollectionFacts| {
+        let falls_to = pipeline.template_of(&template.common.source, &found.name);
+        found.kind == Kind::Plain && falls_to.is_some_and(|other| other.common.name == template.common.name)
+    };
+    let (mut fit, mut findings) = (0_usize, Vec::new());
+    for found in facts.collections.iter().filter(ours) {
+        match template.stream(&found.name) {
+            Err(why) => {
+                let message = format!("collection {} matches the pattern and is left out: {why}", found.name);
+                findings.push(Finding::warn(name, "collection_left_out", message).suggest("an entry of its own"));
+            }
+            Ok(stream) => {
+                fit += 1;
+                let all_well = |finding: &Finding| finding.level == Level::Pass;
+                findings.extend(collection(&stream, config, facts).into_iter().filter(|finding| !all_well(finding)));
+            }
+        }
+    }
+    let message = format!("collections that match {} now: {fit}", template.pattern.as_str());
+    findings.insert(0, Finding::pass(name, "pattern_matches", message));
+    findings
 }
 
 fn collection_of<'a>(stream: &&'a StreamMapping) -> Option<&'a str> {
@@ -283,7 +323,6 @@ fn by_id(key: &ShardKey) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::check::finding::Level;
 
     fn host(address: &str, answers: bool) -> Host {
         Host { address: address.to_owned(), answers }

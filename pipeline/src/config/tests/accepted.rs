@@ -243,3 +243,34 @@ fn a_stream_of_mongodb_has_the_collection_of_its_name_its_id_as_key_and_its_exac
     let raw = &users.table.columns[2];
     assert_eq!((raw.name.as_str(), raw.ty), ("_lf_raw", PgType::Bytea));
 }
+
+#[test]
+fn a_pattern_makes_a_stream_of_each_collection_that_matches_and_that_no_entry_names() {
+    let entries = r#"
+  logs: { source: app, select: "logs_*", on_drop: keep }
+  few: { source: app, select: "logs_few_*", raw: false }
+  named: { source: app, select: logs_named }
+"#;
+    let text = MONGO.replace("\nstreams:\n", &format!("\nstreams:{entries}"));
+    let pipeline = validate(&text).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!((pipeline.templates.len(), pipeline.streams.len()), (2, 5));
+    let app = &pipeline.sources[0].name;
+    let falls_to = |name| pipeline.template_of(app, name).map(|template| template.common.name.to_string());
+    assert_eq!(falls_to("logs_few_1").as_deref(), Some("logs"), "the first pattern of the file");
+    assert_eq!([falls_to("logs_named"), falls_to("users"), falls_to("system.views")], [None, None, None]);
+    let made = pipeline.stream("logs.logs_a").expect("it matches");
+    assert_eq!((made.name.as_str(), made.table.name.as_str(), made.on_drop), ("logs.logs_a", "logs_a", OnDrop::Keep));
+    assert_eq!(made.select, Select::Collection("logs_a".to_owned()));
+    for name in ["logs.other", "few.logs_few_1", "logs.logs_named", "logs", "logs.", "logs.logs_a.b"] {
+        assert_eq!(pipeline.stream(name), None, "{name}");
+    }
+    assert_eq!(pipeline.stream("users").map(|stream| stream.name.to_string()).as_deref(), Some("users"));
+    let whole = pipeline.with_streams(["logs.logs_a", "users", "logs.logs_a", "logs.logs_b", "unknown"]);
+    assert_eq!(whole.streams.len(), 7);
+    let template = &pipeline.templates[0];
+    for name in
+        ["logs_with.dot", "logs_\u{e9}", "logs_sixty_three_bytes_are_the_most_that_a_stream_may_have_as_its_name"]
+    {
+        assert!(template.stream(name).is_err(), "{name}");
+    }
+}
