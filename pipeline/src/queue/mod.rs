@@ -16,7 +16,6 @@ use landfall_connectors::failure::Failure;
 use landfall_connectors::sink::Applied;
 use landfall_connectors::source::Recorded;
 use landfall_schemas::event::{ChangeBatch, Op};
-use landfall_schemas::hash::RowHash;
 use landfall_schemas::offset::{Offset, Sequence};
 use landfall_schemas::position::PositionTable;
 use landfall_schemas::rejection::RejectCode;
@@ -54,7 +53,7 @@ pub enum FullReason {
     Disk,
 }
 
-/// An event read back. Its bytes are in `ReadBatch::buffers[buffer]`.
+/// An event read back: a cache line. Its bytes are in `ReadBatch::frames[frame]`; its row hash is told to those who visit.
 #[derive(Clone, Debug)]
 pub struct StoredEvent {
     /// Which partition.
@@ -69,10 +68,8 @@ pub struct StoredEvent {
     pub snapshot: bool,
     /// Why, for rejects.
     pub reject: Option<RejectCode>,
-    /// Row hash, where one was given.
-    pub row_hash: Option<RowHash>,
-    /// Which buffer.
-    pub buffer: u32,
+    /// Which frame of the batch.
+    pub frame: u32,
     /// Encoded key.
     pub key: Range<u32>,
     /// Raw record.
@@ -81,23 +78,47 @@ pub struct StoredEvent {
     pub place: Range<u32>,
     /// Byte offset in that place.
     pub at: u64,
-    /// When it was appended, Unix milliseconds: for lag only.
+}
+
+/// The events of one append, decoded.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Where the ranges of its events lead; may be longer than what they need.
+    pub bytes: Arc<[u8]>,
+    /// When they were appended, Unix milliseconds: for lag only.
     pub appended_ms: u64,
 }
 
 /// Events of one stream, in sequence order; per partition they are exactly `[cursor, next)`.
 #[derive(Clone, Debug, Default)]
 pub struct ReadBatch {
-    /// Decoded frames.
-    pub buffers: Vec<Arc<[u8]>>,
+    /// What the events point into.
+    pub frames: Vec<Frame>,
     /// The events.
     pub events: Vec<StoredEvent>,
+    /// The cursor behind them.
+    pub next: Vec<(PartitionId, Offset)>,
 }
 
 impl ReadBatch {
     /// The bytes of a range of an event.
     pub fn bytes(&self, event: &StoredEvent, range: &Range<u32>) -> &[u8] {
-        &self.buffers[event.buffer as usize][range.start as usize..range.end as usize]
+        &self.frames[event.frame as usize].bytes[range.start as usize..range.end as usize]
+    }
+
+    /// Gives up the events from number `count` on: they are read again.
+    pub fn keep_first(&mut self, count: usize) {
+        // Backwards, so that the first of a partition has the last word.
+        for event in self.events.drain(count.min(self.events.len())..).rev() {
+            if let Ok(at) = self.next.binary_search_by_key(&event.partition, |(partition, _)| *partition) {
+                self.next[at].1 = event.offset;
+            }
+        }
+    }
+
+    /// When an event was appended, Unix milliseconds.
+    pub fn appended_ms(&self, event: &StoredEvent) -> u64 {
+        self.frames[event.frame as usize].appended_ms
     }
 }
 
@@ -113,11 +134,7 @@ pub struct Cursor {
 impl Cursor {
     /// Moves past what `batch` holds.
     pub fn advance(&mut self, batch: &ReadBatch) {
-        for event in &batch.events {
-            if let Ok(at) = self.next.binary_search_by_key(&event.partition, |(partition, _)| *partition) {
-                self.next[at].1 = event.offset.plus(1);
-            }
-        }
+        self.next.clone_from(&batch.next);
     }
 }
 

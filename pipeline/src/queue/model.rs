@@ -4,13 +4,15 @@
 //! by itself, oldest first.
 
 use super::clock::Clock;
-use super::{AppendFailure, Cursor, Durable, FullReason, Queue, ReadBatch, ReadLimit, Retention, StoredEvent, Usage};
+use super::{
+    AppendFailure, Cursor, Durable, Frame, FullReason, Queue, ReadBatch, ReadLimit, Retention, StoredEvent, Usage,
+};
 use landfall_connectors::checkpoints::QueueId;
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::sink::Applied;
 use landfall_connectors::source::Recorded;
 use landfall_schemas::event::{Change, ChangeBatch};
-use landfall_schemas::hash::KeyHash;
+use landfall_schemas::hash::{KeyHash, RowHash};
 use landfall_schemas::offset::{Offset, Sequence};
 use landfall_schemas::position::PositionTable;
 use landfall_schemas::stream::{PartitionCount, PartitionId, StreamId, StreamName};
@@ -46,7 +48,9 @@ struct State {
 struct ModelEvent {
     stream: StreamId,
     stored: StoredEvent,
+    row_hash: Option<RowHash>,
     bytes: Arc<[u8]>,
+    appended_ms: u64,
 }
 
 impl ModelQueue {
@@ -101,21 +105,20 @@ impl State {
             op: change.op,
             snapshot: change.snapshot,
             reject: change.reject,
-            row_hash: change.row_hash,
-            buffer: 0,
+            frame: 0,
             key: 0..ends[0],
             payload: ends[0]..ends[1],
             place: ends[1]..ends[2],
             at: change.at,
-            appended_ms: now_ms,
         };
-        self.events.push_back(ModelEvent { stream: change.stream, stored, bytes });
+        let (stream, row_hash) = (change.stream, change.row_hash);
+        self.events.push_back(ModelEvent { stream, stored, row_hash, bytes, appended_ms: now_ms });
     }
 
     fn may_drop(&self, retention: &Retention, now_ms: u64) -> bool {
         let Some(event) = self.events.front() else { return false };
         let stored = &event.stored;
-        let age = u128::from(now_ms.saturating_sub(stored.appended_ms));
+        let age = u128::from(now_ms.saturating_sub(event.appended_ms));
         let applied = self.applied.get(&(event.stream, stored.partition)).copied().unwrap_or(0);
         let bytes: usize = self.events.iter().map(|event| event.bytes.len()).sum();
         applied > stored.offset.0
@@ -195,20 +198,23 @@ impl Queue for ModelQueue {
                 return Err(halt("queue_behind", "past the end"));
             }
         }
-        let mut batch = ReadBatch::default();
+        let mut batch = ReadBatch { next: cursor.next.clone(), ..ReadBatch::default() };
         let mut bytes = 0;
         for event in state.events.iter().filter(|event| event.stream == cursor.stream) {
-            let at = cursor.next.iter().find(|(partition, _)| *partition == event.stored.partition);
-            if at.is_none_or(|(_, offset)| event.stored.offset < *offset) {
+            let Some(at) = batch.next.iter().position(|(partition, _)| *partition == event.stored.partition) else {
+                continue;
+            };
+            if event.stored.offset < batch.next[at].1 {
                 continue;
             }
             bytes += event.stored.payload.len();
             if !batch.events.is_empty() && (batch.events.len() >= limit.events || bytes > limit.bytes) {
                 break;
             }
-            let buffer = batch.buffers.len() as u32;
-            batch.buffers.push(event.bytes.clone());
-            batch.events.push(StoredEvent { buffer, ..event.stored.clone() });
+            let frame = batch.frames.len() as u32;
+            batch.frames.push(Frame { bytes: event.bytes.clone(), appended_ms: event.appended_ms });
+            batch.events.push(StoredEvent { frame, ..event.stored.clone() });
+            batch.next[at].1 = event.stored.offset.plus(1);
         }
         Ok(batch)
     }
@@ -222,9 +228,9 @@ impl Queue for ModelQueue {
             return Err(halt("queue_behind", "past the end"));
         }
         for event in state.events.iter().filter(|event| event.stored.sequence >= from) {
-            let StoredEvent { sequence, op, snapshot, reject, row_hash, ref key, .. } = event.stored;
+            let StoredEvent { sequence, op, snapshot, reject, ref key, .. } = event.stored;
             let key = &event.bytes[key.start as usize..key.end as usize];
-            visit(Recorded { sequence, stream: event.stream, op, snapshot, key, row_hash, reject });
+            visit(Recorded { sequence, stream: event.stream, op, snapshot, key, row_hash: event.row_hash, reject });
         }
         Ok(())
     }

@@ -168,9 +168,9 @@ impl Preparer {
         for event in &events.events[..taken] {
             self.one(&events, event, &mut prepared, &mut latest)?;
         }
-        prepared.newest_ms = events.events[..taken].last().map(|event| event.appended_ms);
+        prepared.newest_ms = events.events[..taken].last().map(|event| events.appended_ms(event));
         prepared.events = events;
-        prepared.events.events.truncate(taken);
+        prepared.events.keep_first(taken);
         prepared.after.advance(&prepared.events);
         // A bare heap has no key to lock by, and is read in no order.
         if phase == Phase::Live {

@@ -3,7 +3,6 @@
 use crate::queue::{Cursor, Queue, ReadBatch, ReadLimit, Retention};
 use landfall_connectors::failure::Failure;
 use landfall_schemas::event::{ChangeBatch, Op, Place};
-use landfall_schemas::hash::RowHash;
 use landfall_schemas::key::RecordKey;
 use landfall_schemas::offset::{Offset, Sequence};
 use landfall_schemas::rejection::RejectCode;
@@ -64,7 +63,7 @@ pub struct Plain {
     /// Where it stands.
     pub at: (PartitionId, Offset, Sequence),
     /// What it does.
-    pub does: (Op, bool, Option<RejectCode>, Option<RowHash>),
+    pub does: (Op, bool, Option<RejectCode>),
     /// Key, payload and place.
     pub bytes: [Vec<u8>; 3],
     /// Offset in its place.
@@ -75,7 +74,7 @@ pub struct Plain {
 pub fn plain(batch: &ReadBatch) -> Vec<Plain> {
     let events = batch.events.iter().map(|event| Plain {
         at: (event.partition, event.offset, event.sequence),
-        does: (event.op, event.snapshot, event.reject, event.row_hash),
+        does: (event.op, event.snapshot, event.reject),
         bytes: [&event.key, &event.payload, &event.place].map(|range| batch.bytes(event, range).to_vec()),
         place_at: event.at,
     });

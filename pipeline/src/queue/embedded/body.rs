@@ -175,7 +175,7 @@ impl<'a> BodyEvents<'a> {
     }
 
     /// The next event; `None` when the bytes end or are none.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next(&mut self) -> Option<BodyEvent> {
         let walk = &mut self.walk;
         let head = walk.u8()?;

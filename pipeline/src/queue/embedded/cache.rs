@@ -7,6 +7,7 @@ use super::catalog::Spot;
 use super::disk::DiskFile;
 use super::frame::{FrameHeader, Seal};
 use super::index::SparseIndex;
+use landfall_schemas::offset::Offset;
 use landfall_schemas::stream::{PartitionId, StreamId};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -143,9 +144,9 @@ impl Hints {
         (hint.stream == stream && hint.partition == partition && hint.offset == offset).then_some(hint.spot)
     }
 
-    pub(super) fn put(&self, stream: StreamId, next: &[(PartitionId, u64)], spot: Spot) {
+    pub(super) fn put(&self, stream: StreamId, next: &[(PartitionId, Offset)], spot: Spot) {
         let mut slots = self.slots.lock().expect("nobody panics while holding the hints");
-        for &(partition, offset) in next {
+        for &(partition, Offset(offset)) in next {
             let slot = &mut slots[Self::slot(stream, partition, offset)];
             let further = slot.as_ref().is_some_and(|hint| {
                 hint.stream == stream && hint.partition == partition && hint.offset == offset && hint.spot > spot

@@ -9,7 +9,7 @@ use super::failures;
 use super::frame::FrameHeader;
 use super::log::Log;
 use super::scan::{self, Found, Scanner};
-use crate::queue::{Cursor, ReadBatch, ReadLimit, StoredEvent};
+use crate::queue::{Cursor, Frame, ReadBatch, ReadLimit, StoredEvent};
 use landfall_connectors::failure::Failure;
 use landfall_connectors::source::Recorded;
 use landfall_schemas::offset::{Offset, Sequence};
@@ -55,6 +55,29 @@ impl Wanted {
         usize::try_from(left).unwrap_or(usize::MAX)
     }
 
+    /// Whether every event of a frame of the stream is wanted, comes next, and finds room: nearly always, for a reader of all
+    /// partitions.
+    fn takes_all(&self, header: &FrameHeader, room: ReadLimit) -> bool {
+        let all = header.parts.iter().all(|part| {
+            let index = usize::from(part.partition);
+            self.chosen[index] && part.base == self.next[index] && part.base + u64::from(part.count) <= self.end[index]
+        });
+        all && header.count as usize <= room.events && header.raw_len as usize <= room.bytes
+    }
+
+    /// Notes that all events of a frame were taken; `false` when `offsets`, counted up by them, do not agree with its header.
+    fn took_all(&mut self, header: &FrameHeader, offsets: &[u64; PARTITIONS]) -> bool {
+        for part in &header.parts {
+            let index = usize::from(part.partition);
+            self.next[index] = part.base + u64::from(part.count);
+            if offsets[index] != self.next[index] {
+                return false;
+            }
+            self.pending -= usize::from(self.next[index] == self.end[index]);
+        }
+        true
+    }
+
     /// Whether a frame of the stream holds something wanted.
     fn touches(&self, header: &FrameHeader) -> bool {
         header.parts.iter().any(|part| {
@@ -74,6 +97,7 @@ impl Log {
         let (starts, until) = self.starts(cursor, &mut wanted)?;
         let Some(spot) = self.earliest_of(starts)? else {
             self.read_until.store(until.0, Ordering::Relaxed);
+            batch.next.clone_from(&cursor.next);
             return Ok(batch);
         };
         let mut scanner = Scanner::new(self, spot, until)?;
@@ -91,7 +115,7 @@ impl Log {
             let went_on = pick(&scanner, (&found, &body), &mut wanted, (&mut batch, &mut room))?;
             let taken = batch.events.len() - before;
             if taken > 0 {
-                batch.buffers.push(body.clone());
+                batch.frames.push(Frame { bytes: body.clone(), appended_ms: found.header.appended_ms });
             }
             let all = taken == found.header.count as usize;
             scanner.done_with(&found, body, if all { scan::Wanted::NoMore } else { scan::Wanted::Again });
@@ -100,8 +124,8 @@ impl Log {
                 break;
             }
         }
-        let next: Vec<_> = cursor.next.iter().map(|(p, _)| (*p, wanted.next[usize::from(p.0)])).collect();
-        self.hints.put(cursor.stream, &next, resume);
+        batch.next = cursor.next.iter().map(|(p, _)| (*p, Offset(wanted.next[usize::from(p.0)]))).collect();
+        self.hints.put(cursor.stream, &batch.next, resume);
         self.read_until.store(resume.sequence.0, Ordering::Relaxed);
         Ok(batch)
     }
@@ -188,32 +212,69 @@ impl Log {
 /// Takes the wanted events of a frame; `false` when a limit was met before its end.
 fn pick(
     scanner: &Scanner<'_>,
-    frame: (&Found, &[u8]),
+    from: (&Found, &[u8]),
     wanted: &mut Wanted,
     into: (&mut ReadBatch, &mut ReadLimit),
 ) -> Result<bool, Failure> {
-    let (found, body) = frame;
+    let (found, body) = from;
     let (batch, room) = into;
-    let buffer = batch.buffers.len() as u32;
     let mut offsets = [0u64; PARTITIONS];
     for part in &found.header.parts {
         offsets[usize::from(part.partition)] = part.base;
     }
-    let bad = |what| Err(scanner.damage(found.spot.position..scanner.spot().position, what));
-    let Some(mut events) = BodyEvents::new(raw(&found.header, body)) else {
-        return bad("the places of a frame cannot be read");
+    let taken = match BodyEvents::new(raw(&found.header, body)) {
+        None => Err("the places of a frame cannot be read"),
+        Some(events) if wanted.takes_all(&found.header, *room) => pick_all(&found.header, events, &mut offsets, batch)
+            .filter(|_| wanted.took_all(&found.header, &offsets))
+            .map(|bytes| {
+                room.events -= found.header.count as usize;
+                room.bytes = room.bytes.saturating_sub(bytes);
+                true
+            })
+            .ok_or("a frame's events are not those its header counts"),
+        Some(events) => pick_some((&found.header, events), &mut offsets, wanted, (batch, room)),
     };
-    for number in 0..u64::from(found.header.count) {
-        let Some(event) = events.next() else { return bad("an event of a frame cannot be read") };
+    taken.map_err(|what| scanner.damage(found.spot.position..scanner.spot().position, what))
+}
+
+/// Takes every event of a frame, counting `offsets` up; gives the bytes of their records, `None` when they cannot be read.
+fn pick_all(
+    header: &FrameHeader,
+    mut events: BodyEvents<'_>,
+    offsets: &mut [u64; PARTITIONS],
+    batch: &mut ReadBatch,
+) -> Option<usize> {
+    let mut bytes = 0;
+    let frame = batch.frames.len() as u32;
+    for number in 0..u64::from(header.count) {
+        let event = events.next()?;
+        bytes += event.payload.len();
+        let offset = offsets.get_mut(usize::from(event.partition.0))?;
+        batch.events.push(stored(event, (*offset, number), header.base, frame));
+        *offset += 1;
+    }
+    Some(bytes)
+}
+
+/// Takes those events of a frame that are wanted, while there is room.
+fn pick_some(
+    (header, mut events): (&FrameHeader, BodyEvents<'_>),
+    offsets: &mut [u64; PARTITIONS],
+    wanted: &mut Wanted,
+    (batch, room): (&mut ReadBatch, &mut ReadLimit),
+) -> Result<bool, &'static str> {
+    let frame = batch.frames.len() as u32;
+    for number in 0..u64::from(header.count) {
+        let event = events.next().ok_or("an event of a frame cannot be read")?;
         let index = usize::from(event.partition.0);
-        let Some(offset) = offsets.get_mut(index) else { return bad("an event names no partition") };
+        let offset = offsets.get_mut(index).ok_or("an event names no partition")?;
         let mine = *offset;
         *offset += 1;
         if !wanted.chosen[index] || mine < wanted.next[index] || mine >= wanted.end[index] {
             continue;
         }
         if mine != wanted.next[index] {
-            return bad("offsets are missing before this frame");
+            return Err("offsets are missing before this frame");
         }
         let bytes = event.payload.len();
         if !batch.events.is_empty() && (room.events == 0 || bytes > room.bytes) {
@@ -226,7 +287,7 @@ fn pick(
         if wanted.next[index] == wanted.end[index] {
             wanted.pending -= 1;
         }
-        batch.events.push(stored(event, (mine, number), &found.header, buffer));
+        batch.events.push(stored(event, (mine, number), header.base, frame));
     }
     Ok(true)
 }
@@ -243,22 +304,20 @@ fn look_up(catalog: &Catalog, cell: usize, offset: u64) -> Start {
     Start::At(found.map_or(fallback, |(position, sequence)| Spot { segment: entry.number, position, sequence }))
 }
 
-fn stored(event: BodyEvent, at: (u64, u64), header: &FrameHeader, buffer: u32) -> StoredEvent {
+fn stored(event: BodyEvent, at: (u64, u64), base: Sequence, frame: u32) -> StoredEvent {
     let (offset, number) = at;
     StoredEvent {
         partition: event.partition,
         offset: Offset(offset),
-        sequence: header.base.plus(number),
+        sequence: base.plus(number),
         op: event.op,
         snapshot: event.snapshot,
         reject: event.reject,
-        row_hash: event.row_hash,
-        buffer,
+        frame,
         key: event.key,
         payload: event.payload,
         place: event.place,
         at: event.at,
-        appended_ms: header.appended_ms,
     }
 }
 

@@ -73,7 +73,7 @@ impl<'a> Walk<'a> {
         self.array().map(u128::from_le_bytes)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn varint(&mut self) -> Option<u64> {
         let first = self.u8()?;
         if first < 0x80 {
