@@ -14,10 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 /// Events per batch while following: more does not help PostgreSQL and multiplies the tail of the latency.
 const LIVE_EVENTS: usize = 2_000;
-/// Events per batch while filling a bare heap.
-const BULK_EVENTS: usize = 5_000;
+/// Events per batch while filling a bare heap: a transaction of 5,000 costs the server a sixth more a row than one of 20,000.
+const BULK_EVENTS: usize = 20_000;
 /// Record bytes per batch: bounds a lane's memory at two batches of this size, and their rows.
 const BATCH_BYTES: usize = 4 << 20;
+/// The same while filling a bare heap.
+const BULK_BYTES: usize = 8 << 20;
 /// How long an idle lane sleeps when nothing wakes it: only a guard, the queue's end is watched.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -173,8 +175,11 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Lane<T> {
     }
 
     fn full_limit(&self) -> ReadLimit {
-        let events = if self.phase == Phase::Bulk { BULK_EVENTS } else { LIVE_EVENTS };
-        ReadLimit { events: self.applier.brake.at_most(events), bytes: BATCH_BYTES }
+        let (events, bytes) = match self.phase {
+            Phase::Bulk => (BULK_EVENTS, BULK_BYTES),
+            Phase::Live => (LIVE_EVENTS, BATCH_BYTES),
+        };
+        ReadLimit { events: self.applier.brake.at_most(events), bytes }
     }
 
     /// Reads and prepares on the blocking pool: it parses, and it may touch the disk.
