@@ -21,7 +21,7 @@ use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::files::directory::{DirectoryConfig, DirectorySource};
 use landfall_connectors::files::document::{DocumentConfig, DocumentSource};
 use landfall_connectors::files::lines::{LinesConfig, LinesSource};
-use landfall_connectors::mongodb::{self, MongoConfig, MongoSnapshot, MongoSource};
+use landfall_connectors::mongodb::{MongoConfig, MongoSnapshot, MongoSource};
 use landfall_connectors::sink::Sink;
 use landfall_connectors::source::{Registrar, Source, SourceStart, SourceStream};
 use landfall_connectors::wake::Wake;
@@ -92,7 +92,7 @@ pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
         queues.push(queue);
     }
     for (spec, queue) in pipeline.sources.iter().zip(queues) {
-        start_source(&growth, spec, queue, &mut service).await?;
+        start_source(&growth, spec, queue, &mut service)?;
     }
     service.keep_house();
     let service = Arc::new(service);
@@ -154,7 +154,7 @@ fn leftovers(kind: &SourceKind) -> Leftovers {
 }
 
 /// Starts a source and its capture.
-async fn start_source(
+fn start_source(
     growth: &Growth,
     spec: &SourceSpec,
     queue: Arc<EmbeddedQueue>,
@@ -183,7 +183,7 @@ async fn start_source(
     let Opened { source, copy } = match spec.kind.clone() {
         SourceKind::Mongo { config, pace } => {
             let grows = pipeline.templates.iter().any(|template| template.common.source == spec.name);
-            open_mongo(*config, pace, start, grows.then_some(discovery)).await?
+            open_mongo(*config, pace, start, grows.then_some(discovery))?
         }
         _ => open_files(spec, start)?,
     };
@@ -248,15 +248,14 @@ fn open_files(spec: &SourceSpec, start: SourceStart) -> Result<Opened, Failure> 
     Ok(Opened { source, copy: None })
 }
 
-/// Two clients: copies must not take the connections that the change stream needs.
-async fn open_mongo(
+/// Connects to nothing: a source that cannot be reached, or whose hosts DNS does not tell, is waited for by its streams.
+fn open_mongo(
     config: MongoConfig,
     pace: SnapshotPace,
     mut start: SourceStart,
     discovery: Option<impl FnOnce(Arc<MongoSnapshot>) -> Discovery>,
 ) -> Result<Opened, Failure> {
-    let client = mongodb::client::connect(&config).await?;
-    let snapshot = Arc::new(MongoSnapshot::new(&client, &config, &start.streams));
+    let snapshot = Arc::new(MongoSnapshot::new(config.clone(), &start.streams));
     start.registrar = discovery.map(|discovery| Arc::new(discovery(Arc::clone(&snapshot))) as Arc<dyn Registrar>);
     let readers = usize::from(pace.readers.get());
     // The rate is of all readers together; each keeps its share.

@@ -5,7 +5,7 @@
 
 use bson::{RawDocumentBuf, doc, rawdoc};
 use landfall_connectors::failure::{Failure, FailureClass};
-use landfall_connectors::mongodb::{MongoConfig, MongoSnapshot, ReadFrom, SecretUri, connect};
+use landfall_connectors::mongodb::{MongoConfig, MongoSnapshot, ReadFrom, SecretUri};
 use landfall_connectors::snapshot::{Chunk, ChunkLimit, Cohorts, KeyRange, Mark, Snapshot};
 use landfall_connectors::source::SourceStream;
 use landfall_schemas::event::Op;
@@ -44,8 +44,7 @@ impl<'a> Copying<'a> {
             key: KeySpec { from: KeyFrom::Id, column: Ident::new("key").unwrap(), ty: None },
             partitions: PartitionCount::new(4).unwrap(),
         };
-        let client = database.wait(connect(config)).unwrap();
-        Self { database, snapshot: MongoSnapshot::new(&client, config, &[stream]) }
+        Self { database, snapshot: MongoSnapshot::new(config.clone(), &[stream]) }
     }
 
     fn ranges(&self, parts: usize) -> Result<Vec<KeyRange>, Failure> {

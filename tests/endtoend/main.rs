@@ -14,6 +14,7 @@ mod mongo_changes;
 mod mongo_copies;
 mod mongo_faults;
 mod mongo_patterns;
+mod mongo_reach;
 mod ownership;
 mod real_stores;
 mod revisions;

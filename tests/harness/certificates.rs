@@ -36,16 +36,28 @@ impl Certificates {
     /// A certificate for a server of these names (`DNS:…`, `IP:…`), signed by `authority`; the paths of certificate and key. The
     /// key is the servers' user's alone.
     pub fn server(&self, name: &str, authority: &str, names: &str) -> (PathBuf, PathBuf) {
+        self.issue(name, authority, &format!("subjectAltName={names}\nextendedKeyUsage=serverAuth\n"))
+    }
+
+    /// A certificate of a client, signed by `authority`; the path of a file with certificate and key.
+    pub fn client(&self, name: &str, authority: &str) -> PathBuf {
+        let (certificate, key) = self.issue(name, authority, "extendedKeyUsage=clientAuth\n");
+        let read = |file: &Path| std::fs::read_to_string(file).expect("a file that was just made can be read");
+        let both = self.path(&format!("{name}-both.pem"));
+        std::fs::write(&both, read(&key) + &read(&certificate)).expect("a file can be written");
+        both
+    }
+
+    fn issue(&self, name: &str, authority: &str, extensions: &str) -> (PathBuf, PathBuf) {
         let (request, key) = (format!("{name}.csr"), format!("{name}.key"));
         self.openssl(&[
             &["req", "-newkey", "rsa:2048", "-nodes", "-sha256", "-subj", &format!("/CN={name}")],
             &["-keyout", &key, "-out", &request],
         ]);
-        let extensions = format!("{name}.ext");
-        std::fs::write(self.path(&extensions), format!("subjectAltName={names}\nextendedKeyUsage=serverAuth\n"))
-            .expect("a file can be written");
+        let file = format!("{name}.ext");
+        std::fs::write(self.path(&file), extensions).expect("a file can be written");
         self.openssl(&[
-            &["x509", "-req", "-in", &request, "-sha256", "-days", DAYS, "-extfile", &extensions],
+            &["x509", "-req", "-in", &request, "-sha256", "-days", DAYS, "-extfile", &file],
             &["-CA", &format!("{authority}.pem"), "-CAkey", &format!("{authority}.key"), "-CAcreateserial"],
             &["-out", &format!("{name}.pem")],
         ]);

@@ -4,6 +4,7 @@
 
 mod confinement;
 mod mongo;
+mod mongo_certificates;
 mod names;
 mod permissions;
 mod secrets;

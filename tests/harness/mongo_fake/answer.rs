@@ -4,6 +4,7 @@ use super::event::failure;
 use super::find::{number, select};
 use super::log::{Entry, options};
 use super::rule::opens_stream;
+use super::wire::COMPRESSOR;
 use super::{Cursor, Stage, State};
 use crate::raw_bson::{RawValue, RawWriter};
 use bson::{Binary, Bson, Document, RawBsonRef, RawDocumentBuf, Timestamp, doc, spec::BinarySubtype};
@@ -23,7 +24,8 @@ pub(super) fn usual(stage: &Stage, body: &Document, at: (u16, usize)) -> RawDocu
     let name = body.keys().next().map_or("", String::as_str).to_owned();
     let mut state = stage.state();
     let answer = match name.as_str() {
-        "hello" | "isMaster" | "ismaster" => state.shape.hello(at.0, at.1),
+        "hello" | "isMaster" | "ismaster" => greeting(&state, body, at),
+        "authenticate" => doc! { "dbname": "$external", "user": "CN=client", "ok": 1.0 },
         "ping" | "endSessions" | "refreshSessions" | "abortTransaction" | "setFeatureCompatibilityVersion" => {
             doc! { "ok": 1.0 }
         }
@@ -47,6 +49,17 @@ pub(super) fn usual(stage: &Stage, body: &Document, at: (u16, usize)) -> RawDocu
         _ => failure(59, &[]),
     };
     finish(&state, answer)
+}
+
+/// The answer to `hello`: with the first of the client's compressors that is spoken here.
+fn greeting(state: &State, body: &Document, at: (u16, usize)) -> Document {
+    let mut said = state.shape.hello(at.0, at.1);
+    let offered = body.get_array("compression").into_iter().flatten().filter_map(Bson::as_str);
+    let spoken: Vec<&str> = offered.filter(|name| *name == COMPRESSOR).collect();
+    if !spoken.is_empty() {
+        said.insert("compression", spoken);
+    }
+    said
 }
 
 impl State {
@@ -156,14 +169,19 @@ fn kinds(documents: &[RawDocumentBuf]) -> Vec<RawDocumentBuf> {
 
 fn find(state: &mut State, body: &Document) -> RawDocumentBuf {
     let mut left = select(&state.documents(body, "find"), body);
-    let first = take(&mut left, number(body.get("batchSize")), FIRST_BATCH);
+    let first = take(&mut left, (number(body.get("batchSize")), FIRST_BATCH), state.largest_batch);
     let one_batch = body.get_bool("singleBatch").unwrap_or_default();
     let id = if left.is_empty() || one_batch { 0 } else { state.open(Cursor::Documents(left)) };
     batch(state, (id, "firstBatch", body.get_str("find").unwrap_or_default()), &first, body)
 }
 
-fn take(left: &mut VecDeque<RawDocumentBuf>, asked: Option<i64>, standard: usize) -> Vec<RawDocumentBuf> {
-    let size = asked.and_then(|size| usize::try_from(size).ok()).unwrap_or(standard);
+/// As many as were asked for (or are usual), but no more than the server likes to send at once.
+fn take(
+    left: &mut VecDeque<RawDocumentBuf>,
+    (asked, usual): (Option<i64>, usize),
+    largest: usize,
+) -> Vec<RawDocumentBuf> {
+    let size = asked.and_then(|size| usize::try_from(size).ok()).unwrap_or(usual).min(largest);
     left.drain(..size.min(left.len())).collect()
 }
 
@@ -173,10 +191,11 @@ fn more(stage: &Stage, body: &Document) -> RawDocumentBuf {
     let until = Instant::now() + wanted.map_or(AWAIT, Duration::from_millis).min(MAX_AWAIT);
     let mut state = stage.state();
     loop {
+        let largest = state.largest_batch;
         let place = match state.cursors.get_mut(&id) {
             None => return finish(&state, failure(43, &["ResumableChangeStreamError"])),
             Some(Cursor::Documents(left)) => {
-                let next = take(left, number(body.get("batchSize")), NEXT_BATCH);
+                let next = take(left, (number(body.get("batchSize")), NEXT_BATCH), largest);
                 let open = if left.is_empty() { 0 } else { id };
                 if open == 0 {
                     state.cursors.remove(&id);

@@ -1,12 +1,13 @@
 //! One connection: reads commands, finds their rule, answers.
 
 use super::answer;
+use super::line::Line;
 use super::rule::{Act, Rule};
 use super::wire::Request;
 use super::{Seen, Stage};
 use bson::{Document, RawDocumentBuf};
 use std::io::{Result, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::sync::Arc;
 
 /// Takes a connection, unless the server is down.
@@ -18,14 +19,15 @@ pub(super) fn admit(stage: &Arc<Stage>, client: TcpStream, port: u16) {
     let number = state.connections;
     state.connections += 1;
     state.sockets.extend(client.try_clone());
+    let Some(line) = Line::new(client, state.tls.as_ref()) else { return };
     drop(state);
-    let connection = Connection { stage: Arc::clone(stage), client, number, port };
+    let connection = Connection { stage: Arc::clone(stage), line, number, port };
     std::thread::spawn(move || connection.serve());
 }
 
 struct Connection {
     stage: Arc<Stage>,
-    client: TcpStream,
+    line: Line,
     number: usize,
     port: u16,
 }
@@ -38,14 +40,13 @@ enum Next {
 
 impl Connection {
     fn serve(mut self) {
-        let _ = self.client.set_nodelay(true);
         // Whatever breaks the connection ends it; the client sees that.
-        while let Ok(Some(request)) = Request::read(&mut self.client) {
+        while let Ok(Some(request)) = Request::read(&mut self.line) {
             if !matches!(self.take(&request), Ok(Next::Read)) {
                 break;
             }
         }
-        let _ = self.client.shutdown(Shutdown::Both);
+        self.line.close();
     }
 
     fn take(&mut self, request: &Request) -> Result<Next> {
@@ -85,7 +86,8 @@ impl Connection {
             let takes = rule.takes(self.number, &name, &request.body);
             takes.then(|| rule.clone())
         });
-        state.seen.push(Seen { connection: self.number, name, body: request.body.clone() });
+        let (body, compressed) = (request.body.clone(), request.compressed);
+        state.seen.push(Seen { connection: self.number, name, body, compressed });
         found
     }
 
@@ -94,7 +96,8 @@ impl Connection {
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<Next> {
-        self.client.write_all(bytes)?;
+        self.line.write_all(bytes)?;
+        self.line.flush()?;
         Ok(Next::Read)
     }
 }

@@ -1,4 +1,5 @@
-//! Finds on the fake's collections: bounds of `_id`, direction, limit, and `_id` alone. Nothing else of a filter is looked at.
+//! Finds on the fake's collections: bounds of `_id`, direction, limit, and `_id` alone. Nothing else of a filter is looked at. As on
+//! a real server a plain comparison sees the kind of its bound only, one inside `$expr` the whole order.
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
 use std::collections::VecDeque;
@@ -19,6 +20,9 @@ pub(super) fn select(documents: &[RawDocumentBuf], body: &Document) -> VecDeque<
         }
     }
     let mut found: Vec<RawDocumentBuf> = documents.get(from..until.max(from)).unwrap_or_default().to_vec();
+    if let Some(kind) = plain_kind(body) {
+        found.retain(|document| id(document).is_some_and(|id| bracket(&id) == kind));
+    }
     if body.get_document("sort").is_ok_and(|sort| number(sort.get("_id")) == Some(-1)) {
         found.reverse();
     }
@@ -32,6 +36,25 @@ pub(super) fn select(documents: &[RawDocumentBuf], body: &Document) -> VecDeque<
             found.iter().filter_map(|document| RawDocumentBuf::try_from(&doc! { "_id": id(document)? }).ok()).collect();
     }
     found.into()
+}
+
+/// The kind that a plain comparison of `_id` sees; `None`: all of them.
+fn plain_kind(body: &Document) -> Option<u8> {
+    let compared = body.get_document("filter").ok()?.get_document("_id").ok()?;
+    compared.values().map(bracket).find(|kind| *kind != EVERY)
+}
+
+const EVERY: u8 = 0;
+
+/// Values of one bracket are compared with each other; the ends of the order with all.
+fn bracket(value: &Bson) -> u8 {
+    match value {
+        Bson::MinKey | Bson::MaxKey => EVERY,
+        Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::Decimal128(_) => 1,
+        Bson::String(_) | Bson::Symbol(_) => 2,
+        Bson::ObjectId(_) => 3,
+        _ => 4,
+    }
 }
 
 /// Any number as an integer.
@@ -106,5 +129,14 @@ mod tests {
         assert_eq!(ids(&doc! { "filter": { "_id": { "$gte": 5_i64 } }, "sort": { "_id": -1 } }), [6, 5]);
         assert_eq!(ids(&doc! { "filter": { "_id": { "$gte": Bson::MinKey, "$lte": Bson::MaxKey } } }).len(), 6);
         assert_eq!(ids(&doc! { "filter": { "_id": 4_i64 }, "projection": { "_id": 1 } }), [4]);
+    }
+
+    #[test]
+    fn a_plain_comparison_sees_the_kind_of_its_bound_and_an_expression_all() {
+        let documents = [rawdoc! { "_id": 1 }, rawdoc! { "_id": 2 }, rawdoc! { "_id": "a" }];
+        let count = |filter: Document| select(&documents, &doc! { "filter": filter }).len();
+        assert_eq!(count(doc! { "_id": { "$gt": 1 } }), 1);
+        assert_eq!(count(doc! { "$expr": { "$gt": ["$_id", { "$literal": 1 }] } }), 2);
+        assert_eq!(count(doc! { "_id": { "$gt": Bson::MinKey } }), 3);
     }
 }

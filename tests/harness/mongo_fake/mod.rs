@@ -4,17 +4,19 @@
 //! It answers on its own what a client needs for reading a database and following it: `hello`, `ping`, `listCollections`, `find` by
 //! `_id` order, and a change stream over a log ([`log`]) that honours resume tokens, start times and trimming. [`Rule`]s come first: each
 //! takes commands that it names, so many times. It is not a database: filters other than bounds of `_id` are not looked at, nothing
-//! is written, no one logs in. One thread per connection; all end when it is dropped.
+//! is written, and whoever logs in by certificate is let in. One thread per connection; all end when it is dropped.
 
 mod answer;
 mod connection;
 pub mod event;
 mod find;
+mod line;
 mod log;
 mod rule;
 mod shape;
 mod wire;
 
+pub use line::Tls;
 pub use log::Entry;
 pub use rule::Rule;
 pub use shape::Shape;
@@ -37,6 +39,8 @@ pub struct Seen {
     pub name: String,
     /// All of it.
     pub body: Document,
+    /// It came compressed.
+    pub compressed: bool,
 }
 
 impl Seen {
@@ -64,6 +68,10 @@ struct Stage {
 #[derive(Debug)]
 struct State {
     shape: Shape,
+    /// Only TLS is spoken.
+    tls: Option<Tls>,
+    /// Most documents of a find in one reply.
+    largest_batch: usize,
     rules: Vec<Rule>,
     seen: Vec<Seen>,
     log: Log,
@@ -88,10 +96,21 @@ enum Cursor {
 impl MongoFake {
     /// Listens on a free port of loopback.
     pub fn start(shape: Shape) -> Self {
+        Self::listen(shape, None)
+    }
+
+    /// The same, speaking TLS only, with clients that show a certificate only.
+    pub fn start_tls(shape: Shape, tls: Tls) -> Self {
+        Self::listen(shape, Some(tls))
+    }
+
+    fn listen(shape: Shape, tls: Option<Tls>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
         let port = listener.local_addr().expect("a bound listener has an address").port();
         let state = State {
             shape,
+            tls,
+            largest_batch: usize::MAX,
             rules: Vec::new(),
             seen: Vec::new(),
             log: Log::default(),
@@ -151,6 +170,11 @@ impl MongoFake {
     /// A collection and its documents, which must stand in the order of their `_id`s.
     pub fn collection(&self, name: &str, documents: Vec<RawDocumentBuf>) {
         self.stage.state().collections.insert(name.to_owned(), documents);
+    }
+
+    /// From now on a reply holds at most so many documents of a find, however many are asked for: as if they were large.
+    pub fn reply_with_at_most(&self, documents: usize) {
+        self.stage.state().largest_batch = documents;
     }
 
     /// Appends to the log of changes.

@@ -23,20 +23,32 @@ const OVERLOADED_WAIT: Duration = Duration::from_secs(5);
 /// The least wait where a person has to do something first.
 const MENDED_WAIT: Duration = Duration::from_secs(10);
 
-/// Halts out of which a new start leads: the place is lost, or cannot be passed.
-const NEW_START: [&str; 11] = [
-    "history_lost",
-    "token_ahead",
-    "token_not_matched",
-    "source_changed",
-    "stream_invalidated",
-    "event_too_large",
-    "images_missing",
-    "malformed_event",
-    "position_too_large",
-    "position_unreadable",
-    "source_error",
+/// Halts out of which a new start leads: the place is lost, or cannot be passed. With each, who tells the choices.
+const NEW_START: [(&str, Choices); 11] = [
+    ("history_lost", Choices::ToBeTold),
+    ("token_ahead", Choices::ToBeTold),
+    ("token_not_matched", Choices::ToBeTold),
+    ("source_changed", Choices::ToBeTold),
+    ("stream_invalidated", Choices::ToBeTold),
+    ("event_too_large", Choices::ToBeTold),
+    ("images_missing", Choices::ToBeTold),
+    ("malformed_event", Choices::Told),
+    ("position_too_large", Choices::Told),
+    ("position_unreadable", Choices::Told),
+    ("source_error", Choices::ToBeTold),
 ];
+
+/// Whether a failure tells on its own what an operator may choose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Choices {
+    Told,
+    ToBeTold,
+}
+
+/// The choices of a halt out of which a new start leads.
+fn new_start(code: &str) -> Option<Choices> {
+    NEW_START.iter().find(|(known, _)| *known == code).map(|(_, choices)| *choices)
+}
 
 /// What the choices are, behind a lost place.
 const CHOICES: &str = "Nothing is captured meanwhile and nothing in the target was touched. Accept, and capture takes a new start now and every \
@@ -148,7 +160,7 @@ impl MongoSource {
 
     /// Stops reading until an operator decides.
     pub(super) fn halt(&mut self, mut failure: Failure) {
-        if NEW_START.contains(&failure.code) && !failure.detail.contains("ccept") {
+        if new_start(failure.code) == Some(Choices::ToBeTold) {
             failure.detail = format!("{}. {CHOICES}", failure.detail);
         }
         tracing::error!(code = failure.code, "{}", failure.detail);
@@ -161,7 +173,7 @@ impl MongoSource {
         match &self.state {
             State::Halted(failure) if failure.code == subject => {
                 if accept {
-                    if NEW_START.contains(&failure.code) {
+                    if new_start(failure.code).is_some() {
                         self.progress.position = None;
                         self.progress.to_begin = self.taking.streams().iter().map(|stream| stream.id).collect();
                         self.server.by_time = false;
@@ -212,7 +224,7 @@ pub(super) fn testify(witness: Witness) -> Result<(), Setback> {
 fn went_back(sign: &str) -> Setback {
     let detail = format!(
         "the source went back: {sign}. It was restored, or lost changes in a crash, and the rows of those changes may be in the \
-         target. {CHOICES}"
+         target"
     );
     Setback::Final(Failure::new(FailureClass::Halt, "token_ahead", detail))
 }
@@ -226,11 +238,7 @@ fn behind() -> Setback {
 }
 
 fn changed(what: &str) -> Setback {
-    Setback::Final(Failure::new(
-        FailureClass::Halt,
-        "source_changed",
-        format!("this is another source: {what}. {CHOICES}"),
-    ))
+    Setback::Final(Failure::new(FailureClass::Halt, "source_changed", format!("this is another source: {what}")))
 }
 
 /// The event seen last is not in the log at its time.

@@ -19,6 +19,7 @@
 mod bounds;
 mod command;
 pub(crate) mod id;
+mod reached;
 mod walk;
 
 use super::classify::classify;
@@ -37,10 +38,11 @@ use landfall_schemas::mapping::Select;
 use landfall_schemas::stream::StreamId;
 use mongodb::error::Error;
 use mongodb::options::{ReadPreference, SelectionCriteria};
-use mongodb::{Client, Cursor, Database};
+use reached::Reached;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
+use tokio::sync::OnceCell;
 use walk::Walks;
 
 /// How long the server may work for one cursor: seconds are usual; a collection with a collation passes over much.
@@ -59,8 +61,9 @@ const REJECT_BYTES: usize = 64 * 1024;
 /// The collections of one database, as copies of them are read.
 #[derive(Debug)]
 pub struct MongoSnapshot {
-    database: Database,
-    selection: SelectionCriteria,
+    config: MongoConfig,
+    /// Connected with the first question: a source that is not there yet is waited for by whoever asks.
+    reached: OnceCell<Reached>,
     not_before: Option<Timestamp>,
     streams: RwLock<Vec<Arc<Copied>>>,
 }
@@ -79,23 +82,17 @@ struct Copied {
 }
 
 impl MongoSnapshot {
-    /// Copies of `streams` through `client`.
-    pub fn new(client: &Client, config: &MongoConfig, streams: &[SourceStream]) -> Self {
-        let named = client.selection_criteria().cloned();
-        let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
-        let snapshot = Self {
-            database: client.database(&config.database),
-            selection: config.read_from.map(|from| from.criteria()).or(named).unwrap_or(primary),
-            not_before: None,
-            streams: RwLock::default(),
-        };
+    /// Copies of `streams`, through a client of their own: they must not take the connections that a change stream needs. Connects
+    /// to nothing yet.
+    pub fn new(config: MongoConfig, streams: &[SourceStream]) -> Self {
+        let snapshot = Self { config, reached: OnceCell::new(), not_before: None, streams: RwLock::default() };
         streams.iter().for_each(|stream| snapshot.add(stream));
         snapshot
     }
 
     /// One more stream can be copied from here on.
     pub fn add(&self, stream: &SourceStream) {
-        let copied = Arc::new(Copied::of(self.database.name(), stream));
+        let copied = Arc::new(Copied::of(&self.config.database, stream));
         self.streams.write().unwrap_or_else(PoisonError::into_inner).push(copied);
     }
 
@@ -117,10 +114,8 @@ impl MongoSnapshot {
         })
     }
 
-    async fn cursor(&self, command: RawDocumentBuf, batch: u32) -> Result<Cursor<RawDocumentBuf>, Error> {
-        let selection = self.selection.clone();
-        let action = self.database.run_raw_cursor_command(command).selection_criteria(selection).batch_size(batch);
-        Ok(action.await?.with_type())
+    async fn reached(&self) -> Result<&Reached, Failure> {
+        self.reached.get_or_try_init(|| Reached::by(&self.config)).await
     }
 
     /// The time that a stream's reads are not before, asked of the primary once for each copy.
@@ -134,7 +129,8 @@ impl MongoSnapshot {
 
     async fn new_floor(&self, copied: &Copied) -> Result<Option<Timestamp>, Failure> {
         let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
-        let reply = self.database.run_command(doc! { "ping": 1 }).selection_criteria(primary).await;
+        let reached = self.reached().await?;
+        let reply = reached.database.run_command(doc! { "ping": 1 }).selection_criteria(primary).await;
         let reply = reply.map_err(|error| classify(&error, "asking the source for its time"))?;
         let found = time_of(&reply).max(self.not_before);
         *copied.floor.lock().unwrap_or_else(|broken| broken.into_inner()) = found;
@@ -144,7 +140,8 @@ impl MongoSnapshot {
     async fn split(&self, stream: StreamId, parts: usize) -> Result<Vec<KeyRange>, Failure> {
         let copied = self.copied(stream)?;
         let floor = self.new_floor(&copied).await?;
-        let found = collections(&self.database, Some(&copied.collection)).await?;
+        let reached = self.reached().await?;
+        let found = collections(&reached.database, Some(&copied.collection)).await?;
         let Some(facts) = found.first() else { return Ok(vec![KeyRange::default()]) };
         facts.copyable()?;
         let parts = parts.min(MOST_RANGES);
@@ -154,7 +151,7 @@ impl MongoSnapshot {
         let size = u32::try_from(parts * SAMPLE_PER_RANGE).unwrap_or(u32::MAX);
         let target = Target { collection: &copied.collection, floor };
         let failed = |error: Error| classify(&error, "sampling the keys of a collection");
-        let mut cursor = self.cursor(command::sample(target, size, CHUNK_LIMIT), size).await.map_err(failed)?;
+        let mut cursor = reached.cursor(command::sample(target, size, CHUNK_LIMIT), size).await.map_err(failed)?;
         let mut sample = Vec::with_capacity(parts * SAMPLE_PER_RANGE);
         while cursor.advance().await.map_err(failed)? {
             sample.extend(Id::of(cursor.current()).map(Id::mark));
@@ -167,7 +164,8 @@ impl MongoSnapshot {
         let target = Target { collection: &copied.collection, floor: self.floor(&copied).await? };
         let failed = |error: Error| classify(&error, "counting a collection by the kinds of its keys");
         // As many groups as there are kinds: one batch.
-        let mut cursor = self.cursor(command::cohorts(target, COUNT_LIMIT), 100).await.map_err(failed)?;
+        let mut cursor =
+            self.reached().await?.cursor(command::cohorts(target, COUNT_LIMIT), 100).await.map_err(failed)?;
         let mut cohorts = Cohorts::default();
         while cursor.advance().await.map_err(failed)? {
             let group = cursor.current();
@@ -180,8 +178,9 @@ impl MongoSnapshot {
 
     async fn about(&self, stream: StreamId) -> Result<u64, Failure> {
         let copied = self.copied(stream)?;
-        let collection = self.database.collection::<RawDocumentBuf>(&copied.collection);
-        let count = collection.estimated_document_count().selection_criteria(self.selection.clone());
+        let reached = self.reached().await?;
+        let collection = reached.database.collection::<RawDocumentBuf>(&copied.collection);
+        let count = collection.estimated_document_count().selection_criteria(reached.selection.clone());
         count.await.map_err(|error| classify(&error, "estimating the size of a collection"))
     }
 }

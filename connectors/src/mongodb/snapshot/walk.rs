@@ -138,7 +138,12 @@ impl MongoSnapshot {
         let leg = leg.unwrap_or_else(|| Leg::of(ends));
         let target = Target { collection: &copied.collection, floor: self.floor(copied).await? };
         let command = command::find(target, leg, ends, (batch, CHUNK_LIMIT));
-        let cursor = self.cursor(command, batch).await.map_err(|error| Stopped::Source(error).failure(copied))?;
+        let cursor = self
+            .reached()
+            .await?
+            .cursor(command, batch)
+            .await
+            .map_err(|error| Stopped::Source(error).failure(copied))?;
         Ok(Walk {
             cursor: Some(cursor),
             runtime: Handle::current(),
