@@ -61,8 +61,10 @@ fn append(sizes: Sizes, name: &str, (events, size, compression): (u64, u64, Comp
     let raw = || {
         let folder = run_dir::fresh("queue-raw");
         let mut log = RawLog::create(&folder.join("log"));
-        let noise: Vec<u8> = (0..bytes).map(|at| (at * 31 % 251) as u8).collect();
-        Measured::of(events, || (0..events / size).for_each(|_| log.append(&noise)))
+        // As for the queue, each batch has bytes of its own, made beforehand: one buffer written again and again would stay in the cache.
+        let noise = |batch: u64| (0..bytes).map(|at| ((at + batch) * 31 % 251) as u8).collect::<Vec<u8>>();
+        let batches: Vec<Vec<u8>> = (0..events / size).map(noise).collect();
+        Measured::of(events, || batches.iter().for_each(|batch| log.append(batch)))
     };
     let ours = || {
         let (queue, batches) = prepare();
