@@ -85,4 +85,9 @@ pub trait Snapshot: Send + Sync {
 
     /// About how many records there are, cheaply: for progress.
     fn estimate(&self, stream: StreamId) -> BoxFuture<'_, Result<u64, Failure>>;
+
+    /// Closes what is open, once no more is asked.
+    fn farewell(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }

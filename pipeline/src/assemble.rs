@@ -51,8 +51,11 @@ pub struct Assembled {
 }
 
 impl Assembled {
-    /// Gives the state directory back. Only after the service has ended.
-    pub fn release(self) {
+    /// Closes what copies were read through, and gives the state directory back. Only after the service has ended.
+    pub async fn release(self) {
+        for copy in self.service.sources.iter().filter_map(|source| source.copy.as_ref()) {
+            copy.snapshot.farewell().await;
+        }
         drop(self.lock);
     }
 }

@@ -91,7 +91,7 @@ pub async fn run_service(
     if let Ok(socket) = socket {
         socket.remove();
     }
-    assembled.release();
+    assembled.release().await;
     ended
 }
 

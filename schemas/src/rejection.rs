@@ -46,11 +46,13 @@ pub enum RejectCode {
     Behind = 18,
     /// More members, or a longer number, than the limits allow.
     TooComplex = 19,
+    /// A spelling that the list of a column does not name.
+    ValueNotListed = 20,
 }
 
 impl RejectCode {
     /// All codes.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Malformed,
         Self::InvalidUtf8,
         Self::TooDeep,
@@ -70,6 +72,7 @@ impl RejectCode {
         Self::UnknownOperation,
         Self::Behind,
         Self::TooComplex,
+        Self::ValueNotListed,
     ];
 
     /// The stable name, as in `landfall.dead_letters.code`.
@@ -94,6 +97,7 @@ impl RejectCode {
             Self::UnknownOperation => "unknown_operation",
             Self::Behind => "behind",
             Self::TooComplex => "too_complex",
+            Self::ValueNotListed => "value_not_listed",
         }
     }
 

@@ -19,4 +19,5 @@ mod ownership;
 mod real_stores;
 mod revisions;
 mod rotation;
+mod rules;
 mod unparsable;

@@ -19,6 +19,8 @@ use std::time::Duration;
 const SERVER_SELECTION_LIMIT: Duration = Duration::from_secs(15);
 /// How long opening one connection may take, TLS included.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// Longest the server is given to hear that its cursors are not needed any more.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Options of the URI that errors name: their values are never shown, and other words may be a piece of a password.
 const NAMED_OPTIONS: [&str; 34] = [
@@ -65,6 +67,14 @@ pub async fn connect(config: &MongoConfig) -> Result<Client, Failure> {
 }
 
 /// What a client for `config` is made of.
+/// Closes the connections of `client`, and those of its clones. A driver whose client just falls may panic in a task of its own.
+pub(crate) async fn farewell(client: Client) {
+    let all = client.clone().shutdown();
+    if tokio::time::timeout(FAREWELL, async { all.await }).await.is_err() {
+        client.shutdown().immediate(true).await;
+    }
+}
+
 pub(crate) async fn options(config: &MongoConfig) -> Result<ClientOptions, Failure> {
     let uri = config.uri.expose();
     let read = ConnectionString::parse(uri).map_err(|_| unusable(&remedy(uri)))?;

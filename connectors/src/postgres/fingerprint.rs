@@ -4,7 +4,10 @@
 //! mapping never writes over rows of the old one unseen). Its input is spelled out here, part by part and with lengths, so
 //! that it does not move when a derive or a field's name does. `on_error` is not part of it: it changes no row.
 
-use landfall_schemas::mapping::{KeyFrom, RecordFormat, Select, StreamMapping};
+use landfall_schemas::mapping::{
+    EpochUnit, KeyFrom, Normalizer, Offset, Otherwise, Parse, RecordFormat, Select, SourceField, StreamMapping,
+    ValueRule,
+};
 use landfall_schemas::pgtype::PgType;
 use sha2::{Digest, Sha256};
 use std::fmt::Display;
@@ -52,8 +55,50 @@ pub fn of(stream: &StreamMapping) -> [u8; 32] {
             Some(default) => hash.part("default").part(default),
             None => hash.part("none"),
         };
+        // Columns without a rule are spelled as before there were rules.
+        if let Some(rule) = &column.rule {
+            spell(&mut hash, rule);
+        }
     }
     hash.0.finalize().into()
+}
+
+fn spell(hash: &mut Spelled, rule: &ValueRule) {
+    hash.part("rule").part(rule.normalize.len());
+    for step in &rule.normalize {
+        hash.part(match step {
+            Normalizer::Trim => "trim",
+            Normalizer::CollapseSpace => "collapse_space",
+            Normalizer::Lower => "lower",
+            Normalizer::Upper => "upper",
+            Normalizer::Nfc => "nfc",
+            Normalizer::EmptyToNull => "empty_to_null",
+        });
+    }
+    if let Some(list) = &rule.values {
+        hash.part("values").part(list.listed.len());
+        list.listed.iter().fold(&mut *hash, |hash, (spelling, stored)| hash.part(spelling).part(stored));
+        hash.part(list.otherwise == Otherwise::Pass);
+    }
+    match &rule.parse {
+        None => hash.part("as it is"),
+        Some(Parse::Epoch(EpochUnit::Seconds)) => hash.part("epoch_s"),
+        Some(Parse::Epoch(EpochUnit::Millis)) => hash.part("epoch_ms"),
+        Some(Parse::Epoch(EpochUnit::Micros)) => hash.part("epoch_us"),
+        Some(Parse::Iso(zone)) => hash.part("iso").part(east(*zone)),
+        Some(Parse::Pattern(pattern, zone)) => hash.part("pattern").part(pattern).part(east(*zone)),
+        Some(Parse::Number) => hash.part("number"),
+        Some(Parse::Money(marks)) => {
+            let group = marks.group.map_or_else(String::new, String::from);
+            hash.part("money").part(marks.decimal).part(group)
+        }
+        Some(Parse::Text) => hash.part("text"),
+    };
+    hash.part(rule.source == SourceField::Kept);
+}
+
+fn east(zone: Option<Offset>) -> String {
+    zone.map_or_else(|| "none".to_owned(), |Offset(seconds)| seconds.to_string())
 }
 
 struct Spelled(Sha256);

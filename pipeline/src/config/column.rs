@@ -5,6 +5,7 @@ use super::section::{At, Reading, Section, shown};
 use super::source::field;
 use super::table_layout::column_name;
 use super::tree::{Entry, Node, Value, looks_numeric};
+use super::value_rule;
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::{ColumnMapping, FieldPath};
 use landfall_schemas::pgtype::PgType;
@@ -44,8 +45,14 @@ fn column(entry: &Entry, path: &str, reading: &mut Reading<'_>) -> Option<Writte
     let name = column_name(&entry.key, entry.at, reading);
     if matches!(entry.node.value, Value::Scalar { .. }) {
         let ty = column_type(&entry.node, reading);
-        let column =
-            ColumnMapping { name: name?, from: same_name(&entry.key)?, ty: ty?, required: false, default: None };
+        let column = ColumnMapping {
+            name: name?,
+            from: same_name(&entry.key)?,
+            ty: ty?,
+            required: false,
+            default: None,
+            rule: None,
+        };
         return Some(WrittenColumn { column, references: None });
     }
     let mut section = Section::open(&entry.node, &format!("{path}.columns.{}", shown(&entry.key)), reading)?;
@@ -58,7 +65,8 @@ fn column(entry: &Entry, path: &str, reading: &mut Reading<'_>) -> Option<Writte
     let default = section.get("default").map(|node| default(node, ty, reading));
     let default_at = section.key_place("default");
     let references = section.get("references").map(|node| references(node, reading));
-    section.not_yet("transform", "no `transform` (fields are taken as they are)", reading);
+    let rule = value_rule::rule(&mut section, ty, json, reading);
+    section.not_yet("transform", "`normalize`, `values` or `parse`", reading);
     section.not_yet("expr", "no `expr` (columns hold fields of the record)", reading);
     section.close(reading);
     if required == Some(true) && default.is_some() {
@@ -73,7 +81,8 @@ fn column(entry: &Entry, path: &str, reading: &mut Reading<'_>) -> Option<Writte
         None => None,
         Some(found) => Some(found?),
     };
-    let column = ColumnMapping { name: name?, from: from?, ty: ty?, required: required?, default };
+    let rule = rule?.map(Box::new);
+    let column = ColumnMapping { name: name?, from: from?, ty: ty?, required: required?, default, rule };
     Some(WrittenColumn { column, references })
 }
 

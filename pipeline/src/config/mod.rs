@@ -25,6 +25,7 @@ pub mod table_layout;
 pub mod target;
 pub mod template;
 pub mod tree;
+pub mod value_rule;
 
 pub use load::{ConfigError, load, validate};
 pub use pipeline::{Pipeline, Reference, SnapshotPace, SourceKind, SourceSpec, SslMode, Target};

@@ -1,8 +1,11 @@
 //! The columns of a table in row order, as a mapping says what they hold.
 
-use landfall_schemas::mapping::{ColumnMapping, StreamMapping};
+use landfall_schemas::mapping::{ColumnMapping, SourceField, StreamMapping, ValueRule};
 use landfall_schemas::pgtype::PgType;
 use landfall_schemas::table::ColumnRole;
+
+/// A field that is NULL.
+pub(super) const NULL: [u8; 4] = (-1_i32).to_be_bytes();
 
 /// A column of the table.
 #[derive(Debug)]
@@ -23,6 +26,7 @@ pub(super) struct Field {
     pub(super) ty: PgType,
     pub(super) required: bool,
     pub(super) default: Option<Box<str>>,
+    pub(super) rule: Option<Box<ValueRule>>,
     /// JSON pointer, for people.
     pub(super) pointer: Box<str>,
 }
@@ -54,6 +58,11 @@ pub(super) fn columns(mapping: &StreamMapping) -> Vec<Column> {
     columns.collect()
 }
 
+/// Whether a column leaves the field that it takes its value from in the rest too.
+pub(super) fn leaves_its_field(column: &ColumnMapping) -> bool {
+    column.rule.as_ref().is_some_and(|rule| rule.source == SourceField::Kept)
+}
+
 /// Whether a table has a column of this role.
 pub(super) fn has(mapping: &StreamMapping, role: ColumnRole) -> bool {
     mapping.table.columns.iter().any(|column| column.role == role)
@@ -65,6 +74,7 @@ fn field(slot: usize, column: &ColumnMapping) -> Field {
         ty: column.ty,
         required: column.required,
         default: column.default.clone(),
+        rule: column.rule.clone(),
         pointer: column.from.to_string().into(),
     }
 }

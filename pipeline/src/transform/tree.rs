@@ -1,6 +1,7 @@
 //! The paths of a mapping as a tree of member names, so that one walk over a record serves all columns.
 
-use landfall_schemas::mapping::FieldPath;
+use super::column::leaves_its_field;
+use landfall_schemas::mapping::{ColumnMapping, FieldPath};
 
 /// A node of the tree; the root is the record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +21,8 @@ pub(super) struct Node {
     expected: usize,
     /// Columns that take the value here.
     pub(super) columns: Vec<usize>,
+    /// One of them holds the value as it stands: the rest need not.
+    pub(super) taken: bool,
     /// The key is made from the value here.
     pub(super) key: bool,
 }
@@ -33,10 +36,12 @@ impl Default for PathTree {
 impl PathTree {
     pub(super) const ROOT: NodeId = NodeId(0);
 
-    /// A column takes the value at `path`. Several may take the same.
-    pub(super) fn add_column(&mut self, path: &FieldPath, slot: usize) {
-        let node = self.place(path);
-        self.nodes[node.0].columns.push(slot);
+    /// A column finds its value where its path leads, and takes it from there or leaves it there. Several may find the same.
+    pub(super) fn add_column(&mut self, column: &ColumnMapping, slot: usize) {
+        let id = self.place(&column.from);
+        let node = &mut self.nodes[id.0];
+        node.columns.push(slot);
+        node.taken |= !leaves_its_field(column);
     }
 
     /// The key is made from the value at `path`.

@@ -4,12 +4,14 @@
 //! all problems at once. Children, computed columns and evolution find their room here.
 
 pub mod path;
+mod rule;
 
 use crate::ident::Ident;
 use crate::pgtype::PgType;
 use crate::stream::{PartitionCount, SourceName, StreamName};
 use crate::table::TableShape;
 pub use path::FieldPath;
+pub use rule::{EpochUnit, MoneyMarks, Normalizer, Offset, Otherwise, Parse, SourceField, Spellings, ValueRule};
 
 /// One stream, one table.
 #[derive(Clone, PartialEq, Debug)]
@@ -107,6 +109,8 @@ pub struct ColumnMapping {
     pub required: bool,
     /// Raw JSON text used when the field is missing. It has been checked to fit `ty`.
     pub default: Option<Box<str>>,
+    /// What is done to a value first.
+    pub rule: Option<Box<ValueRule>>,
 }
 
 /// What happens to a record that cannot be mapped.

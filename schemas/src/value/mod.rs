@@ -21,6 +21,7 @@
 //! [`Rejection`], with the column's type and the kind found, never the value.
 
 pub mod numeric;
+pub mod rule;
 pub mod time;
 
 mod from_bson;

@@ -92,6 +92,38 @@ fn put_micros(micros: i128, out: &mut Vec<u8>) -> Result<(), RejectCode> {
     }
 }
 
+/// Appends the `timestamp` or `timestamptz` of microseconds since 1970.
+pub(super) fn put_micros_since_1970(micros: i128, out: &mut Vec<u8>) -> Result<(), RejectCode> {
+    put_micros(micros - i128::from(EPOCH_DAYS) * DAY, out)
+}
+
+/// Appends the `date` of microseconds since 1970, if they are a midnight.
+pub(super) fn put_midnight_since_1970(micros: i128, out: &mut Vec<u8>) -> Result<(), RejectCode> {
+    let days = i64::try_from(micros.div_euclid(DAY)).map_err(|_| RejectCode::TimeRange)? - EPOCH_DAYS;
+    if micros.rem_euclid(DAY) != 0 || !(FIRST_DAY..END_DAY).contains(&days) {
+        return Err(RejectCode::TimeRange);
+    }
+    out.extend_from_slice(&(days as i32).to_be_bytes());
+    Ok(())
+}
+
+/// Microseconds since 1970 that a date, a date and time, or both with an offset tell; and whether an offset was told.
+pub(super) fn moment(text: &str) -> Result<(i128, bool), RejectCode> {
+    let mut reader = Reader(text.as_bytes());
+    let days = i128::from(reader.date()? + EPOCH_DAYS);
+    if reader.end().is_ok() {
+        return Ok((days * DAY, false));
+    }
+    let mut reader = Reader(text.as_bytes());
+    let micros = reader.timestamp()? + i128::from(EPOCH_DAYS) * DAY;
+    if reader.end().is_ok() {
+        return Ok((micros, false));
+    }
+    let offset = reader.offset()?;
+    reader.end()?;
+    Ok((micros - i128::from(offset), true))
+}
+
 /// What is left to read.
 struct Reader<'a>(&'a [u8]);
 

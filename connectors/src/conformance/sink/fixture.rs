@@ -45,6 +45,7 @@ pub fn mapping(name: &str) -> StreamMapping {
         ty,
         required: false,
         default: None,
+        rule: None,
     };
     let mut columns = vec![
         column("id", PgType::Text, ColumnRole::Key),

@@ -4,6 +4,7 @@
 
 use super::{MongoSource, State};
 use crate::failure::Failure;
+use crate::mongodb::client::farewell;
 use crate::source::{Condition, Decision, Source, SourceGauges, Step};
 use crate::wake::Woken;
 use landfall_schemas::event::ChangeBatch;
@@ -15,8 +16,6 @@ use std::time::{Duration, Instant};
 const REST: Duration = Duration::from_secs(2);
 /// A halted one only for an operator's word, which rings.
 const HALTED_REST: Duration = Duration::from_secs(30);
-/// Longest the server is given to hear that its cursors are not needed any more.
-const FAREWELL: Duration = Duration::from_secs(2);
 
 impl Source for MongoSource {
     fn next(&mut self, batch: &mut ChangeBatch) -> Result<Step, Failure> {
@@ -104,18 +103,13 @@ impl Source for MongoSource {
 }
 
 impl Drop for MongoSource {
-    /// Closes the stream and says farewell; a driver whose client just falls may panic in a task of its own.
+    /// Closes the stream and says farewell.
     fn drop(&mut self) {
         let runtime = self.runtime.clone();
         let _context = runtime.enter();
         self.state = State::due();
         if let Some(client) = self.client.take() {
-            runtime.block_on(async {
-                let all = client.clone().shutdown();
-                if tokio::time::timeout(FAREWELL, async { all.await }).await.is_err() {
-                    client.shutdown().immediate(true).await;
-                }
-            });
+            runtime.block_on(farewell(client));
         }
     }
 }

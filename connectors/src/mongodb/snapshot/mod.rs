@@ -302,6 +302,14 @@ impl Snapshot for MongoSnapshot {
     fn estimate(&self, stream: StreamId) -> BoxFuture<'_, Result<u64, Failure>> {
         Box::pin(self.about(stream))
     }
+
+    fn farewell(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            if let Some(reached) = self.reached.get() {
+                reached.farewell().await;
+            }
+        })
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Fails as [`connect`] does; nothing is kept then, and whoever asks next tries again.
 
 use crate::failure::Failure;
-use crate::mongodb::client::connect;
+use crate::mongodb::client::{connect, farewell};
 use crate::mongodb::config::MongoConfig;
 use bson::RawDocumentBuf;
 use mongodb::error::Error;
@@ -24,6 +24,10 @@ impl Reached {
         let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
         let selection = config.read_from.map(|from| from.criteria()).or(named).unwrap_or(primary);
         Ok(Self { database: client.database(&config.database), selection })
+    }
+
+    pub(super) async fn farewell(&self) {
+        farewell(self.database.client().clone()).await;
     }
 
     pub(super) async fn cursor(&self, command: RawDocumentBuf, batch: u32) -> Result<Cursor<RawDocumentBuf>, Error> {

@@ -4,7 +4,10 @@ use super::validate;
 use crate::config::{SourceKind, SslMode};
 use landfall_connectors::files::lines::LinesFormat;
 use landfall_connectors::mongodb::{Capture, ReadFrom};
-use landfall_schemas::mapping::{KeyFrom, OnDrop, OnError, RecordFormat, Select};
+use landfall_schemas::mapping::{
+    EpochUnit, KeyFrom, MoneyMarks, Normalizer, Offset, OnDrop, OnError, Otherwise, Parse, RecordFormat, Select,
+    SourceField, ValueRule,
+};
 use landfall_schemas::pgtype::PgType;
 use landfall_schemas::table::ColumnRole;
 use std::path::Path;
@@ -273,4 +276,45 @@ fn a_pattern_makes_a_stream_of_each_collection_that_matches_and_that_no_entry_na
     {
         assert!(template.stream(name).is_err(), "{name}");
     }
+}
+
+#[test]
+fn rules_of_columns_become_values() {
+    let text = r#"
+name: flux
+target: { url: "${DATABASE_URL}" }
+sources: { store: { kind: json_document, path: a.json } }
+streams:
+  users:
+    source: store
+    key: id
+    columns:
+      email: { type: text, normalize: [trim, lower, empty_to_null], keep: false }
+      active: { type: boolean, values: { "yes": true, 1: true, no: false, unknown: null } }
+      state: { type: text, normalize: trim, values: { "In Progress": in_progress }, otherwise: pass }
+      born: { type: date, parse: { pattern: "%d.%m.%Y" } }
+      seen: { type: timestamptz, parse: iso, zone: "-05:30" }
+      price: { type: "numeric(12,2)", parse: { money: { decimal: "," } } }
+      at: { type: timestamptz, parse: epoch_ms }
+      plain: text
+"#;
+    let pipeline = validate(text).unwrap_or_else(|problems| panic!("{problems}"));
+    let rules: Vec<Option<&ValueRule>> =
+        pipeline.streams[0].columns.iter().map(|column| column.rule.as_deref()).collect();
+    let [Some(email), Some(active), Some(state), Some(born), Some(seen), Some(price), Some(at), None] = rules[..]
+    else {
+        panic!("{rules:?}")
+    };
+    assert_eq!(email.normalize, [Normalizer::Trim, Normalizer::Lower, Normalizer::EmptyToNull]);
+    assert_eq!((email.source, state.source), (SourceField::Taken, SourceField::Kept));
+    let list = active.values.as_ref().expect("a list");
+    assert_eq!(list.otherwise, Otherwise::Park);
+    let listed: Vec<(&str, &str)> = list.listed.iter().map(|(spelling, stored)| (&**spelling, &**stored)).collect();
+    assert_eq!(listed, [("1", "true"), ("no", "false"), ("unknown", "null"), ("yes", "true")]);
+    let list = state.values.as_ref().expect("a list");
+    assert_eq!((list.otherwise, &*list.listed["In Progress"]), (Otherwise::Pass, "\"in_progress\""));
+    assert_eq!(born.parse, Some(Parse::Pattern("%d.%m.%Y".into(), None)));
+    assert_eq!(seen.parse, Some(Parse::Iso(Some(Offset(-19_800)))));
+    assert_eq!(price.parse, Some(Parse::Money(MoneyMarks { decimal: ',', group: Some('.') })));
+    assert_eq!(at.parse, Some(Parse::Epoch(EpochUnit::Millis)));
 }

@@ -1,9 +1,10 @@
 //! A mapped column: from the value that a path leads to, or from the default.
 
-use crate::transform::column::Field;
+use crate::transform::column::{Field, NULL};
 use landfall_schemas::bson::{Element, Fault, Kind, Writer, reject};
 use landfall_schemas::pgtype::PgType;
 use landfall_schemas::rejection::{RejectCode, Rejection};
+use landfall_schemas::value::rule::Ruler;
 use landfall_schemas::value::{Encoder, put_bson, put_null};
 use std::ops::Range;
 
@@ -33,15 +34,25 @@ pub(super) fn put_field(
     field: &Field,
     record: &[u8],
     element: &Element<'_>,
-    writer: &Writer<'_>,
+    (writer, (encoder, ruler)): (&Writer<'_>, (&mut Encoder, &mut Ruler)),
     out: &mut Vec<u8>,
 ) -> Result<(), Rejection> {
+    let at = element.start as u64;
     if element.kind == Kind::Null {
         if field.required {
             return Err(missing(field, "null").at(element.start as u64));
         }
         put_null(out);
         return Ok(());
+    }
+    let start = out.len();
+    if let Some(rule) = &field.rule
+        && let Some(put) = ruler.put_bson((rule, field.ty), &element.value(), encoder, out)
+    {
+        put.map_err(|inner| Rejection { path: field.pointer.clone(), ..inner }.at(at))?;
+        // A rule may make NULL of a value that is there.
+        let is_null = out[start..] == NULL;
+        return if field.required && is_null { Err(missing(field, "empty text").at(at)) } else { Ok(()) };
     }
     if field.ty == PgType::Jsonb {
         let put = put_jsonb_text(out, |out| writer.value(record, element, out));

@@ -5,10 +5,33 @@
 
 use super::field::Slot;
 use super::key::key_gives_back;
+use crate::transform::column::leaves_its_field;
 use crate::transform::tree::{NodeId, PathTree};
 use landfall_schemas::bson::{Element, Elements, Fault, Kind, Writer, relaxed_gives_back};
+use landfall_schemas::mapping::ColumnMapping;
 use landfall_schemas::pgtype::PgType;
 use landfall_schemas::value::gives_back;
+
+/// What a column gives back of the value that it took.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum GivesBack {
+    /// What its type does.
+    As(PgType),
+    /// Nothing: a rule changed it, and the field stays.
+    Nothing,
+    /// As much as the mapping asks for.
+    Enough,
+}
+
+impl GivesBack {
+    pub(super) fn of(column: &ColumnMapping) -> Self {
+        match &column.rule {
+            None => Self::As(column.ty),
+            Some(_) if leaves_its_field(column) => Self::Nothing,
+            Some(_) => Self::Enough,
+        }
+    }
+}
 
 pub(super) struct Gather<'a> {
     pub(super) record: &'a [u8],
@@ -16,8 +39,8 @@ pub(super) struct Gather<'a> {
     pub(super) key: &'a [u8],
     pub(super) key_type: Option<PgType>,
     pub(super) tree: &'a mut PathTree,
-    /// The columns' types, by slot.
-    pub(super) types: &'a [PgType],
+    /// What the columns give back, by slot.
+    pub(super) back: &'a [GivesBack],
     pub(super) slots: &'a mut [Option<Slot>],
     /// Absent: what no column takes is dropped.
     pub(super) rest: Option<&'a mut Vec<u8>>,
@@ -72,10 +95,12 @@ impl<'a> Gather<'a> {
         let mut given_back = node.key && key_gives_back(self.key_type, self.key, &element.value());
         for slot in &node.columns {
             self.slots[*slot] = Some(Slot::of(element));
-            given_back |= match self.types[*slot] {
+            given_back |= match self.back[*slot] {
                 _ if element.kind == Kind::Null => false,
-                PgType::Jsonb => relaxed_gives_back(self.record, element),
-                ty => gives_back(ty, &element.value()),
+                GivesBack::Nothing => false,
+                GivesBack::Enough => true,
+                GivesBack::As(PgType::Jsonb) => relaxed_gives_back(self.record, element),
+                GivesBack::As(ty) => gives_back(ty, &element.value()),
             };
         }
         let stands_alone = node.columns.is_empty() && !given_back;

@@ -17,13 +17,13 @@ mod tests;
 use super::column::{Column, KeyColumn, columns, has};
 use super::tree::PathTree;
 use field::{Slot, put_field, put_jsonb_text};
-use gather::Gather;
+use gather::{Gather, GivesBack};
 use landfall_schemas::bson::{Elements, Fault, Form, Scan, Unstorable, Writer, reject};
 use landfall_schemas::mapping::{FieldPath, KeyFrom, StreamMapping};
 use landfall_schemas::offset::Version;
-use landfall_schemas::pgtype::PgType;
 use landfall_schemas::rejection::{RejectCode, Rejection};
 use landfall_schemas::table::ColumnRole;
+use landfall_schemas::value::rule::Ruler;
 use landfall_schemas::value::{Encoder, put_bytes, put_int8, put_jsonb, put_null};
 
 /// A mapping of BSON documents made ready, with the scratch memory of one worker.
@@ -33,14 +33,15 @@ pub(super) struct BsonPlan {
     key: KeyColumn,
     /// Paths of the mapped columns and of the key.
     tree: PathTree,
-    /// The mapped columns' types, by slot.
-    types: Vec<PgType>,
+    /// What the mapped columns give back, by slot.
+    back: Vec<GivesBack>,
     /// What no column takes is kept.
     rest: bool,
     unstorable: Unstorable,
     scan: Scan,
-    /// For defaults, which are JSON.
+    /// For defaults and what rules make, which are JSON.
     encoder: Encoder,
+    ruler: Ruler,
     /// Where in the document each column of the mapping finds its value.
     slots: Vec<Option<Slot>>,
     rest_text: Vec<u8>,
@@ -51,7 +52,7 @@ impl BsonPlan {
     pub(super) fn new(mapping: &StreamMapping) -> Self {
         let mut tree = PathTree::default();
         for (slot, column) in mapping.columns.iter().enumerate() {
-            tree.add_column(&column.from, slot);
+            tree.add_column(column, slot);
         }
         match &mapping.key.from {
             KeyFrom::Field(path) => tree.add_key(path),
@@ -63,11 +64,12 @@ impl BsonPlan {
             columns: columns(mapping),
             key: KeyColumn::of(mapping),
             tree,
-            types: mapping.columns.iter().map(|column| column.ty).collect(),
+            back: mapping.columns.iter().map(GivesBack::of).collect(),
             rest: has(mapping, ColumnRole::Rest),
             unstorable,
             scan: Scan::default(),
             encoder: Encoder::default(),
+            ruler: Ruler::default(),
             slots: vec![None; mapping.columns.len()],
             rest_text: Vec::new(),
         }
@@ -105,7 +107,10 @@ impl BsonPlan {
                 Column::Mapped(field) => {
                     let slot = self.slots[field.slot].as_ref().map(|slot| slot.element(record));
                     match slot {
-                        Some(element) => put_field(field, record, &element, &relaxed, out)?,
+                        Some(element) => {
+                            let means = (&mut self.encoder, &mut self.ruler);
+                            put_field(field, record, &element, (&relaxed, means), out)?;
+                        }
                         None => field::put_default(field, &mut self.encoder, out)?,
                     }
                 }
@@ -133,7 +138,7 @@ impl BsonPlan {
             key,
             key_type: self.key.ty,
             tree: &mut self.tree,
-            types: &self.types,
+            back: &self.back,
             slots: &mut self.slots,
             rest: self.rest.then_some(&mut self.rest_text),
             writer: Writer { form: Form::Canonical, unstorable: self.unstorable, scan: &self.scan },

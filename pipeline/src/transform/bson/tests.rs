@@ -27,7 +27,7 @@ fn ident(name: &str) -> Ident {
 
 fn column(path: &str, ty: PgType) -> ColumnMapping {
     let from = FieldPath::parse(path).expect("a path");
-    ColumnMapping { name: ident("c"), from, ty, required: false, default: None }
+    ColumnMapping { name: ident("c"), from, ty, required: false, default: None, rule: None }
 }
 
 /// What the table keeps beside key, columns and version.

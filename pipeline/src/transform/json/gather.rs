@@ -76,7 +76,7 @@ impl Gather<'_> {
         for slot in &node.columns {
             self.slots[*slot] = Some(member.value.clone());
         }
-        let by_column = !node.columns.is_empty() && member.kind != Kind::Null;
+        let by_column = node.taken && member.kind != Kind::Null;
         let by_key = node.key && key_gives_back(self.key_type, self.key, &self.record[member.value.clone()]);
         let below = member.kind == Kind::Object && self.tree.has_children(id);
         match (by_column || by_key, below) {

@@ -9,14 +9,15 @@ mod key;
 #[cfg(test)]
 mod tests;
 
-use super::column::{Column, Field, KeyColumn, columns, has};
+use super::column::{Column, Field, KeyColumn, NULL, columns, has};
 use super::tree::PathTree;
 use gather::Gather;
 use landfall_schemas::json::{Checked, Kind, skip_space};
-use landfall_schemas::mapping::{KeyFrom, StreamMapping};
+use landfall_schemas::mapping::{KeyFrom, StreamMapping, ValueRule};
 use landfall_schemas::offset::Version;
 use landfall_schemas::rejection::{RejectCode, Rejection};
 use landfall_schemas::table::ColumnRole;
+use landfall_schemas::value::rule::Ruler;
 use landfall_schemas::value::{Encoder, put_int8, put_jsonb, put_null};
 use std::ops::Range;
 
@@ -32,6 +33,7 @@ pub(super) struct JsonPlan {
     /// What no column takes is kept.
     rest: bool,
     encoder: Encoder,
+    ruler: Ruler,
     /// Where in the record each column of the mapping finds its value.
     slots: Vec<Option<Range<usize>>>,
     rest_text: Vec<u8>,
@@ -42,7 +44,7 @@ impl JsonPlan {
     pub(super) fn new(mapping: &StreamMapping) -> Self {
         let mut tree = PathTree::default();
         for (slot, column) in mapping.columns.iter().enumerate() {
-            tree.add_column(&column.from, slot);
+            tree.add_column(column, slot);
         }
         if let KeyFrom::Field(path) = &mapping.key.from {
             tree.add_key(path);
@@ -55,6 +57,7 @@ impl JsonPlan {
             whole,
             rest,
             encoder: Encoder::default(),
+            ruler: Ruler::default(),
             slots: vec![None; mapping.columns.len()],
             rest_text: Vec::new(),
         }
@@ -92,7 +95,7 @@ impl JsonPlan {
                 Column::Key => self.key.put(key, out)?,
                 Column::Mapped(field) => {
                     let found = (record, self.slots[field.slot].clone(), checked);
-                    field.put(found, &mut self.encoder, out)?;
+                    field.put(found, (&mut self.encoder, &mut self.ruler), out)?;
                 }
                 Column::Doc => put_jsonb(record, out),
                 // JSON records have no exact bytes of their own to keep: the configuration gives them no such column.
@@ -135,7 +138,7 @@ impl Field {
     fn put(
         &self,
         (record, slot, checked): (&[u8], Option<Range<usize>>, Checked),
-        encoder: &mut Encoder,
+        (encoder, ruler): (&mut Encoder, &mut Ruler),
         out: &mut Vec<u8>,
     ) -> Result<(), Rejection> {
         // A default was not checked with the record.
@@ -154,10 +157,31 @@ impl Field {
             put_null(out);
             return Ok(());
         };
-        encoder.field_of(checked, self.ty, raw, out).map_err(|inner| {
+        let put = match &self.rule {
+            // A default is a value of the column already.
+            Some(rule) if at.is_some() => self.put_by_rule(rule, raw, (encoder, ruler), out),
+            _ => encoder.field_of(checked, self.ty, raw, out),
+        };
+        put.map_err(|inner| {
             let path = format!("{}{}", self.pointer, inner.path);
             let at = at.map(|start| start + inner.at.unwrap_or(0));
             Rejection { path: path.into(), at, ..inner }
         })
+    }
+
+    /// A rule may make NULL of a value that is there.
+    fn put_by_rule(
+        &self,
+        rule: &ValueRule,
+        raw: &[u8],
+        (encoder, ruler): (&mut Encoder, &mut Ruler),
+        out: &mut Vec<u8>,
+    ) -> Result<(), Rejection> {
+        let start = out.len();
+        ruler.put((rule, self.ty), raw, encoder, out)?;
+        if self.required && out[start..] == NULL {
+            return Err(Rejection::new(RejectCode::RequiredMissing, "", &self.ty.to_string(), "empty text"));
+        }
+        Ok(())
     }
 }
