@@ -20,6 +20,7 @@ use landfall_pipeline::transform::RowPlan;
 use landfall_schemas::key::{RecordKey, key_of};
 use landfall_schemas::mapping::FieldPath;
 use landfall_schemas::offset::{Generation, Sequence};
+use landfall_schemas::row::RowSet;
 use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
 use std::time::Duration;
@@ -79,14 +80,14 @@ fn transform(criterion: &mut Criterion<ThreadCpu>) {
     let version = Generation::new(1).expect("1 is a generation").version(Sequence(7));
     let mut group = criterion.benchmark_group("transform");
     group.throughput(Throughput::Elements(RECORDS));
-    let (mut plan, mut rows) = (RowPlan::new(mapping), Vec::new());
+    let (mut plan, mut rows) = (RowPlan::new(mapping), RowSet::default());
     group.bench_function("record to row", |bencher| {
         bencher.iter(|| {
             rows.clear();
             for (key, record) in keys.iter().zip(&records) {
-                plan.upsert(key, record, version, &mut rows).expect("a user fits its mapping");
+                let _ = plan.upsert(key, record, version, &mut rows).expect("a user fits its mapping");
             }
-            rows.len()
+            rows.buffer.len()
         });
     });
     let mut key = RecordKey::default();

@@ -64,7 +64,7 @@ fn batch(table: &BareTable, events: &[Event]) -> SinkBatch {
         }
         let op = if event.change.delete { RowOp::Delete } else { RowOp::Upsert };
         let fields = start..batch.rows.buffer.len();
-        let row = Row { op, fields, version, partition: event.partition, offset: event.offset };
+        let row = Row { op, fields, children: 0..0, version, partition: event.partition, offset: event.offset };
         let overtaken = last.get(&event.change.user.id()).copied();
         match overtaken {
             Some(earlier) => batch.rows.rows[earlier] = row,

@@ -28,6 +28,20 @@ impl Ident {
         Ok(Self(Arc::from(name)))
     }
 
+    /// A name of ours made of parts joined by `_`: what is too long is cut, and ends in eight hex digits that the whole name makes.
+    pub fn joined(parts: &[&str]) -> Result<Self, InvalidIdent> {
+        let whole = parts.join("_");
+        if whole.len() <= Self::MAX_BYTES {
+            return Self::new(&whole);
+        }
+        let mark = format!("_{:08x}", xxhash_rust::xxh3::xxh3_64(whole.as_bytes()) as u32);
+        let mut end = Self::MAX_BYTES - mark.len();
+        while !whole.is_char_boundary(end) {
+            end -= 1;
+        }
+        Self::new(&format!("{}{mark}", &whole[..end]))
+    }
+
     /// As written.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -56,6 +56,11 @@ impl RecordKey {
         &self.0
     }
 
+    /// Empties it.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Its hash.
     pub fn hash(&self) -> KeyHash {
         KeyHash::of(&self.0)

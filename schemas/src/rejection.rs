@@ -48,11 +48,15 @@ pub enum RejectCode {
     TooComplex = 19,
     /// A spelling that the list of a column does not name.
     ValueNotListed = 20,
+    /// A nested value is not what its table is made of: no array, no object.
+    ChildShape = 21,
+    /// Two nested values of one record have one key.
+    DuplicateChild = 22,
 }
 
 impl RejectCode {
     /// All codes.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Malformed,
         Self::InvalidUtf8,
         Self::TooDeep,
@@ -73,6 +77,8 @@ impl RejectCode {
         Self::Behind,
         Self::TooComplex,
         Self::ValueNotListed,
+        Self::ChildShape,
+        Self::DuplicateChild,
     ];
 
     /// The stable name, as in `landfall.dead_letters.code`.
@@ -98,6 +104,8 @@ impl RejectCode {
             Self::Behind => "behind",
             Self::TooComplex => "too_complex",
             Self::ValueNotListed => "value_not_listed",
+            Self::ChildShape => "child_shape",
+            Self::DuplicateChild => "duplicate_child",
         }
     }
 

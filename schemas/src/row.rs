@@ -5,6 +5,9 @@
 //! field  = length i32 be | bytes      length −1: NULL
 //! ```
 //!
+//! Rows of tables below belong to the row of the record that they were nested in: the sink writes both or none, and takes away
+//! what a newer record does not hold any more.
+//!
 //! The sink puts its own count (and, for a stage, its operation field) around a row; nothing is encoded twice. A delete is
 //! a row whose key and version are set and whose other fields are NULL.
 
@@ -28,6 +31,8 @@ pub struct Row {
     pub op: RowOp,
     /// Its fields, in the set's buffer.
     pub fields: Range<usize>,
+    /// Its rows in the tables below, among the set's children.
+    pub children: Range<u32>,
     /// Its version, also the last field.
     pub version: Version,
     /// Which event it came from: for dead letters when PostgreSQL refuses it.
@@ -36,11 +41,22 @@ pub struct Row {
     pub offset: Offset,
 }
 
-/// Rows of one table, each key at most once.
+/// A row of a table below.
+#[derive(Clone, Debug)]
+pub struct ChildRow {
+    /// Which table, in the order of `StreamMapping::child_tables`.
+    pub table: u16,
+    /// Its fields, in the set's buffer; the first are the record's key.
+    pub fields: Range<usize>,
+}
+
+/// Rows of one stream, each key at most once.
 #[derive(Clone, Debug, Default)]
 pub struct RowSet {
     /// Descriptors, in the order they are to be written.
     pub rows: Vec<Row>,
+    /// Rows of the tables below. Those that no row names are not written.
+    pub children: Vec<ChildRow>,
     /// The encoded fields.
     pub buffer: Vec<u8>,
 }
@@ -51,9 +67,15 @@ impl RowSet {
         &self.buffer[row.fields.clone()]
     }
 
+    /// The rows of a row in the tables below.
+    pub fn children(&self, row: &Row) -> &[ChildRow] {
+        &self.children[row.children.start as usize..row.children.end as usize]
+    }
+
     /// Empties the set and keeps its memory.
     pub fn clear(&mut self) {
         self.rows.clear();
+        self.children.clear();
         self.buffer.clear();
     }
 }

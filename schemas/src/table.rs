@@ -12,7 +12,7 @@ pub struct TableShape {
     pub name: Ident,
     /// Columns in row order.
     pub columns: Vec<TableColumn>,
-    /// How many of the first columns are the primary key (one for a root table).
+    /// How many of the first columns are the primary key: one, and one more for each table above.
     pub key_columns: usize,
     /// Plain secondary indexes, each a list of column numbers; built after a bulk load.
     pub indexes: Vec<Vec<usize>>,
@@ -34,8 +34,12 @@ pub struct TableColumn {
 /// What a column holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ColumnRole {
-    /// The record's key (tagged text, or typed).
+    /// The key of a row above: of the stream's table first.
+    Parent(usize),
+    /// The record's key, or that of a nested value among its siblings (tagged text, or typed).
     Key,
+    /// A nested value's place in its array, from 0.
+    Position,
     /// The value of the n-th column of the mapping.
     Mapped(usize),
     /// The whole record (landing).

@@ -4,13 +4,14 @@
 //! A check panics with the sentence that turned out false.
 
 mod checks;
+mod children;
 mod copies;
 mod cut;
 mod fixture;
 mod memory_rig;
 mod postgres_rig;
 
-pub use fixture::{Batch, PARTITIONS, SCHEMA, Stored, mapping};
+pub use fixture::{Batch, PARTITIONS, SCHEMA, Stored, StoredBelow, family, mapping};
 pub use memory_rig::MemoryRig;
 pub use postgres_rig::PostgresRig;
 
@@ -32,6 +33,9 @@ pub trait Rig: Send + Sync {
 
     /// All rows of the stream's table, by key.
     fn rows(&self, stream: &StreamMapping) -> impl Future<Output = Vec<Stored>> + Send;
+
+    /// All rows of one of the stream's tables below, by key.
+    fn below(&self, stream: &StreamMapping, table: u16) -> impl Future<Output = Vec<StoredBelow>> + Send;
 
     /// Waiting dead letters: key and code.
     fn waiting(&self, stream: &StreamMapping) -> impl Future<Output = Vec<(Vec<u8>, String)>> + Send;
@@ -57,5 +61,10 @@ pub async fn suite<R: Rig>(rig: &R) {
     copies::a_range_moves_with_its_rows_and_once(rig).await;
     copies::a_plan_that_is_there_stands_and_a_replaced_owner_plans_nothing(rig).await;
     copies::a_copy_over_live_rows_leaves_newer_ones_and_sweeps_what_it_has_not_seen(rig).await;
+    children::a_newer_set_takes_the_place_of_an_older_one(rig).await;
+    children::an_older_set_changes_nothing(rig).await;
+    children::a_refused_row_below_names_its_record(rig).await;
+    children::a_bulk_load_fills_the_tables_below(rig).await;
+    children::a_copy_stamps_and_sweeps_the_tables_below(rig).await;
     checks::a_second_process_is_told_of_the_first(rig).await;
 }

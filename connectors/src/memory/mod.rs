@@ -60,6 +60,11 @@ impl MemoryTarget {
         self.state().rows(stream)
     }
 
+    /// The rows of a table below, by its number and their encoded keys.
+    pub fn rows_below(&self, stream: &StreamName, table: u16) -> Vec<MemoryRow> {
+        self.state().rows_below(stream, table)
+    }
+
     /// The dead letters of a stream, in the order they were written.
     pub fn dead_letters(&self, stream: &StreamName) -> Vec<MemoryDeadLetter> {
         self.state().dead_letters(stream)

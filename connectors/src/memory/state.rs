@@ -10,7 +10,7 @@ use landfall_schemas::hash::KeyHash;
 use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::offset::{Generation, Offset, Version};
 use landfall_schemas::rejection::RejectCode;
-use landfall_schemas::row::RowOp;
+use landfall_schemas::row::{Row, RowOp, RowSet};
 use landfall_schemas::stream::{SourceName, StreamName};
 use landfall_schemas::table::TableShape;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -53,6 +53,8 @@ struct Stream {
     owned: Option<(QueueId, OwnerNonce)>,
     checkpoints: Vec<Checkpoint>,
     rows: BTreeMap<Vec<Vec<u8>>, MemoryRow>,
+    /// Rows of the tables below, by table and whole key.
+    below: BTreeMap<(u16, Vec<Vec<u8>>), MemoryRow>,
     dead: Vec<MemoryDeadLetter>,
     copies: BTreeMap<CopyVersion, Vec<RangeState>>,
     resync: bool,
@@ -68,6 +70,7 @@ impl State {
             owned: None,
             checkpoints: stream.partitions.all().map(start).collect(),
             rows: BTreeMap::new(),
+            below: BTreeMap::new(),
             dead: Vec::new(),
             copies: BTreeMap::new(),
             resync: false,
@@ -76,6 +79,11 @@ impl State {
 
     pub(super) fn rows(&self, stream: &StreamName) -> Vec<MemoryRow> {
         self.streams.get(stream).map_or_else(Vec::new, |s| s.rows.values().cloned().collect())
+    }
+
+    pub(super) fn rows_below(&self, stream: &StreamName, table: u16) -> Vec<MemoryRow> {
+        let Some(stream) = self.streams.get(stream) else { return Vec::new() };
+        stream.below.iter().filter(|((of, _), _)| *of == table).map(|(_, row)| row.clone()).collect()
     }
 
     pub(super) fn dead_letters(&self, stream: &StreamName) -> Vec<MemoryDeadLetter> {
@@ -188,14 +196,14 @@ impl State {
             .streams
             .get_mut(&mapping.name)
             .ok_or_else(|| Failure::new(FailureClass::Halt, "schema_drift", "no such table"))?;
-        let refused = unstorable(&mapping.table, batch);
+        let refused = unstorable(mapping, batch);
         if !refused.is_empty() {
             return Err(ApplyFailure::Refused(refused));
         }
         if !stream.stands(nonce, batch) {
             return Err(Failure::new(FailureClass::Fenced, "checkpoint_moved", "not where this owner left it").into());
         }
-        stream.write(&mapping.table, phase, batch);
+        stream.write(mapping, phase, batch);
         Ok(Applied { advances: batch.advances.iter().map(|a| (a.partition, a.range)).collect() })
     }
 }
@@ -216,25 +224,26 @@ impl Stream {
                 .all(|a| self.checkpoints.get(usize::from(a.partition.0)).is_some_and(|c| c.next == a.range.from))
     }
 
-    fn write(&mut self, shape: &TableShape, phase: Phase, batch: &SinkBatch) {
+    fn write(&mut self, mapping: &StreamMapping, phase: Phase, batch: &SinkBatch) {
         if let Some(version) = batch.sweep {
             self.rows.retain(|_, row| row.version >= version);
+            self.below.retain(|_, row| row.version >= version);
             for dead in self.dead.iter_mut().filter(|dead| dead.version < version) {
                 dead.waiting = false;
             }
         }
         let keeps_equal = phase == Phase::Live && batch.range.is_none();
+        let keeps_root = keeps_equal && mapping.children.is_empty();
         for row in &batch.rows.rows {
-            let mut fields = split(batch.rows.fields(row));
-            fields.truncate(shape.columns.len() - 1);
-            let key: Vec<Vec<u8>> = fields[..shape.key_columns].iter().flatten().cloned().collect();
+            let (key, fields) = keyed(&mapping.table, batch.rows.fields(row));
             match (row.op, self.rows.get_mut(&key)) {
                 (_, Some(stands)) if stands.version >= row.version => {}
                 (RowOp::Delete, Some(_)) => drop(self.rows.remove(&key)),
                 (RowOp::Delete, None) => {}
-                (RowOp::Upsert, Some(stands)) if keeps_equal && stands.fields == fields => {}
-                (RowOp::Upsert, _) => drop(self.rows.insert(key, MemoryRow { fields, version: row.version })),
+                (RowOp::Upsert, Some(stands)) if keeps_root && stands.fields == fields => {}
+                (RowOp::Upsert, _) => drop(self.rows.insert(key.clone(), MemoryRow { fields, version: row.version })),
             }
+            self.write_below(mapping, (row, &key), &batch.rows, keeps_equal);
         }
         for dead in &batch.dead {
             self.dead.push(MemoryDeadLetter {
@@ -263,14 +272,59 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// The rows of one parent: a set.
+    fn write_below(
+        &mut self,
+        mapping: &StreamMapping,
+        (row, key): (&Row, &[Vec<u8>]),
+        set: &RowSet,
+        keeps_equal: bool,
+    ) {
+        if self.rows.get(key).is_some_and(|stands| stands.version > row.version) {
+            return;
+        }
+        let shapes: Vec<&TableShape> = mapping.child_tables().map(|child| &child.table).collect();
+        let of_set = set.children(row).iter().map(|child| {
+            let (key, fields) = keyed(shapes[usize::from(child.table)], &set.buffer[child.fields.clone()]);
+            ((child.table, key), fields)
+        });
+        let wanted: BTreeMap<_, _> = of_set.collect();
+        self.below.retain(|(table, of_row), stands| {
+            !of_row.starts_with(key) || stands.version >= row.version || wanted.contains_key(&(*table, of_row.clone()))
+        });
+        for (place, fields) in wanted {
+            match self.below.get(&place) {
+                Some(stands) if stands.version >= row.version => {}
+                Some(stands) if keeps_equal && stands.fields == fields => {}
+                _ => drop(self.below.insert(place, MemoryRow { fields, version: row.version })),
+            }
+        }
+    }
+}
+
+/// A row's key, and its fields without the version.
+fn keyed(shape: &TableShape, encoded: &[u8]) -> (Vec<Vec<u8>>, Vec<Option<Vec<u8>>>) {
+    let mut fields = split(encoded);
+    fields.truncate(shape.columns.len() - 1);
+    (fields[..shape.key_columns].iter().flatten().cloned().collect(), fields)
+}
+
 /// Rows PostgreSQL would not store, with its SQLSTATE: text that is not UTF-8.
-fn unstorable(shape: &TableShape, batch: &SinkBatch) -> Vec<(usize, String)> {
-    let bad = |fields: Vec<Option<Vec<u8>>>| {
-        let mut columns = shape.columns.iter().zip(fields);
+fn unstorable(mapping: &StreamMapping, batch: &SinkBatch) -> Vec<(usize, String)> {
+    let bad = |shape: &TableShape, encoded: &[u8]| {
+        let mut columns = shape.columns.iter().zip(split(encoded));
         columns.any(|(c, f)| c.ty.is_text() && f.is_some_and(|text| std::str::from_utf8(&text).is_err()))
     };
-    let rows = batch.rows.rows.iter().enumerate();
-    rows.filter(|(_, row)| bad(split(batch.rows.fields(row)))).map(|(n, _)| (n, "22021".to_owned())).collect()
+    let shapes: Vec<&TableShape> = mapping.child_tables().map(|child| &child.table).collect();
+    let set = &batch.rows;
+    let refused = |row: &Row| {
+        let mut below = set.children(row).iter();
+        bad(&mapping.table, set.fields(row))
+            || below.any(|child| bad(shapes[usize::from(child.table)], &set.buffer[child.fields.clone()]))
+    };
+    let rows = set.rows.iter().enumerate();
+    rows.filter(|(_, row)| refused(row)).map(|(n, _)| (n, "22021".to_owned())).collect()
 }
 
 /// `length i32 | bytes` …, −1 for NULL.

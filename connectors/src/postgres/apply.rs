@@ -15,31 +15,18 @@
 
 use super::advance::Claim;
 use super::classify::{classify, classify_commit, living_sqlstate, may_be_a_row};
-use super::connect::BEGIN;
-use super::copy::{self, Encoded, Into};
-use super::statement::{Equal, Rows, Verb, sql, stage_columns};
+use super::statement::Equal;
 use super::tail::Tail;
 use super::target::Target;
 use super::wire::{Link, WireError};
+use super::write::{plan, write};
 use super::{bulk, refused};
 use crate::checkpoints::{OwnerNonce, Phase};
 use crate::failure::{Failure, FailureClass};
 use crate::sink::{Applied, ApplyFailure, SinkBatch, Writer};
-use bytes::Bytes;
-use futures_util::future::join;
 use landfall_schemas::mapping::StreamMapping;
-use landfall_schemas::row::{Row, RowOp, RowSet};
-use landfall_schemas::table::TableShape;
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, CopyInSink, Error, Statement};
-
-/// Up to this many rows travel as arrays: it saves a round trip and the temporary table's catalogue work. Measured: even
-/// with the stage at a few hundred rows, behind it at thousands.
-pub(crate) const MOST_ROWS_AS_ARRAYS: usize = 256;
 
 /// A connection that writes batches.
 #[derive(Debug)]
@@ -77,12 +64,6 @@ impl Writing {
     }
 }
 
-/// Statements that write the rows of one attempt, prepared.
-pub(crate) struct Plan {
-    pub(crate) copy: Option<(Into, Statement)>,
-    pub(crate) writes: Vec<Statement>,
-}
-
 impl PostgresWriter {
     pub(crate) fn new(target: Arc<Target>) -> Self {
         Self { target, link: None }
@@ -107,14 +88,14 @@ impl Target {
         batch: &SinkBatch,
     ) -> Result<(), Attempt> {
         let limit = self.connector.exchange_limit();
-        let plan = plan(link, limit, &stream.table, (&batch.rows.rows, writing)).await.map_err(Attempt::Server)?;
-        let tail = Tail::prepare(link, limit, &stream.table, batch).await.map_err(Attempt::Server)?;
+        let all = (&batch.rows, batch.rows.rows.as_slice());
+        let plan = plan(link, limit, stream, (all, writing)).await.map_err(Attempt::Server)?;
+        let tail = Tail::prepare(link, limit, stream, batch).await.map_err(Attempt::Server)?;
         let claim = Claim { pipeline: &self.pipeline, stream: stream.name.as_str(), nonce };
         fail::fail_point!("sink::before_begin");
         link.at_rest = false;
         let Link { client, driver, .. } = &mut *link;
-        let rows = (&batch.rows, batch.rows.rows.as_slice());
-        let work = Box::pin(write(client, &stream.table, &plan, rows, tail.run(client, claim)));
+        let work = Box::pin(write(client, stream, &plan, all, tail.run(client, claim)));
         // Sweeping a table takes as long as it takes; liveness of the server is watched by keepalives.
         let limit_of_work = if batch.sweep.is_some() { bulk::BUILD_LIMIT } else { limit };
         let changed = driver.drive(limit_of_work, work).await;
@@ -159,7 +140,7 @@ impl Target {
                         return Err(failure.into());
                     }
                     let limit = self.connector.exchange_limit();
-                    return Err(refused::find(link, limit, (&stream.table, writing), &batch.rows).await);
+                    return Err(refused::find(link, limit, (stream, writing), &batch.rows).await);
                 }
             }
         }
@@ -217,118 +198,6 @@ impl Writer for PostgresWriter {
         let mut link = Box::new(self.target.connector.connect().await?);
         Box::pin(bulk::finish(&mut link, &self.target, stream, owner)).await
     }
-}
-
-/// Prepares what writes these rows, and creates the stage if it is needed and not there yet.
-pub(crate) async fn plan(
-    link: &mut Link,
-    limit: Duration,
-    shape: &TableShape,
-    (rows, Writing { way, equal }): (&[Row], Writing),
-) -> Result<Plan, WireError> {
-    if rows.is_empty() {
-        return Ok(Plan { copy: None, writes: Vec::new() });
-    }
-    if way == Way::Heap {
-        let copy = prepare(link, limit, sql(shape, Verb::CopyHeap, "")).await?;
-        return Ok(Plan { copy: Some((Into::Heap, copy)), writes: Vec::new() });
-    }
-    let (from, stage) = if rows.len() <= MOST_ROWS_AS_ARRAYS {
-        (Rows::Arrays, String::new())
-    } else {
-        (Rows::Stage, stage(link, limit, shape).await?)
-    };
-    let deletes = rows.iter().any(|row| row.op == RowOp::Delete);
-    let verbs = match way {
-        Way::Merge | Way::Heap => vec![Verb::Merge(from, equal)],
-        Way::OnConflict if deletes => vec![Verb::Delete(from), Verb::Upsert(from, equal)],
-        Way::OnConflict => vec![Verb::Upsert(from, equal)],
-    };
-    let copy = match from {
-        Rows::Arrays => None,
-        Rows::Stage => Some((Into::Stage, prepare(link, limit, sql(shape, Verb::CopyStage, &stage)).await?)),
-    };
-    let mut writes = Vec::with_capacity(verbs.len());
-    for verb in verbs {
-        writes.push(prepare(link, limit, sql(shape, verb, &stage)).await?);
-    }
-    Ok(Plan { copy, writes })
-}
-
-/// The stage of a shape on this connection.
-async fn stage(link: &mut Link, limit: Duration, shape: &TableShape) -> Result<String, WireError> {
-    let definition = format!("{}: {}", shape.qualified(), stage_columns(shape));
-    if let Some(name) = link.prepared.stage(&definition) {
-        return Ok(name.to_owned());
-    }
-    let name = link.prepared.next_stage();
-    let create = format!(
-        "{BEGIN}; CREATE TEMPORARY TABLE pg_temp.\"{name}\" ({}) ON COMMIT DELETE ROWS; COMMIT",
-        stage_columns(shape)
-    );
-    let Link { client, driver, .. } = &mut *link;
-    driver.drive(limit, client.batch_execute(&create)).await?;
-    link.prepared.stage_created(definition, name.clone());
-    Ok(name)
-}
-
-/// A prepared statement, from the connection's store or new.
-pub(crate) async fn prepare(link: &mut Link, limit: Duration, sql: impl AsRef<str>) -> Result<Statement, WireError> {
-    let sql = sql.as_ref();
-    if let Some(statement) = link.prepared.get(sql) {
-        return Ok(statement.clone());
-    }
-    let Link { client, driver, .. } = &mut *link;
-    let statement = driver.drive(limit, client.prepare(sql)).await?;
-    link.prepared.put(sql.to_owned(), statement.clone());
-    Ok(statement)
-}
-
-/// `BEGIN`, the rows, and `tail` behind them. The first error in order is the cause; those behind it only say that the
-/// transaction has failed.
-pub(crate) async fn write<T>(
-    client: &Client,
-    shape: &TableShape,
-    plan: &Plan,
-    rows: (&RowSet, &[Row]),
-    tail: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let begin = client.batch_execute(BEGIN);
-    let Some((into, copy)) = &plan.copy else {
-        let arrays = if plan.writes.is_empty() { Vec::new() } else { copy::arrays(shape, rows) };
-        let (begun, (written, done)) = join(begin, join(execute_all(client, &plan.writes, &arrays), tail)).await;
-        begun?;
-        written?;
-        return done;
-    };
-    let (begun, sink) = join(begin, client.copy_in::<_, Bytes>(copy)).await;
-    begun?;
-    let mut sink: std::pin::Pin<&mut CopyInSink<Bytes>> = pin!(sink?);
-    // When the server gives up in the middle, its error comes from `finish`.
-    let sent = copy::send(sink.as_mut(), shape, *into, rows).await;
-    fail::fail_point!("sink::after_copy");
-    let (copied, (written, done)) = join(sink.finish(), join(execute_all(client, &plan.writes, &[]), tail)).await;
-    copied?;
-    sent?;
-    written?;
-    done
-}
-
-/// Runs the writing statements in order, all sent before the first answer. There are one or two.
-async fn execute_all(client: &Client, statements: &[Statement], arrays: &[Encoded]) -> Result<(), Error> {
-    let run = |statement: Option<&Statement>| {
-        let statement = statement.cloned();
-        async move {
-            let Some(statement) = statement else { return Ok(0) };
-            let parameters: Vec<&(dyn ToSql + Sync)> = arrays.iter().map(|a| a as &(dyn ToSql + Sync)).collect();
-            client.execute(&statement, &parameters).await
-        }
-    };
-    debug_assert!(statements.len() <= 2, "a merge, or a delete and an upsert");
-    let (first, second) = join(run(statements.first()), run(statements.get(1))).await;
-    first?;
-    second?;
-    Ok(())
 }
 
 /// Commits. After this was called the outcome is known only from its answer.

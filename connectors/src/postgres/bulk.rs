@@ -12,7 +12,6 @@ use crate::checkpoints::OwnerNonce;
 use crate::failure::{Failure, FailureClass};
 use landfall_schemas::ddl;
 use landfall_schemas::mapping::StreamMapping;
-use landfall_schemas::table::TableShape;
 use std::time::Duration;
 use tokio_postgres::{Client, Error};
 
@@ -50,7 +49,7 @@ pub(crate) async fn finish(
     fail::fail_point!("sink::before_finish_bulk");
     let claim = (target.pipeline.as_str(), stream.name.as_str());
     let Link { client, driver, .. } = &mut *link;
-    let built = driver.drive(BUILD_LIMIT, build(client, &stream.table, claim, owner)).await;
+    let built = driver.drive(BUILD_LIMIT, build(client, stream, claim, owner)).await;
     let limit = target.connector.exchange_limit();
     match built.map_err(|error| classify_build(&error))? {
         Found::Built => commit(link, limit).await.map_err(|error| repeatable(classify_commit(&error)))?,
@@ -66,7 +65,7 @@ pub(crate) async fn finish(
 
 async fn build(
     client: &Client,
-    shape: &TableShape,
+    mapping: &StreamMapping,
     (pipeline, stream): (&str, &str),
     owner: OwnerNonce,
 ) -> Result<Found, Error> {
@@ -79,14 +78,17 @@ async fn build(
         return Ok(Found::AlreadyLive);
     }
     client.batch_execute(BUILD_MEMORY).await?;
-    let has_key: bool = client.query_one(HAS_KEY, &[&shape.schema.as_str(), &shape.name.as_str()]).await?.try_get(0)?;
-    if !has_key {
-        client.batch_execute(&ddl::add_key(shape)).await?;
+    for shape in std::iter::once(&mapping.table).chain(mapping.child_tables().map(|child| &child.table)) {
+        let name = (&shape.schema.as_str(), &shape.name.as_str());
+        let has_key: bool = client.query_one(HAS_KEY, &[name.0, name.1]).await?.try_get(0)?;
+        if !has_key {
+            client.batch_execute(&ddl::add_key(shape)).await?;
+        }
+        for columns in &shape.indexes {
+            client.batch_execute(&ddl::create_index(shape, columns)).await?;
+        }
+        client.batch_execute(&ddl::analyze(shape)).await?;
     }
-    for columns in &shape.indexes {
-        client.batch_execute(&ddl::create_index(shape, columns)).await?;
-    }
-    client.batch_execute(&ddl::analyze(shape)).await?;
     client.execute(GO_LIVE, &[&pipeline, &stream, &owner.0]).await?;
     Ok(Found::Built)
 }

@@ -14,7 +14,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::SinkExt;
 use landfall_schemas::pgtype::PgType;
-use landfall_schemas::row::{Row, RowOp, RowSet};
+use landfall_schemas::row::{ChildRow, Row, RowOp, RowSet};
 use landfall_schemas::table::TableShape;
 use std::error::Error as StdError;
 use std::pin::Pin;
@@ -34,6 +34,28 @@ pub(crate) enum Into {
     Stage,
     /// The heap: the fields alone.
     Heap,
+}
+
+/// The rows of one table of a stream: its own, or one below.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TableRows<'a> {
+    pub(crate) set: &'a RowSet,
+    pub(crate) rows: &'a [Row],
+    /// `None`: the stream's own.
+    pub(crate) child: Option<u16>,
+}
+
+impl<'a> TableRows<'a> {
+    /// Operation and fields of each.
+    fn iter(&self) -> impl Iterator<Item = (RowOp, &'a [u8])> + use<'a> {
+        let Self { set, rows, child } = *self;
+        let own = if child.is_none() { rows } else { &[] };
+        let below = if child.is_some() { rows } else { &[] };
+        let wanted = move |row: &&'a ChildRow| Some(row.table) == child;
+        let below = below.iter().flat_map(move |row| set.children(row).iter().filter(wanted));
+        let own = own.iter().map(|row| (row.op, set.fields(row)));
+        own.chain(below.map(|row| (RowOp::Upsert, &set.buffer[row.fields.clone()])))
+    }
 }
 
 /// What stands before the fields of a row.
@@ -63,17 +85,17 @@ pub(crate) async fn send(
     mut sink: Pin<&mut CopyInSink<Bytes>>,
     shape: &TableShape,
     into: Into,
-    (set, rows): (&RowSet, &[Row]),
+    rows: &TableRows<'_>,
 ) -> Result<(), Error> {
     let (upsert, delete) = (prefix(shape, into, RowOp::Upsert), prefix(shape, into, RowOp::Delete));
     let mut chunk = BytesMut::with_capacity(CHUNK + CHUNK / 4);
     chunk.put_slice(HEADER);
-    for row in rows {
-        chunk.put_slice(match row.op {
+    for (op, fields) in rows.iter() {
+        chunk.put_slice(match op {
             RowOp::Upsert => &upsert,
             RowOp::Delete => &delete,
         });
-        chunk.put_slice(set.fields(row));
+        chunk.put_slice(fields);
         if chunk.len() >= CHUNK {
             sink.feed(chunk.split().freeze()).await?;
             chunk.reserve(CHUNK + CHUNK / 4);
@@ -107,23 +129,38 @@ impl ToSql for Encoded {
 }
 
 /// One array per column of the shape, then the operations.
-pub(crate) fn arrays(shape: &TableShape, (set, rows): (&RowSet, &[Row])) -> Vec<Encoded> {
-    let mut columns: Vec<BytesMut> = shape.columns.iter().map(|c| array(oid(c.ty), rows.len())).collect();
-    for row in rows {
-        let mut fields = set.fields(row);
+pub(crate) fn arrays(shape: &TableShape, rows: &TableRows<'_>) -> Vec<Encoded> {
+    let count = rows.iter().count();
+    let mut columns: Vec<BytesMut> = shape.columns.iter().map(|c| array(oid(c.ty), count)).collect();
+    let mut ops = array(Type::CHAR.oid(), count);
+    for (op, mut fields) in rows.iter() {
         for column in &mut columns {
             let (field, rest) = fields.split_at(field_size(fields));
             column.put_slice(field);
             fields = rest;
         }
         debug_assert!(fields.is_empty(), "a row has one field per column");
-    }
-    let mut ops = array(Type::CHAR.oid(), rows.len());
-    for row in rows {
         ops.put_i32(1);
-        ops.put_u8(op_char(row.op));
+        ops.put_u8(op_char(op));
     }
     columns.into_iter().chain([ops]).map(|array| Encoded(array.freeze())).collect()
+}
+
+/// One array per key column of the stream's own table, then the versions.
+pub(crate) fn claims(root: &TableShape, (set, rows): (&RowSet, &[Row])) -> Vec<Encoded> {
+    let mut keys: Vec<BytesMut> = root.key().iter().map(|c| array(oid(c.ty), rows.len())).collect();
+    let mut versions = array(Type::INT8.oid(), rows.len());
+    for row in rows {
+        let mut fields = set.fields(row);
+        for key in &mut keys {
+            let (field, rest) = fields.split_at(field_size(fields));
+            key.put_slice(field);
+            fields = rest;
+        }
+        versions.put_i32(8);
+        versions.put_i64(row.version.0);
+    }
+    keys.into_iter().chain([versions]).map(|array| Encoded(array.freeze())).collect()
 }
 
 /// Bytes of the field that stands first, its length included.

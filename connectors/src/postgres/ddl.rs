@@ -15,6 +15,7 @@ use landfall_schemas::ddl::{
     BulkLoad, Catalogue, Filled, LiveColumn, LiveTable, Owner, Plan, RelationKind, WantedTable, plan,
 };
 use landfall_schemas::mapping::StreamMapping;
+use landfall_schemas::table::TableShape;
 use tokio_postgres::{Client, Error};
 
 const SCHEMAS: &str = "SELECT nspname::text FROM pg_catalog.pg_namespace";
@@ -30,9 +31,10 @@ const KEY: &str = "SELECT a.attname::text FROM pg_catalog.pg_constraint c \
     WHERE c.conrelid = $1 AND c.contype = 'p' ORDER BY k.place";
 const INDEXES: &str = "SELECT r.relname::text FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class r ON r.oid = i.indexrelid \
     WHERE i.indrelid = $1 AND i.indisvalid";
-const REGISTERED: &str =
-    "SELECT pipeline, stream, phase FROM landfall.streams WHERE target_schema = $1 AND target_table = $2";
-const PRESENT: &str = "SELECT pg_catalog.to_regclass('landfall.streams') IS NOT NULL";
+const REGISTERED: &str = "SELECT s.pipeline, s.stream, s.phase FROM landfall.streams s WHERE s.target_schema = $1 AND s.target_table = $2 \
+     UNION ALL SELECT s.pipeline, s.stream, s.phase FROM landfall.child_tables c JOIN landfall.streams s USING (pipeline, stream) \
+     WHERE c.target_schema = $1 AND c.target_table = $2";
+const PRESENT: &str = "SELECT pg_catalog.to_regclass('landfall.child_tables') IS NOT NULL";
 const STANDING: &str = "SELECT mapping_hash, EXISTS (SELECT FROM landfall.checkpoints c \
       WHERE c.pipeline = s.pipeline AND c.stream = s.stream AND c.next_offset > 0) \
     FROM landfall.streams s WHERE s.pipeline = $1 AND s.stream = $2";
@@ -41,6 +43,9 @@ const REGISTER: &str = "INSERT INTO landfall.streams AS s \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (pipeline, stream) DO UPDATE \
     SET source = excluded.source, target_schema = excluded.target_schema, target_table = excluded.target_table, \
         mapping_hash = excluded.mapping_hash, partitions = excluded.partitions";
+const FORGET_CHILDREN: &str = "DELETE FROM landfall.child_tables WHERE pipeline = $1 AND stream = $2";
+const REGISTER_CHILD: &str =
+    "INSERT INTO landfall.child_tables (pipeline, stream, target_schema, target_table) VALUES ($1, $2, $3, $4)";
 const NUMBER: &str = "INSERT INTO landfall.target_migrations (pipeline, number, statements, actor) \
     SELECT $1, COALESCE(pg_catalog.max(number), 0) + 1, $2, $3 FROM landfall.target_migrations WHERE pipeline = $1 \
     RETURNING number";
@@ -105,13 +110,15 @@ impl PostgresTarget {
     }
 }
 
+/// Every table of every stream: its own, and those below it.
 fn wanted(streams: &[WantedStream<'_>]) -> Vec<WantedTable> {
-    let table = |s: &WantedStream<'_>| WantedTable {
-        stream: s.mapping.name.clone(),
-        shape: s.mapping.table.clone(),
-        bulk: s.bulk,
+    let of_stream = |s: &WantedStream<'_>| {
+        let (stream, bulk) = (s.mapping.name.clone(), s.bulk);
+        let shapes = std::iter::once(&s.mapping.table).chain(s.mapping.child_tables().map(|child| &child.table));
+        let table = |shape: &TableShape| WantedTable { stream: stream.clone(), shape: shape.clone(), bulk };
+        shapes.map(table).collect::<Vec<_>>()
     };
-    streams.iter().map(table).collect()
+    streams.iter().flat_map(of_stream).collect()
 }
 
 /// Everything inside the transaction; the caller commits an `Ok` and rolls an `Err` back.
@@ -189,6 +196,11 @@ async fn register(client: &Client, pipeline: &str, stream: &WantedStream<'_>) ->
             ],
         )
         .await?;
+    client.execute(FORGET_CHILDREN, &[&pipeline, &mapping.name.as_str()]).await?;
+    for child in mapping.child_tables() {
+        let (schema, table) = (child.table.schema.as_str(), child.table.name.as_str());
+        client.execute(REGISTER_CHILD, &[&pipeline, &mapping.name.as_str(), &schema, &table]).await?;
+    }
     Ok(())
 }
 

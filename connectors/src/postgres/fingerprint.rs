@@ -5,10 +5,11 @@
 //! that it does not move when a derive or a field's name does. `on_error` is not part of it: it changes no row.
 
 use landfall_schemas::mapping::{
-    EpochUnit, KeyFrom, Normalizer, Offset, Otherwise, Parse, RecordFormat, Select, SourceField, StreamMapping,
-    ValueRule,
+    ChildMapping, ChildShape, ColumnMapping, ElementKey, EpochUnit, KeyFrom, Normalizer, Offset, Otherwise, Parse,
+    RecordFormat, Select, SourceField, StreamMapping, ValueRule,
 };
 use landfall_schemas::pgtype::PgType;
+use landfall_schemas::table::TableShape;
 use sha2::{Digest, Sha256};
 use std::fmt::Display;
 
@@ -40,16 +41,23 @@ pub fn of(stream: &StreamMapping) -> [u8; 32] {
         KeyFrom::Id => hash.part("_id"),
     };
     hash.part(&stream.key.column).part(stream.key.ty.map_or_else(|| "tagged".to_owned(), PgType::config_name));
-    hash.part(&stream.table.schema).part(&stream.table.name).part(stream.table.key_columns);
-    hash.part(stream.table.columns.len());
-    for column in &stream.table.columns {
+    spell_table(&mut hash, &stream.table, &stream.columns);
+    // Streams without tables below are spelled as before there were any.
+    stream.children.iter().for_each(|child| spell_child(&mut hash, child));
+    hash.0.finalize().into()
+}
+
+fn spell_table(hash: &mut Spelled, table: &TableShape, columns: &[ColumnMapping]) {
+    hash.part(&table.schema).part(&table.name).part(table.key_columns);
+    hash.part(table.columns.len());
+    for column in &table.columns {
         hash.part(&column.name)
             .part(column.ty.config_name())
             .part(column.not_null)
             .part(format_args!("{:?}", column.role));
     }
-    hash.part(stream.columns.len());
-    for column in &stream.columns {
+    hash.part(columns.len());
+    for column in columns {
         hash.part(&column.name).part(&column.from).part(column.ty.config_name()).part(column.required);
         match &column.default {
             Some(default) => hash.part("default").part(default),
@@ -57,10 +65,25 @@ pub fn of(stream: &StreamMapping) -> [u8; 32] {
         };
         // Columns without a rule are spelled as before there were rules.
         if let Some(rule) = &column.rule {
-            spell(&mut hash, rule);
+            spell(hash, rule);
         }
     }
-    hash.0.finalize().into()
+}
+
+fn spell_child(hash: &mut Spelled, child: &ChildMapping) {
+    let from = child.from.as_ref().map_or_else(String::new, ToString::to_string);
+    hash.part("child").part(from).part(format_args!("{:?}", child.element));
+    match &child.shape {
+        ChildShape::Array(ElementKey::Field(path, ty)) => {
+            hash.part("field").part(path).part(ty.map_or_else(|| "tagged".to_owned(), PgType::config_name))
+        }
+        ChildShape::Array(ElementKey::Position) => hash.part("position"),
+        ChildShape::Map => hash.part("map"),
+        ChildShape::Object => hash.part("object"),
+    };
+    spell_table(hash, &child.table, &child.columns);
+    hash.part(child.children.len());
+    child.children.iter().for_each(|child| spell_child(hash, child));
 }
 
 fn spell(hash: &mut Spelled, rule: &ValueRule) {

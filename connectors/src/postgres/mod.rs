@@ -5,8 +5,9 @@
 //! | `config`, `tls`, `connect`, `wire` | reaching the server: URL, `sslmode`, session settings, one connection with its driver |
 //! | `classify` | SQLSTATE → what to do |
 //! | `schema/`, `ddl` | Landfall's own tables; the mapped tables |
-//! | `statement`, `copy`, `advance`, `tail` | SQL text, rows on the wire, what commits beside the rows |
-//! | `apply`, `refused`, `bulk` | the writer |
+//! | `statement`, `child_statement`, `copy` | SQL text, rows on the wire |
+//! | `advance`, `tail` | what commits beside the rows |
+//! | `apply`, `write`, `refused`, `bulk` | the writer |
 //! | `checkpoint`, `ranges`, `fingerprint` | admission and reading; ranges of copies; the mapping's hash |
 //! | `status`, `decisions`, `keys` | what `status` shows; what operators decided; the keys of a table |
 //! | `preflight` | what `check` shows |
@@ -18,6 +19,7 @@ mod advance;
 mod apply;
 mod bulk;
 mod checkpoint;
+mod child_statement;
 mod classify;
 mod config;
 mod connect;
@@ -40,6 +42,7 @@ mod tail;
 mod target;
 mod tls;
 mod wire;
+mod write;
 
 pub use apply::PostgresWriter;
 pub use config::{InvalidTarget, SecretUrl, SynchronousCommit, TargetConfig, Timeouts};

@@ -4,9 +4,10 @@
 //! the two applies a batch twice; rows cannot show it, the counters can: `next_offset` is no longer their sum.
 
 use super::advance::{Claim, Steps};
-use super::apply::{commit, prepare};
+use super::apply::commit;
 use super::connect::BEGIN;
 use super::wire::{Link, WireError};
+use super::write::prepare;
 use std::time::Duration;
 
 const MOVE: &str = "next_offset = a.until, ";

@@ -3,13 +3,14 @@
 //! Keeps promise 13: when a batch is refused, its rows are halved and tried again, each try rolled back, until single rows
 //! stand alone with their SQLSTATE. Nothing is written here. Which row it was is never read out of a message.
 
-use super::apply::{Writing, plan, roll_back, write};
+use super::apply::{Writing, roll_back};
 use super::classify::{classify, living_sqlstate, may_be_a_row};
 use super::wire::{Link, WireError};
+use super::write::{plan, write};
 use crate::failure::{Failure, FailureClass};
 use crate::sink::ApplyFailure;
+use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::row::{Row, RowSet};
-use landfall_schemas::table::TableShape;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ const MOST_PROBES: usize = 256;
 pub(crate) async fn find(
     link: &mut Link,
     limit: Duration,
-    (shape, writing): (&TableShape, Writing),
+    (stream, writing): (&StreamMapping, Writing),
     set: &RowSet,
 ) -> ApplyFailure {
     let mut found = Vec::new();
@@ -30,7 +31,7 @@ pub(crate) async fn find(
     open.push(0..set.rows.len());
     for _ in 0..MOST_PROBES {
         let Some(range) = open.pop() else { break };
-        match probe(link, limit, (shape, writing), (set, &set.rows[range.clone()])).await {
+        match probe(link, limit, (stream, writing), (set, &set.rows[range.clone()])).await {
             Ok(None) => {}
             Ok(Some(state)) if range.len() == 1 => found.push((range.start, state)),
             Ok(Some(_)) => {
@@ -54,14 +55,14 @@ pub(crate) async fn find(
 async fn probe(
     link: &mut Link,
     limit: Duration,
-    (shape, writing): (&TableShape, Writing),
+    (stream, writing): (&StreamMapping, Writing),
     (set, rows): (&RowSet, &[Row]),
 ) -> Result<Option<String>, Failure> {
     link.at_rest = false;
-    let outcome = match plan(link, limit, shape, (rows, writing)).await {
+    let outcome = match plan(link, limit, stream, ((set, rows), writing)).await {
         Ok(plan) => {
             let Link { client, driver, .. } = &mut *link;
-            driver.drive(limit, Box::pin(write(client, shape, &plan, (set, rows), async { Ok(()) }))).await
+            driver.drive(limit, Box::pin(write(client, stream, &plan, (set, rows), async { Ok(()) }))).await
         }
         Err(error) => Err(error),
     };

@@ -133,7 +133,7 @@ pub(crate) fn sql(shape: &TableShape, verb: Verb, stage: &str) -> String {
 }
 
 /// `relation AS s`.
-fn source(shape: &TableShape, rows: Rows, stage: &str) -> String {
+pub(crate) fn source(shape: &TableShape, rows: Rows, stage: &str) -> String {
     match rows {
         Rows::Stage => format!("pg_temp.\"{stage}\" AS s"),
         Rows::Arrays => {
@@ -153,7 +153,7 @@ fn source(shape: &TableShape, rows: Rows, stage: &str) -> String {
     }
 }
 
-fn merge(shape: &TableShape, source: &str, equal: Equal) -> String {
+pub(crate) fn merge(shape: &TableShape, source: &str, equal: Equal) -> String {
     let newer = is_newer(shape, "s");
     let mut out = format!(
         "MERGE INTO {} AS t USING {source} ON {} WHEN MATCHED AND s.\"{OP_COLUMN}\" = 'D' AND {newer} THEN DELETE",
@@ -175,7 +175,7 @@ fn merge(shape: &TableShape, source: &str, equal: Equal) -> String {
     out
 }
 
-fn upsert(shape: &TableShape, source: &str, equal: Equal) -> String {
+pub(crate) fn upsert(shape: &TableShape, source: &str, equal: Equal) -> String {
     format!(
         "INSERT INTO {} AS t ({}) SELECT {} FROM {source} WHERE s.\"{OP_COLUMN}\" = 'U' \
          ON CONFLICT ({}) DO UPDATE SET {} WHERE {} AND {}",
@@ -229,11 +229,11 @@ fn payload(shape: &TableShape) -> impl Iterator<Item = &TableColumn> {
     shape.columns.iter().skip(shape.key_columns).filter(|c| c.role != ColumnRole::Version)
 }
 
-fn version(shape: &TableShape) -> &Ident {
+pub(crate) fn version(shape: &TableShape) -> &Ident {
     &shape.columns.last().expect("a table's last column is its version").name
 }
 
-fn list(parts: impl Iterator<Item = String>) -> String {
+pub(crate) fn list(parts: impl Iterator<Item = String>) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 

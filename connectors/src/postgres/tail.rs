@@ -4,14 +4,15 @@
 //! promises 2 and 3: a transaction whose tail did not move exactly what it names is rolled back by the writer.
 
 use super::advance::{Burial, Claim, Retraction, Steps};
-use super::apply::prepare;
+
 use super::ranges::RangeMove;
 use super::statement::{SWEEP_DEAD, Verb, sql};
 use super::wire::{Link, WireError};
+use super::write::prepare;
 use crate::sink::SinkBatch;
 use futures_util::future::join;
+use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::offset::Version;
-use landfall_schemas::table::TableShape;
 use std::time::Duration;
 use tokio_postgres::{Client, Error, Statement};
 
@@ -28,14 +29,17 @@ pub(crate) struct Tail<'a> {
 /// Deletes what a barrier ends.
 struct Sweep {
     older_than: Version,
-    rows: Statement,
+    /// Of the stream's own table and those below it.
+    rows: Vec<Statement>,
     dead: Statement,
 }
 
 impl Sweep {
     async fn run(&self, client: &Client, claim: Claim<'_>) -> Result<(), Error> {
         client.batch_execute("SET LOCAL statement_timeout = 0").await?;
-        client.execute(&self.rows, &[&self.older_than.0]).await?;
+        for rows in &self.rows {
+            client.execute(rows, &[&self.older_than.0]).await?;
+        }
         client.execute(&self.dead, &[&claim.pipeline, &claim.stream, &self.older_than.0]).await?;
         Ok(())
     }
@@ -45,7 +49,7 @@ impl<'a> Tail<'a> {
     pub(crate) async fn prepare(
         link: &mut Link,
         limit: Duration,
-        shape: &TableShape,
+        stream: &StreamMapping,
         batch: &'a SinkBatch,
     ) -> Result<Self, WireError> {
         let burial = if batch.dead.is_empty() {
@@ -67,11 +71,13 @@ impl<'a> Tail<'a> {
             None => None,
         };
         let sweep = match batch.sweep {
-            Some(older_than) => Some(Sweep {
-                older_than,
-                rows: prepare(link, limit, sql(shape, Verb::Sweep, "")).await?,
-                dead: prepare(link, limit, SWEEP_DEAD).await?,
-            }),
+            Some(older_than) => {
+                let mut rows = vec![prepare(link, limit, sql(&stream.table, Verb::Sweep, "")).await?];
+                for child in stream.child_tables() {
+                    rows.push(prepare(link, limit, sql(&child.table, Verb::Sweep, "")).await?);
+                }
+                Some(Sweep { older_than, rows, dead: prepare(link, limit, SWEEP_DEAD).await? })
+            }
             None => None,
         };
         Ok(Self { steps: Steps::new(batch), advance, burial, retraction, range, sweep })

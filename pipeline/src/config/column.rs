@@ -41,6 +41,26 @@ pub fn columns(node: &Node, path: &str, reading: &mut Reading<'_>) -> Vec<At<Wri
     entries.iter().filter_map(|entry| column(entry, path, reading).map(|value| At { value, at: entry.at })).collect()
 }
 
+/// The one column of a child that holds single values: `TYPE`, or a mapping like a column's with its name in `column`.
+pub fn value(node: &Node, reading: &mut Reading<'_>) -> Option<ColumnMapping> {
+    let from = same_name("value")?;
+    if matches!(node.value, Value::Scalar { .. }) {
+        let (name, ty) = (column_name("value", node.at, reading)?, column_type(node, reading)?);
+        return Some(ColumnMapping { name, from, ty, required: false, default: None, rule: None });
+    }
+    let mut section = Section::open(node, "value", reading)?;
+    let name = match section.get("column") {
+        None => column_name("value", node.at, reading),
+        Some(node) => reading.text(node, "column").and_then(|name| column_name(&name.value, name.at, reading)),
+    };
+    let ty = section.need("type", "type: text", reading).and_then(|node| column_type(node, reading));
+    let required = section.get("required").map_or(Some(false), |node| reading.flag(node, "required"));
+    let rule = value_rule::rule(&mut section, ty, json, reading);
+    section.close(reading);
+    let rule = rule?.map(Box::new);
+    Some(ColumnMapping { name: name?, from, ty: ty?, required: required?, default: None, rule })
+}
+
 fn column(entry: &Entry, path: &str, reading: &mut Reading<'_>) -> Option<WrittenColumn> {
     let name = column_name(&entry.key, entry.at, reading);
     if matches!(entry.node.value, Value::Scalar { .. }) {

@@ -4,6 +4,7 @@
 //! into the other is pure but for reading secrets, and reports *all* problems at once with line, column and what to write
 //! instead. Unknown keys are errors. Owns nothing of what the values do later.
 
+pub mod child;
 pub mod column;
 pub mod column_type;
 pub mod connection;

@@ -1,5 +1,6 @@
 //! `streams`: one stream, one table.
 
+use super::child;
 use super::column::{self, WrittenColumn};
 use super::key::{self, Landing};
 use super::mongo;
@@ -88,7 +89,7 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
     evolve(section.get("evolve"), reading);
     let raw = raw(&mut section, kind, landing, reading);
     let on_drop = on_drop(&mut section, kind, reading);
-    section.not_yet("children", "no `children` (nested arrays stay whole in a jsonb column or in `rest`)", reading);
+    let children_node = section.get("children");
     let index_node = section.get("indexes");
     let (select_at, table_at) = (place(&section, "select", entry.at), place(&section, "table", entry.at));
     section.close(reading);
@@ -105,6 +106,21 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
     if let Some(node) = index_node {
         table.indexes = table_layout::indexes(node, &table, reading)?;
     }
+    let children = match children_node {
+        None => Vec::new(),
+        Some(node) if landing == Landing::Whole => {
+            reading.problems.add(
+                node.at,
+                "a stream without columns keeps the whole record in `doc`",
+                "`columns` beside `children`",
+            );
+            return None;
+        }
+        Some(node) => {
+            let format = kind?.format();
+            child::children(node, &path, &child::Above::of(&table, format), reading)?
+        }
+    };
     let mapping = StreamMapping {
         name: name.ok()?,
         source: source?.name.clone(),
@@ -114,6 +130,7 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
         partitions: partitions?,
         table,
         columns: columns.iter().map(|column| column.value.column.clone()).collect(),
+        children,
         on_error: on_error?,
         on_drop: on_drop?,
     };

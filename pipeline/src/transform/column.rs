@@ -1,8 +1,8 @@
 //! The columns of a table in row order, as a mapping says what they hold.
 
-use landfall_schemas::mapping::{ColumnMapping, SourceField, StreamMapping, ValueRule};
+use landfall_schemas::mapping::{ColumnMapping, SourceField, ValueRule};
 use landfall_schemas::pgtype::PgType;
-use landfall_schemas::table::ColumnRole;
+use landfall_schemas::table::{ColumnRole, TableShape};
 
 /// A field that is NULL.
 pub(super) const NULL: [u8; 4] = (-1_i32).to_be_bytes();
@@ -10,7 +10,11 @@ pub(super) const NULL: [u8; 4] = (-1_i32).to_be_bytes();
 /// A column of the table.
 #[derive(Debug)]
 pub(super) enum Column {
+    /// The keys of all rows above.
+    Parents,
     Key,
+    /// The place in the array.
+    Position,
     Mapped(Field),
     Doc,
     Rest,
@@ -32,28 +36,55 @@ pub(super) struct Field {
 }
 
 /// The key's column.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct KeyColumn {
     pub(super) name: Box<str>,
     pub(super) ty: Option<PgType>,
 }
 
-impl KeyColumn {
-    pub(super) fn of(mapping: &StreamMapping) -> Self {
-        Self { name: mapping.key.column.as_str().into(), ty: mapping.key.ty }
+/// What a column gives back of the value that it took.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum GivesBack {
+    /// What its type does.
+    As(PgType),
+    /// Nothing: a rule changed it, and the field stays.
+    Nothing,
+    /// As much as the mapping asks for.
+    Enough,
+}
+
+impl GivesBack {
+    pub(super) fn of(column: &ColumnMapping) -> Self {
+        match &column.rule {
+            None => Self::As(column.ty),
+            Some(_) if leaves_its_field(column) => Self::Nothing,
+            Some(_) => Self::Enough,
+        }
     }
 }
 
-/// The columns of a mapping's table.
-pub(super) fn columns(mapping: &StreamMapping) -> Vec<Column> {
-    let roles = mapping.table.columns.iter().map(|column| column.role);
-    let columns = roles.map(|role| match role {
-        ColumnRole::Key => Column::Key,
-        ColumnRole::Mapped(slot) => Column::Mapped(field(slot, &mapping.columns[slot])),
-        ColumnRole::Doc => Column::Doc,
-        ColumnRole::Rest => Column::Rest,
-        ColumnRole::Raw => Column::Raw,
-        ColumnRole::Version => Column::Version,
+/// Where a table's columns find their values, as errors tell it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Found<'a> {
+    /// At their paths, below this one.
+    Below(&'a [String]),
+    /// The value itself is the one column's.
+    Here,
+}
+
+/// The columns of a table.
+pub(super) fn columns(table: &TableShape, mapped: &[ColumnMapping], found: Found<'_>) -> Vec<Column> {
+    let roles = table.columns.iter().map(|column| column.role);
+    let columns = roles.filter_map(|role| match role {
+        ColumnRole::Parent(0) => Some(Column::Parents),
+        ColumnRole::Parent(_) => None,
+        ColumnRole::Key => Some(Column::Key),
+        ColumnRole::Position => Some(Column::Position),
+        ColumnRole::Mapped(slot) => Some(Column::Mapped(field(slot, &mapped[slot], found))),
+        ColumnRole::Doc => Some(Column::Doc),
+        ColumnRole::Rest => Some(Column::Rest),
+        ColumnRole::Raw => Some(Column::Raw),
+        ColumnRole::Version => Some(Column::Version),
     });
     columns.collect()
 }
@@ -64,17 +95,27 @@ pub(super) fn leaves_its_field(column: &ColumnMapping) -> bool {
 }
 
 /// Whether a table has a column of this role.
-pub(super) fn has(mapping: &StreamMapping, role: ColumnRole) -> bool {
-    mapping.table.columns.iter().any(|column| column.role == role)
+pub(super) fn has(table: &TableShape, role: ColumnRole) -> bool {
+    table.columns.iter().any(|column| column.role == role)
 }
 
-fn field(slot: usize, column: &ColumnMapping) -> Field {
+fn field(slot: usize, column: &ColumnMapping, found: Found<'_>) -> Field {
+    let above = |prefix: &[String]| prefix.iter().map(|part| pointer_part(part)).collect::<String>();
+    let pointer = match found {
+        Found::Below(prefix) => format!("{}{}", above(prefix), column.from),
+        Found::Here => String::new(),
+    };
     Field {
         slot,
         ty: column.ty,
         required: column.required,
         default: column.default.clone(),
         rule: column.rule.clone(),
-        pointer: column.from.to_string().into(),
+        pointer: pointer.into(),
     }
+}
+
+/// A name as a part of a JSON pointer.
+pub(super) fn pointer_part(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
 }

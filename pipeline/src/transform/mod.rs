@@ -1,7 +1,7 @@
 //! A record becomes a row: the mapping compiled once, then run per record without allocating per field.
 //!
 //! Owns the way from (key, record, version) to the encoded fields of a row (see `schemas::row`): `json` for records of JSON
-//! text, `bson` for BSON documents, `column` and `tree` for what both make of a mapping. Owns no event, no batch, no connection,
+//! text, `bson` for BSON documents; what they differ in is a `notation`, all else a `plan` has for both. Owns no event, no batch, no connection,
 //! and reads no clock: the same change under the same mapping gives the same bytes (promise 19).
 //!
 //! Keeps promise 13: what cannot become a row is a [`Rejection`] with code, path and kinds, never a value, and leaves
@@ -11,59 +11,87 @@
 mod bson;
 mod column;
 mod json;
+mod level;
+mod notation;
+mod plan;
 mod tree;
 
-use bson::BsonPlan;
-use json::JsonPlan;
+use bson::Bson;
+use json::Json;
 use landfall_schemas::mapping::{RecordFormat, StreamMapping};
 use landfall_schemas::offset::Version;
 use landfall_schemas::rejection::Rejection;
+use landfall_schemas::row::RowSet;
+use plan::Plan;
+use std::ops::Range;
 
 /// A mapping made ready, with the scratch memory of one worker.
 #[derive(Debug)]
-pub struct RowPlan(Plan);
+pub struct RowPlan(Written);
 
 #[derive(Debug)]
-enum Plan {
-    Json(Box<JsonPlan>),
-    Bson(Box<BsonPlan>),
+enum Written {
+    Json(Box<Plan<Json>>),
+    Bson(Box<Plan<Bson>>),
+}
+
+/// Where the rows of one record stand in a [`RowSet`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Encoded {
+    /// Fields of its row in the stream's table.
+    pub fields: Range<usize>,
+    /// Its rows in the tables below.
+    pub children: Range<u32>,
 }
 
 impl RowPlan {
     /// Compiles a mapping.
     pub fn new(mapping: &StreamMapping) -> Self {
         Self(match mapping.format {
-            RecordFormat::Json => Plan::Json(Box::new(JsonPlan::new(mapping))),
-            RecordFormat::Bson => Plan::Bson(Box::new(BsonPlan::new(mapping))),
+            RecordFormat::Json => Written::Json(Box::new(Plan::new(mapping, Json::of(mapping)))),
+            RecordFormat::Bson => Written::Bson(Box::new(Plan::new(mapping, Bson::of(mapping)))),
         })
     }
 
-    /// Appends the row of a record. On error `out` is as before.
+    /// Appends the rows of a record. On error `out` is as before.
     ///
     /// Errors: what is wrong with the record as such (see `StorableCheck`, `bson::Scan`), `NotAnObject`, `KeyType`,
-    /// `RequiredMissing`, what `jsonb` cannot hold, and what each column's type refuses (see `schemas::value`).
-    pub fn upsert(&mut self, key: &[u8], record: &[u8], version: Version, out: &mut Vec<u8>) -> Result<(), Rejection> {
-        let start = out.len();
-        let done = match &mut self.0 {
-            Plan::Json(plan) => plan.put_row(key, record, version, out),
-            Plan::Bson(plan) => plan.put_row(key, record, version, out),
-        };
-        if done.is_err() {
-            out.truncate(start);
-        }
-        done
+    /// `RequiredMissing`, what `jsonb` cannot hold, what each column's type refuses (see `schemas::value`), and for tables below
+    /// `ChildShape`, `KeyMissing`, `DuplicateChild`.
+    pub fn upsert(
+        &mut self,
+        key: &[u8],
+        record: &[u8],
+        version: Version,
+        out: &mut RowSet,
+    ) -> Result<Encoded, Rejection> {
+        self.append(out, |plan, out| match plan {
+            Written::Json(plan) => plan.put_row(key, record, version, out),
+            Written::Bson(plan) => plan.put_row(key, record, version, out),
+        })
     }
 
     /// Appends the row of a delete: key and version, all else NULL. On error (`KeyType`) `out` is as before.
-    pub fn delete(&mut self, key: &[u8], version: Version, out: &mut Vec<u8>) -> Result<(), Rejection> {
-        let start = out.len();
-        let done = match &self.0 {
-            Plan::Json(plan) => plan.put_delete(key, version, out),
-            Plan::Bson(plan) => plan.put_delete(key, version, out),
-        };
-        if done.is_err() {
-            out.truncate(start);
+    pub fn delete(&mut self, key: &[u8], version: Version, out: &mut RowSet) -> Result<Encoded, Rejection> {
+        self.append(out, |plan, out| match plan {
+            Written::Json(plan) => plan.put_delete(key, version, &mut out.buffer),
+            Written::Bson(plan) => plan.put_delete(key, version, &mut out.buffer),
+        })
+    }
+
+    fn append(
+        &mut self,
+        out: &mut RowSet,
+        put: impl FnOnce(&mut Written, &mut RowSet) -> Result<usize, Rejection>,
+    ) -> Result<Encoded, Rejection> {
+        let (start, first) = (out.buffer.len(), out.children.len());
+        match put(&mut self.0, out) {
+            Ok(end) => Ok(Encoded { fields: start..end, children: first as u32..out.children.len() as u32 }),
+            Err(rejection) => {
+                out.buffer.truncate(start);
+                out.children.truncate(first);
+                Err(rejection)
+            }
         }
-        done
     }
 }

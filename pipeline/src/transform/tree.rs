@@ -1,7 +1,7 @@
 //! The paths of a mapping as a tree of member names, so that one walk over a record serves all columns.
 
-use super::column::leaves_its_field;
-use landfall_schemas::mapping::{ColumnMapping, FieldPath};
+use super::column::{leaves_its_field, pointer_part};
+use landfall_schemas::mapping::ColumnMapping;
 
 /// A node of the tree; the root is the record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +25,16 @@ pub(super) struct Node {
     pub(super) taken: bool,
     /// The key is made from the value here.
     pub(super) key: bool,
+    /// A table below is made of the value here.
+    pub(super) child: Option<ChildNode>,
+}
+
+/// A table below, at its place: what its value must be, and the slot that says where it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum ChildNode {
+    Array(usize),
+    Map(usize),
+    Object(usize),
 }
 
 impl Default for PathTree {
@@ -36,28 +46,47 @@ impl Default for PathTree {
 impl PathTree {
     pub(super) const ROOT: NodeId = NodeId(0);
 
-    /// A column finds its value where its path leads, and takes it from there or leaves it there. Several may find the same.
-    pub(super) fn add_column(&mut self, column: &ColumnMapping, slot: usize) {
-        let id = self.place(&column.from);
+    /// A column finds its value where a path leads, and takes it from there or leaves it there. Several may find the same.
+    pub(super) fn add_column(&mut self, path: &[String], column: &ColumnMapping, slot: usize) {
+        let id = self.place(path);
         let node = &mut self.nodes[id.0];
         node.columns.push(slot);
         node.taken |= !leaves_its_field(column);
     }
 
     /// The key is made from the value at `path`.
-    pub(super) fn add_key(&mut self, path: &FieldPath) {
+    pub(super) fn add_key(&mut self, path: &[String]) {
         let node = self.place(path);
         self.nodes[node.0].key = true;
     }
 
-    /// Whether any column takes anything.
-    pub(super) fn has_columns(&self) -> bool {
-        self.nodes.iter().any(|node| !node.columns.is_empty())
+    /// A table below is made of the value at `path`.
+    pub(super) fn add_child(&mut self, path: &[String], child: ChildNode) {
+        let node = self.place(path);
+        self.nodes[node.0].child = Some(child);
     }
 
     /// The node.
     pub(super) fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0]
+    }
+
+    /// The way to a node as a JSON pointer, for people.
+    pub(super) fn pointer(&self, wanted: NodeId) -> String {
+        let mut way = String::new();
+        let mut at = wanted;
+        while let Some((parent, name)) = self.parent(at) {
+            way.insert_str(0, &pointer_part(name));
+            at = parent;
+        }
+        way
+    }
+
+    fn parent(&self, of: NodeId) -> Option<(NodeId, &str)> {
+        self.nodes.iter().enumerate().find_map(|(at, node)| {
+            let found = node.children.iter().find(|(_, id)| *id == of);
+            found.map(|(name, _)| (NodeId(at), &**name))
+        })
     }
 
     /// Whether paths go on below.
@@ -76,9 +105,9 @@ impl PathTree {
         Some(node.children[index].1)
     }
 
-    fn place(&mut self, path: &FieldPath) -> NodeId {
+    fn place(&mut self, path: &[String]) -> NodeId {
         let mut at = Self::ROOT;
-        for part in path.parts() {
+        for part in path {
             let known = self.nodes[at.0].children.iter().find(|(name, _)| **name == **part).map(|(_, id)| *id);
             at = known.unwrap_or_else(|| {
                 let new = NodeId(self.nodes.len());

@@ -4,7 +4,7 @@
 //! was captured since is newer) and 13. Which records are parked depends on the records alone.
 
 use super::apply::Attempt;
-use crate::transform::RowPlan;
+use crate::transform::{Encoded, RowPlan};
 use landfall_connectors::deadletter::{DeadLetter, ParkedOp};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::sink::{CopyVersion, RangeState, RangeStep, SinkBatch};
@@ -115,12 +115,11 @@ impl CopyBatch {
             return Err(Rejection::new(code, "", "a record", code.name()));
         }
         let (key, version) = (chunk.records.bytes(&change.key), self.origin.version);
-        let buffer = &mut self.batch.rows.buffer;
-        let start = buffer.len();
-        plan.upsert(key, chunk.records.bytes(&change.payload), version, buffer)?;
+        let record = chunk.records.bytes(&change.payload);
+        let Encoded { fields, children } = plan.upsert(key, record, version, &mut self.batch.rows)?;
         let partition = mapping.partitions.of(KeyHash::of(key));
-        let (fields, offset) = (start..buffer.len(), self.origin.place(partition));
-        Ok(Row { op: RowOp::Upsert, fields, version, partition, offset })
+        let offset = self.origin.place(partition);
+        Ok(Row { op: RowOp::Upsert, fields, children, version, partition, offset })
     }
 
     fn letter(&self, mapping: &StreamMapping, chunk: &Chunk, change: &Change, reason: Rejection) -> DeadLetter {

@@ -6,7 +6,7 @@
 
 use super::apply::Attempt;
 use crate::queue::{Cursor, ReadBatch, StoredEvent};
-use crate::transform::RowPlan;
+use crate::transform::{Encoded, RowPlan};
 use hashbrown::HashTable;
 use landfall_connectors::checkpoints::Phase;
 use landfall_connectors::deadletter::{DeadLetter, ParkedOp};
@@ -226,16 +226,14 @@ impl Preparer {
     fn row(&mut self, events: &ReadBatch, event: &StoredEvent, batch: &mut SinkBatch) -> Result<Row, Rejection> {
         let key = events.bytes(event, &event.key);
         let version = self.generation.version(event.sequence);
-        let start = batch.rows.buffer.len();
-        let op = if event.op == Op::Delete {
-            self.plan.delete(key, version, &mut batch.rows.buffer)?;
-            RowOp::Delete
+        let (op, encoded) = if event.op == Op::Delete {
+            (RowOp::Delete, self.plan.delete(key, version, &mut batch.rows)?)
         } else {
-            self.plan.upsert(key, events.bytes(event, &event.payload), version, &mut batch.rows.buffer)?;
-            RowOp::Upsert
+            let record = events.bytes(event, &event.payload);
+            (RowOp::Upsert, self.plan.upsert(key, record, version, &mut batch.rows)?)
         };
-        let fields = start..batch.rows.buffer.len();
-        Ok(Row { op, fields, version, partition: event.partition, offset: event.offset })
+        let Encoded { fields, children } = encoded;
+        Ok(Row { op, fields, children, version, partition: event.partition, offset: event.offset })
     }
 
     fn park(

@@ -1,4 +1,4 @@
-//! A cursor over the members of one object.
+//! Cursors over the members of one object and the elements of one array.
 //!
 //! It finds where each value ends by brackets and quotes and looks no further, so it is for text that has been checked;
 //! on unchecked text it gives an error or slices of it, never a panic.
@@ -75,5 +75,35 @@ impl<'a> Members<'a> {
     pub(super) fn skip(&mut self) -> Result<(), SyntaxError> {
         self.at = skip_value(self.bytes, self.at)?;
         Ok(())
+    }
+}
+
+/// Walks one array inside a larger text. Offsets are those of the whole text.
+#[derive(Debug)]
+pub struct Items<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    first: bool,
+}
+
+impl<'a> Items<'a> {
+    /// The elements of the array at `at` (white space before it allowed); `None` if no array starts there.
+    pub fn of(bytes: &'a [u8], at: usize) -> Option<Self> {
+        let at = skip_space(bytes, at);
+        (bytes.get(at) == Some(&b'[')).then_some(Self { bytes, at: at + 1, first: true })
+    }
+
+    /// Where the next element stands and what it is.
+    pub fn next_item(&mut self) -> Result<Option<(Range<usize>, Kind)>, SyntaxError> {
+        let mut at = skip_space(self.bytes, self.at);
+        match self.bytes.get(at) {
+            Some(b']') => return Ok(None),
+            Some(b',') if !self.first => at = skip_space(self.bytes, at + 1),
+            _ if self.first => self.first = false,
+            _ => return Err(SyntaxError::malformed(at)),
+        }
+        let kind = self.bytes.get(at).and_then(|b| Kind::of(*b)).ok_or(SyntaxError::malformed(at))?;
+        self.at = skip_value(self.bytes, at)?;
+        Ok(Some((at..self.at, kind)))
     }
 }

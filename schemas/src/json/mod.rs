@@ -29,7 +29,7 @@ pub use decimal::Decimal;
 pub use field::field;
 pub use grammar::{Visit, check_syntax, walk};
 pub use limits::{MAX_DEPTH, MAX_MEMBERS, MAX_NUMBER_TEXT, MAX_RECORD_BYTES};
-pub use member::{Member, Members};
+pub use member::{Items, Member, Members};
 pub use nesting::Container;
 pub use pointer::pointer_at;
 pub use storable::{Checked, StorableCheck, check_number, check_storable};

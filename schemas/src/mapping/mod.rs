@@ -1,8 +1,9 @@
 //! The mapping of a stream, validated: what the program may rely on.
 //!
 //! The shape a user writes, with its spans and spellings, is the pipeline's `config`; turning one into the other reports
-//! all problems at once. Children, computed columns and evolution find their room here.
+//! all problems at once. Computed columns and evolution find their room here.
 
+mod child;
 pub mod path;
 mod rule;
 
@@ -10,10 +11,11 @@ use crate::ident::Ident;
 use crate::pgtype::PgType;
 use crate::stream::{PartitionCount, SourceName, StreamName};
 use crate::table::TableShape;
+pub use child::{ChildElement, ChildMapping, ChildShape, ElementKey};
 pub use path::FieldPath;
 pub use rule::{EpochUnit, MoneyMarks, Normalizer, Offset, Otherwise, Parse, SourceField, Spellings, ValueRule};
 
-/// One stream, one table.
+/// One stream, its table, and the tables below it.
 #[derive(Clone, PartialEq, Debug)]
 pub struct StreamMapping {
     /// Its name.
@@ -32,10 +34,19 @@ pub struct StreamMapping {
     pub table: TableShape,
     /// Columns in the order of `ColumnRole::Mapped`; empty for a landing table.
     pub columns: Vec<ColumnMapping>,
+    /// Tables below it.
+    pub children: Vec<ChildMapping>,
     /// What to do with a record that cannot be mapped.
     pub on_error: OnError,
     /// What to do when the source drops the collection.
     pub on_drop: OnDrop,
+}
+
+impl StreamMapping {
+    /// All tables below the stream's, parents first: the order that a `ChildRow` counts in.
+    pub fn child_tables(&self) -> impl Iterator<Item = &ChildMapping> {
+        self.children.iter().flat_map(ChildMapping::flattened)
+    }
 }
 
 /// What the records of a stream are made of: payloads are the source's own bytes.

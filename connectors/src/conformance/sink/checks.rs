@@ -31,7 +31,10 @@ pub(super) struct Owned<T: Sink> {
 
 impl<T: Sink + Checkpoints> Owned<T> {
     pub(super) async fn new<R: Rig<Target = T>>(rig: &R, name: &str, bulk: BulkLoad) -> Self {
-        let stream = mapping(name);
+        Self::of(rig, mapping(name), bulk).await
+    }
+
+    pub(super) async fn of<R: Rig<Target = T>>(rig: &R, stream: StreamMapping, bulk: BulkLoad) -> Self {
         rig.prepare(&stream, bulk).await;
         let target = rig.process().await;
         let (queue, nonce) = (QueueId(Uuid::new_v4()), OwnerNonce(Uuid::new_v4()));

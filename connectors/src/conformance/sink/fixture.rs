@@ -7,12 +7,13 @@ use crate::sink::{Advance, RangeStep, SinkBatch};
 use crate::snapshot::Cohorts;
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::{
-    ColumnMapping, FieldPath, KeyFrom, KeySpec, OnDrop, OnError, RecordFormat, Select, StreamMapping,
+    ChildElement, ChildMapping, ChildShape, ColumnMapping, ElementKey, FieldPath, KeyFrom, KeySpec, OnDrop, OnError,
+    RecordFormat, Select, StreamMapping,
 };
 use landfall_schemas::offset::{Generation, Offset, OffsetRange, Sequence, Version};
 use landfall_schemas::pgtype::PgType;
 use landfall_schemas::rejection::{RejectCode, Rejection};
-use landfall_schemas::row::{Row, RowOp};
+use landfall_schemas::row::{ChildRow, Row, RowOp};
 use landfall_schemas::stream::{PartitionCount, PartitionId, SourceName, StreamName};
 use landfall_schemas::table::{ColumnRole, TableColumn, TableShape};
 
@@ -66,7 +67,43 @@ pub fn mapping(name: &str) -> StreamMapping {
         columns: vec![mapped("name", PgType::Text), mapped("amount", PgType::Int8)],
         on_error: OnError::Park,
         on_drop: OnDrop::Halt,
+        children: Vec::new(),
     }
+}
+
+/// A row of a table below as the oracle reads it: its keys, its note, its version.
+pub type StoredBelow = (Vec<String>, Option<String>, i64);
+
+/// The stream of [`mapping`] with a table below it, `parent | part | note`, and one below that, `parent | part | piece | note`.
+pub fn family(name: &str) -> StreamMapping {
+    let below = |keys: &[&str], children| {
+        let ident = |name: &str| Ident::new(name).expect("the suite's names are short");
+        let column = |name: &str, ty, role| TableColumn { name: ident(name), ty, not_null: false, role };
+        let mut columns: Vec<TableColumn> =
+            (0..).zip(keys).map(|(n, key)| column(key, PgType::Text, ColumnRole::Parent(n))).collect();
+        let key_columns = columns.len();
+        columns[key_columns - 1].role = ColumnRole::Key;
+        columns.push(column("note", PgType::Text, ColumnRole::Mapped(0)));
+        columns.push(column(TableShape::VERSION, PgType::Int8, ColumnRole::Version));
+        let table = ident(&format!("{name}_{}", keys[key_columns - 1]));
+        ChildMapping {
+            name: keys[key_columns - 1].into(),
+            from: Some(FieldPath::parse("parts").expect("a path")),
+            shape: ChildShape::Array(ElementKey::Field(FieldPath::parse("id").expect("a path"), Some(PgType::Text))),
+            element: ChildElement::Record,
+            columns: Vec::new(),
+            table: TableShape {
+                schema: ident(SCHEMA),
+                name: table,
+                columns,
+                key_columns,
+                indexes: vec![vec![key_columns]],
+            },
+            children,
+        }
+    };
+    let pieces = below(&["parent", "part", "piece"], Vec::new());
+    StreamMapping { children: vec![below(&["parent", "part"], vec![pieces])], ..mapping(name) }
 }
 
 /// Builds a batch.
@@ -114,8 +151,31 @@ impl Batch {
             }
         }
         let fields = start..buffer.len();
-        let row = Row { op, fields, version, partition: PartitionId(0), offset: Offset(sequence) };
+        let row = Row { op, fields, children: 0..0, version, partition: PartitionId(0), offset: Offset(sequence) };
         self.batch.rows.rows.push(row);
+        self
+    }
+
+    /// A row of a table below, of the row that was added last: its keys below the parent's, and its note.
+    #[must_use]
+    pub fn below(mut self, keys: &[&str], note: &[u8]) -> Self {
+        let set = &mut self.batch.rows;
+        let row = set.rows.last_mut().expect("a row was added");
+        let parent = split_first(&set.buffer[row.fields.clone()]);
+        let start = set.buffer.len();
+        let version = row.version.0.to_be_bytes();
+        for field in
+            [parent.as_slice()].into_iter().chain(keys.iter().map(|key| key.as_bytes())).chain([note, &version])
+        {
+            set.buffer.extend_from_slice(&i32::try_from(field.len()).expect("small fields").to_be_bytes());
+            set.buffer.extend_from_slice(field);
+        }
+        if row.children.is_empty() {
+            let first = set.children.len() as u32;
+            row.children = first..first;
+        }
+        row.children.end += 1;
+        set.children.push(ChildRow { table: keys.len() as u16 - 1, fields: start..set.buffer.len() });
         self
     }
 
@@ -179,4 +239,10 @@ impl Batch {
     pub fn done(self) -> SinkBatch {
         self.batch
     }
+}
+
+/// The bytes of the first field.
+fn split_first(fields: &[u8]) -> Vec<u8> {
+    let (length, rest) = fields.split_first_chunk::<4>().expect("a row has fields");
+    rest[..usize::try_from(i32::from_be_bytes(*length)).expect("a key is never NULL")].to_vec()
 }

@@ -1,7 +1,7 @@
 //! The rig of the target in memory.
 
-use super::{Rig, Stored};
-use crate::memory::{Fault, MemoryTarget};
+use super::{Rig, Stored, StoredBelow};
+use crate::memory::{Fault, MemoryRow, MemoryTarget};
 use landfall_schemas::ddl::BulkLoad;
 use landfall_schemas::mapping::StreamMapping;
 
@@ -35,6 +35,15 @@ impl Rig for MemoryRig {
             version: row.version.0,
         });
         stored.collect()
+    }
+
+    async fn below(&self, stream: &StreamMapping, table: u16) -> Vec<StoredBelow> {
+        let text = |field: &Option<Vec<u8>>| field.as_ref().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+        let stored = |row: &MemoryRow| {
+            let (note, keys) = row.fields.split_last().expect("a row has fields");
+            (keys.iter().filter_map(text).collect(), text(note), row.version.0)
+        };
+        self.0.rows_below(&stream.name, table).iter().map(stored).collect()
     }
 
     async fn waiting(&self, stream: &StreamMapping) -> Vec<(Vec<u8>, String)> {

@@ -3,12 +3,13 @@
 
 use super::cut::Relay;
 use super::fixture::SCHEMA;
-use super::{Rig, Stored};
+use super::{Rig, Stored, StoredBelow};
 use crate::postgres::{MappingChange, PostgresTarget, SecretUrl, TargetConfig, WantedStream};
 use futures_util::future::{Either, select};
 use landfall_schemas::ddl::BulkLoad;
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::StreamMapping;
+use landfall_schemas::table::TableShape;
 use std::net::ToSocketAddrs;
 use std::pin::pin;
 use tokio_postgres::config::Host;
@@ -67,15 +68,18 @@ impl Rig for PostgresRig {
     }
 
     async fn prepare(&self, stream: &StreamMapping, bulk: BulkLoad) {
+        let tables = std::iter::once(&stream.table).chain(stream.child_tables().map(|child| &child.table));
+        let tables: Vec<String> = tables.map(TableShape::qualified).collect();
         let clear = format!(
             "CREATE SCHEMA IF NOT EXISTS {SCHEMA}; DROP TABLE IF EXISTS {};
-             DO $$ BEGIN IF to_regclass('landfall.streams') IS NOT NULL THEN
+             DO $$ BEGIN IF to_regclass('landfall.child_tables') IS NOT NULL THEN
                DELETE FROM landfall.checkpoints WHERE pipeline = '{PIPELINE}' AND stream = '{1}';
                DELETE FROM landfall.ranges WHERE pipeline = '{PIPELINE}' AND stream = '{1}';
                DELETE FROM landfall.dead_letters WHERE pipeline = '{PIPELINE}' AND stream = '{1}';
+               DELETE FROM landfall.child_tables WHERE pipeline = '{PIPELINE}' AND stream = '{1}';
                DELETE FROM landfall.streams WHERE pipeline = '{PIPELINE}' AND stream = '{1}';
              END IF; END $$",
-            stream.table.qualified(),
+            tables.join(", "),
             stream.name,
         );
         Box::pin(self.oracle(async |client| client.batch_execute(&clear).await)).await;
@@ -97,6 +101,14 @@ impl Rig for PostgresRig {
             version: row.get(3),
         };
         rows.iter().map(stored).collect()
+    }
+
+    async fn below(&self, stream: &StreamMapping, table: u16) -> Vec<StoredBelow> {
+        let child = stream.child_tables().nth(usize::from(table)).expect("the suite knows its tables");
+        let keys = if table == 0 { "parent, part" } else { "parent, part, piece" };
+        let sql = format!("SELECT ARRAY[{keys}], note, _lf_version FROM {} ORDER BY {keys}", child.table.qualified());
+        let rows = Box::pin(self.oracle(async |client| client.query(&sql, &[]).await)).await;
+        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
     }
 
     async fn waiting(&self, stream: &StreamMapping) -> Vec<(Vec<u8>, String)> {

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 /// Where an element stands in a document.
 #[derive(Clone, Debug)]
-pub(super) struct Slot {
+pub(in crate::transform) struct Slot {
     at: usize,
     kind: Kind,
     body: Range<usize>,
@@ -20,6 +20,11 @@ impl Slot {
     pub(super) fn of(element: &Element<'_>) -> Self {
         let body = element.start..element.start + element.body.len();
         Self { at: element.at, kind: element.kind, body }
+    }
+
+    /// Where its value begins.
+    pub(super) fn start(&self) -> usize {
+        self.body.start
     }
 
     /// The element again, without its name.

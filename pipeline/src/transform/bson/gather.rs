@@ -5,38 +5,39 @@
 
 use super::field::Slot;
 use super::key::key_gives_back;
-use crate::transform::column::leaves_its_field;
-use crate::transform::tree::{NodeId, PathTree};
-use landfall_schemas::bson::{Element, Elements, Fault, Kind, Writer, relaxed_gives_back};
-use landfall_schemas::mapping::ColumnMapping;
+use crate::transform::column::GivesBack;
+use crate::transform::notation::KeySource;
+use crate::transform::tree::{ChildNode, NodeId, PathTree};
+use landfall_schemas::bson::{Element, Elements, Fault, Kind, Value, Writer, relaxed_gives_back};
 use landfall_schemas::pgtype::PgType;
 use landfall_schemas::value::gives_back;
 
-/// What a column gives back of the value that it took.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum GivesBack {
-    /// What its type does.
-    As(PgType),
-    /// Nothing: a rule changed it, and the field stays.
-    Nothing,
-    /// As much as the mapping asks for.
-    Enough,
+/// Why a walk ended early.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Fault(Fault),
+    /// A value at a table below is not what the table is made of.
+    Shape {
+        node: NodeId,
+        wanted: &'static str,
+        found: &'static str,
+        at: usize,
+    },
 }
 
-impl GivesBack {
-    pub(super) fn of(column: &ColumnMapping) -> Self {
-        match &column.rule {
-            None => Self::As(column.ty),
-            Some(_) if leaves_its_field(column) => Self::Nothing,
-            Some(_) => Self::Enough,
-        }
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
     }
 }
 
+/// Bytes of an array or a document without elements.
+const EMPTY: usize = 5;
+
 pub(super) struct Gather<'a> {
     pub(super) record: &'a [u8],
-    /// The document's encoded key and the type of its column.
-    pub(super) key: &'a [u8],
+    /// The document's encoded key, or where it goes, and the type of its column.
+    pub(super) key: KeySource<'a>,
     pub(super) key_type: Option<PgType>,
     pub(super) tree: &'a mut PathTree,
     /// What the columns give back, by slot.
@@ -58,7 +59,7 @@ struct Outcome {
 
 impl<'a> Gather<'a> {
     /// Walks the document. The rest stays empty when nothing is left.
-    pub(super) fn record(&mut self, elements: Elements<'a>) -> Result<(), Fault> {
+    pub(super) fn record(&mut self, elements: Elements<'a>) -> Result<(), Stop> {
         let outcome = self.document(PathTree::ROOT, elements)?;
         if !outcome.left {
             self.cut(0);
@@ -66,7 +67,7 @@ impl<'a> Gather<'a> {
         Ok(())
     }
 
-    fn document(&mut self, node: NodeId, mut elements: Elements<'a>) -> Result<Outcome, Fault> {
+    fn document(&mut self, node: NodeId, mut elements: Elements<'a>) -> Result<Outcome, Stop> {
         let mut outcome = Outcome { taken: false, left: false };
         let close = match &mut self.rest {
             Some(rest) => self.writer.open_document(elements, rest),
@@ -90,9 +91,13 @@ impl<'a> Gather<'a> {
     }
 
     /// A member that lies on a path.
-    fn known(&mut self, id: NodeId, element: &Element<'a>) -> Result<Outcome, Fault> {
+    fn known(&mut self, id: NodeId, element: &Element<'a>) -> Result<Outcome, Stop> {
+        let (is_key, child) = (self.tree.node(id).key, self.tree.node(id).child);
+        let mut given_back = is_key && self.key(element);
+        if let Some(child) = child {
+            given_back |= self.child(id, child, element)?;
+        }
         let node = self.tree.node(id);
-        let mut given_back = node.key && key_gives_back(self.key_type, self.key, &element.value());
         for slot in &node.columns {
             self.slots[*slot] = Some(Slot::of(element));
             given_back |= match self.back[*slot] {
@@ -122,8 +127,45 @@ impl<'a> Gather<'a> {
         if given_back { Ok(Outcome { taken: true, left: false }) } else { self.keep(element) }
     }
 
+    /// The key's field; says whether the key's column gives it back.
+    fn key(&mut self, element: &Element<'a>) -> bool {
+        let value = element.value();
+        match &mut self.key {
+            KeySource::Given(key) => key_gives_back(self.key_type, key, &value),
+            KeySource::Found(key) => {
+                let made = !matches!(value, Value::Null | Value::Undefined) && key.set_bson_value(&value).is_ok();
+                if !made {
+                    key.clear();
+                }
+                made && key_gives_back(self.key_type, key.as_bytes(), &value)
+            }
+        }
+    }
+
+    /// The value of a table below; says whether its rows hold all of it. What makes no row stays where it is: null, and what is
+    /// empty.
+    fn child(&mut self, id: NodeId, child: ChildNode, element: &Element<'a>) -> Result<bool, Stop> {
+        let (slot, wanted, holds_all) = match child {
+            ChildNode::Array(slot) => (slot, Kind::Array, true),
+            ChildNode::Map(slot) => (slot, Kind::Document, true),
+            ChildNode::Object(slot) => (slot, Kind::Document, false),
+        };
+        if matches!(element.kind, Kind::Null | Kind::Undefined) {
+            return Ok(false);
+        }
+        if element.kind != wanted {
+            let (wanted, found, at) = (wanted.name(), element.kind.name(), element.start);
+            return Err(Stop::Shape { node: id, wanted, found, at });
+        }
+        if holds_all && element.body.len() == EMPTY {
+            return Ok(false);
+        }
+        self.slots[slot] = Some(Slot::of(element));
+        Ok(holds_all)
+    }
+
     /// A document of which members may be taken.
-    fn nested(&mut self, id: NodeId, element: &Element<'a>, elements: Elements<'a>) -> Result<Outcome, Fault> {
+    fn nested(&mut self, id: NodeId, element: &Element<'a>, elements: Elements<'a>) -> Result<Outcome, Stop> {
         let mark = self.mark();
         self.begin(element)?;
         let inside = self.document(id, elements)?;
@@ -138,7 +180,7 @@ impl<'a> Gather<'a> {
     }
 
     /// A member that stays whole.
-    fn keep(&mut self, element: &Element<'a>) -> Result<Outcome, Fault> {
+    fn keep(&mut self, element: &Element<'a>) -> Result<Outcome, Stop> {
         self.begin(element)?;
         if let Some(rest) = &mut self.rest {
             self.writer.value(self.record, element, rest)?;

@@ -14,135 +14,142 @@ mod key;
 #[cfg(test)]
 mod tests;
 
-use super::column::{Column, KeyColumn, columns, has};
-use super::tree::PathTree;
+use super::column::{Field, KeyColumn, has};
+use super::level::Level;
+use super::notation::{KeySource, Notation, ValueKind, wrong_shape};
 use field::{Slot, put_field, put_jsonb_text};
-use gather::{Gather, GivesBack};
-use landfall_schemas::bson::{Elements, Fault, Form, Scan, Unstorable, Writer, reject};
-use landfall_schemas::mapping::{FieldPath, KeyFrom, StreamMapping};
-use landfall_schemas::offset::Version;
+use gather::{Gather, Stop};
+use landfall_schemas::bson::{Elements, Fault, Form, Kind, Scan, Unstorable, Writer, reject};
+use landfall_schemas::key::RecordKey;
+use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::rejection::{RejectCode, Rejection};
 use landfall_schemas::table::ColumnRole;
 use landfall_schemas::value::rule::Ruler;
-use landfall_schemas::value::{Encoder, put_bytes, put_int8, put_jsonb, put_null};
+use landfall_schemas::value::{Encoder, put_bytes};
 
-/// A mapping of BSON documents made ready, with the scratch memory of one worker.
+/// BSON documents.
 #[derive(Debug)]
-pub(super) struct BsonPlan {
-    columns: Vec<Column>,
-    key: KeyColumn,
-    /// Paths of the mapped columns and of the key.
-    tree: PathTree,
-    /// What the mapped columns give back, by slot.
-    back: Vec<GivesBack>,
-    /// What no column takes is kept.
-    rest: bool,
+pub(super) struct Bson {
     unstorable: Unstorable,
     scan: Scan,
     /// For defaults and what rules make, which are JSON.
     encoder: Encoder,
     ruler: Ruler,
-    /// Where in the document each column of the mapping finds its value.
-    slots: Vec<Option<Slot>>,
-    rest_text: Vec<u8>,
 }
 
-impl BsonPlan {
-    /// Compiles a mapping.
-    pub(super) fn new(mapping: &StreamMapping) -> Self {
-        let mut tree = PathTree::default();
-        for (slot, column) in mapping.columns.iter().enumerate() {
-            tree.add_column(column, slot);
-        }
-        match &mapping.key.from {
-            KeyFrom::Field(path) => tree.add_key(path),
-            KeyFrom::Id => tree.add_key(&FieldPath::parse("/_id").expect("a pointer of one name is a path")),
-            KeyFrom::Name | KeyFrom::Stem | KeyFrom::Position => {}
-        }
-        let unstorable = if has(mapping, ColumnRole::Raw) { Unstorable::Wrap } else { Unstorable::Refuse };
-        Self {
-            columns: columns(mapping),
-            key: KeyColumn::of(mapping),
-            tree,
-            back: mapping.columns.iter().map(GivesBack::of).collect(),
-            rest: has(mapping, ColumnRole::Rest),
-            unstorable,
-            scan: Scan::default(),
-            encoder: Encoder::default(),
-            ruler: Ruler::default(),
-            slots: vec![None; mapping.columns.len()],
-            rest_text: Vec::new(),
-        }
+impl Bson {
+    pub(super) fn of(mapping: &StreamMapping) -> Self {
+        let unstorable = if has(&mapping.table, ColumnRole::Raw) { Unstorable::Wrap } else { Unstorable::Refuse };
+        Self { unstorable, scan: Scan::default(), encoder: Encoder::default(), ruler: Ruler::default() }
     }
 
-    /// Appends key and version, all else NULL.
-    pub(super) fn put_delete(&self, key: &[u8], version: Version, out: &mut Vec<u8>) -> Result<(), Rejection> {
-        for column in &self.columns {
-            match column {
-                Column::Key => key::put_key(&self.key, key, out)?,
-                Column::Version => put_int8(version.0, out),
-                _ => put_null(out),
-            }
-        }
-        Ok(())
+    fn writer(&self, form: Form) -> Writer<'_> {
+        Writer { form, unstorable: self.unstorable, scan: &self.scan }
     }
+}
 
-    /// Appends the row of a document; on error `out` holds a part of it.
-    pub(super) fn put_row(
-        &mut self,
-        key: &[u8],
-        record: &[u8],
-        version: Version,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Rejection> {
+/// A walk over an array or a document.
+#[derive(Debug)]
+pub(super) struct BsonWalk<'a> {
+    record: &'a [u8],
+    elements: Elements<'a>,
+    is_array: bool,
+}
+
+impl Notation for Bson {
+    type Slot = Slot;
+    type Walk<'a> = BsonWalk<'a>;
+
+    fn open(&mut self, record: &[u8]) -> Result<(), Rejection> {
         self.scan.check(record)?;
-        if let (Unstorable::Refuse, Some(at)) = (self.unstorable, self.scan.repeated()) {
-            return Err(reject(record, Fault { at, code: RejectCode::DuplicateMember }));
+        match (self.unstorable, self.scan.repeated()) {
+            (Unstorable::Refuse, Some(at)) => Err(reject(record, Fault { at, code: RejectCode::DuplicateMember })),
+            _ => Ok(()),
         }
-        self.gather(key, record).map_err(|fault| reject(record, fault))?;
-        let relaxed = Writer { form: Form::Relaxed, unstorable: self.unstorable, scan: &self.scan };
-        for column in &self.columns {
-            match column {
-                Column::Key => key::put_key(&self.key, key, out)?,
-                Column::Mapped(field) => {
-                    let slot = self.slots[field.slot].as_ref().map(|slot| slot.element(record));
-                    match slot {
-                        Some(element) => {
-                            let means = (&mut self.encoder, &mut self.ruler);
-                            put_field(field, record, &element, (&relaxed, means), out)?;
-                        }
-                        None => field::put_default(field, &mut self.encoder, out)?,
-                    }
-                }
-                Column::Doc => {
-                    put_jsonb_text(out, |out| relaxed.record(record, out)).map_err(|fault| reject(record, fault))?;
-                }
-                Column::Rest if self.rest_text.is_empty() => put_null(out),
-                Column::Rest => put_jsonb(&self.rest_text, out),
-                Column::Raw => put_bytes(record, out),
-                Column::Version => put_int8(version.0, out),
-            }
-        }
-        Ok(())
     }
 
-    /// Finds the columns' values and the rest.
-    fn gather(&mut self, key: &[u8], record: &[u8]) -> Result<(), Fault> {
-        self.rest_text.clear();
-        self.slots.fill(None);
-        if !self.rest && !self.tree.has_columns() {
-            return Ok(());
-        }
+    fn gather(
+        &mut self,
+        record: &[u8],
+        object: Option<&Slot>,
+        level: &mut Level<Slot>,
+        key: KeySource<'_>,
+    ) -> Result<(), Rejection> {
+        let elements = Elements::of(record, object.map_or(0, Slot::start)).map_err(|fault| reject(record, fault))?;
         let mut gather = Gather {
             record,
             key,
-            key_type: self.key.ty,
-            tree: &mut self.tree,
-            back: &self.back,
-            slots: &mut self.slots,
-            rest: self.rest.then_some(&mut self.rest_text),
-            writer: Writer { form: Form::Canonical, unstorable: self.unstorable, scan: &self.scan },
+            key_type: level.key.ty,
+            tree: &mut level.tree,
+            back: &level.back,
+            slots: &mut level.slots,
+            rest: level.rest.then_some(&mut level.rest_text),
+            writer: self.writer(Form::Canonical),
         };
-        gather.record(Elements::of(record, 0)?)
+        gather.record(elements).map_err(|stop| match stop {
+            Stop::Fault(fault) => reject(record, fault),
+            Stop::Shape { node, wanted, found, at } => wrong_shape(&level.tree.pointer(node), wanted, found, at),
+        })
+    }
+
+    fn put_key(&self, column: &KeyColumn, key: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection> {
+        key::put_key(column, key, out)
+    }
+
+    fn put_field(
+        &mut self,
+        field: &Field,
+        record: &[u8],
+        slot: Option<&Slot>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Rejection> {
+        let Some(slot) = slot else { return field::put_default(field, &mut self.encoder, out) };
+        let relaxed = Writer { form: Form::Relaxed, unstorable: self.unstorable, scan: &self.scan };
+        let means = (&mut self.encoder, &mut self.ruler);
+        put_field(field, record, &slot.element(record), (&relaxed, means), out)
+    }
+
+    fn put_doc(&self, record: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection> {
+        let relaxed = self.writer(Form::Relaxed);
+        put_jsonb_text(out, |out| relaxed.record(record, out)).map_err(|fault| reject(record, fault))
+    }
+
+    fn put_raw(&self, record: &[u8], out: &mut Vec<u8>) {
+        put_bytes(record, out);
+    }
+
+    fn start(slot: &Slot) -> usize {
+        slot.start()
+    }
+
+    fn kind(record: &[u8], slot: &Slot) -> ValueKind {
+        match slot.element(record).kind {
+            Kind::Document => ValueKind::Object,
+            Kind::Array => ValueKind::Array,
+            Kind::Null => ValueKind::Null,
+            other => ValueKind::Other(other.name()),
+        }
+    }
+
+    fn walk<'a>(record: &'a [u8], slot: &Slot) -> Result<BsonWalk<'a>, Rejection> {
+        let elements = Elements::of(record, slot.start()).map_err(|fault| reject(record, fault))?;
+        Ok(BsonWalk { record, elements, is_array: slot.element(record).kind == Kind::Array })
+    }
+
+    fn step(&self, walk: &mut BsonWalk<'_>, name: &mut RecordKey) -> Result<Option<Slot>, Rejection> {
+        let writer = self.writer(Form::Relaxed);
+        loop {
+            let next = walk.elements.next_element().map_err(|fault| reject(walk.record, fault))?;
+            let Some(element) = next else { return Ok(None) };
+            if walk.is_array {
+                return Ok(Some(Slot::of(&element)));
+            }
+            if writer.counts(&element) {
+                let text = std::str::from_utf8(element.name);
+                let text = text.map_err(|_| Rejection::new(RejectCode::InvalidUtf8, "", "a name", "other bytes"));
+                name.string(text?);
+                return Ok(Some(Slot::of(&element)));
+            }
+        }
     }
 }

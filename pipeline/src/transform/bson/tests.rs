@@ -15,6 +15,7 @@ use landfall_schemas::mapping::{
 use landfall_schemas::offset::Version;
 use landfall_schemas::pgtype::PgType;
 use landfall_schemas::rejection::{RejectCode, Rejection};
+use landfall_schemas::row::RowSet;
 use landfall_schemas::stream::{PartitionCount, SourceName, StreamName};
 use landfall_schemas::table::{ColumnRole, TableColumn, TableShape};
 use serde_json::{Value, json};
@@ -75,6 +76,7 @@ fn mapping(key: Option<PgType>, columns: Vec<ColumnMapping>, beside: Beside) -> 
         columns,
         on_error: OnError::Park,
         on_drop: OnDrop::Halt,
+        children: Vec::new(),
     }
 }
 
@@ -95,12 +97,12 @@ fn row_of(mapping: &StreamMapping, record: &[u8]) -> Result<Vec<Option<Vec<u8>>>
     if key_of_bson(&mapping.key, record, &mut key).is_err() {
         key.string("unreadable");
     }
-    let mut out = b"before".to_vec();
+    let mut out = RowSet { buffer: b"before".to_vec(), ..RowSet::default() };
     let done = RowPlan::new(mapping).upsert(key.as_bytes(), record, VERSION, &mut out);
     if done.is_err() {
-        assert_eq!(out, b"before", "an error leaves nothing behind");
+        assert_eq!(out.buffer, b"before", "an error leaves nothing behind");
     }
-    done.map(|()| fields(&out[6..]))
+    done.map(|_| fields(&out.buffer[6..]))
 }
 
 fn row(mapping: &StreamMapping, document: &Document) -> Result<Vec<Option<Vec<u8>>>, Rejection> {

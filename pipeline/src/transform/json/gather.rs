@@ -5,20 +5,50 @@
 //! and left out only when nothing is. The record's structure has been checked before, so its depth bounds the recursion.
 
 use super::key::key_gives_back;
-use crate::transform::tree::{NodeId, PathTree};
-use landfall_schemas::json::{Kind, Member, Members, SyntaxError};
+use crate::transform::notation::{KeySource, wrong_shape};
+use crate::transform::tree::{ChildNode, NodeId, PathTree};
+use landfall_schemas::json::{Kind, Member, Members, SyntaxError, skip_space};
 use landfall_schemas::pgtype::PgType;
+use landfall_schemas::rejection::Rejection;
 use std::ops::Range;
 
 pub(super) struct Gather<'a> {
     pub(super) record: &'a [u8],
-    /// The record's encoded key and the type of its column.
-    pub(super) key: &'a [u8],
+    /// The object's encoded key, or where it goes, and the type of its column.
+    pub(super) key: KeySource<'a>,
     pub(super) key_type: Option<PgType>,
     pub(super) tree: &'a mut PathTree,
     pub(super) slots: &'a mut [Option<Range<usize>>],
     /// Absent: what no column takes is dropped.
     pub(super) rest: Option<&'a mut Vec<u8>>,
+}
+
+/// Why a walk ended early.
+#[derive(Debug)]
+pub(super) enum Stop {
+    Syntax(SyntaxError),
+    /// A value at a table below is not what the table is made of.
+    Shape {
+        node: NodeId,
+        wanted: &'static str,
+        found: &'static str,
+        at: usize,
+    },
+}
+
+impl From<SyntaxError> for Stop {
+    fn from(error: SyntaxError) -> Self {
+        Self::Syntax(error)
+    }
+}
+
+impl Stop {
+    pub(super) fn rejection(self, tree: &PathTree) -> Rejection {
+        match self {
+            Self::Syntax(error) => Rejection::new(error.code, "", "JSON", "something else"),
+            Self::Shape { node, wanted, found, at } => wrong_shape(&tree.pointer(node), wanted, found, at),
+        }
+    }
 }
 
 /// What became of a member or of all members of an object.
@@ -39,11 +69,14 @@ impl Outcome {
 
 impl Gather<'_> {
     /// Walks the record's members. The rest stays empty when nothing is left.
-    pub(super) fn record<'m>(&mut self, members: impl Iterator<Item = Member<'m>>) -> Result<(), SyntaxError> {
+    pub(super) fn record<'m>(
+        &mut self,
+        members: impl Iterator<Item = Result<Member<'m>, SyntaxError>>,
+    ) -> Result<(), Stop> {
         let mut outcome = Outcome { taken: false, left: false };
         self.write(b"{");
         for member in members {
-            outcome.add(self.member(PathTree::ROOT, &member)?);
+            outcome.add(self.member(PathTree::ROOT, &member?)?);
         }
         self.write(b"}");
         if !outcome.left {
@@ -52,7 +85,7 @@ impl Gather<'_> {
         Ok(())
     }
 
-    fn object(&mut self, node: NodeId, at: usize) -> Result<Outcome, SyntaxError> {
+    fn object(&mut self, node: NodeId, at: usize) -> Result<Outcome, Stop> {
         let mut outcome = Outcome { taken: false, left: false };
         let Some(mut members) = Members::of(self.record, at) else { return Ok(outcome) };
         self.write(b"{");
@@ -63,7 +96,7 @@ impl Gather<'_> {
         Ok(outcome)
     }
 
-    fn member(&mut self, node: NodeId, member: &Member<'_>) -> Result<Outcome, SyntaxError> {
+    fn member(&mut self, node: NodeId, member: &Member<'_>) -> Result<Outcome, Stop> {
         match self.tree.child(node, |known| member.name.is(known)) {
             Some(child) => self.known(child, member),
             None => Ok(self.keep(member)),
@@ -71,15 +104,20 @@ impl Gather<'_> {
     }
 
     /// A member that lies on a path.
-    fn known(&mut self, id: NodeId, member: &Member<'_>) -> Result<Outcome, SyntaxError> {
+    fn known(&mut self, id: NodeId, member: &Member<'_>) -> Result<Outcome, Stop> {
         let node = self.tree.node(id);
         for slot in &node.columns {
             self.slots[*slot] = Some(member.value.clone());
         }
         let by_column = node.taken && member.kind != Kind::Null;
-        let by_key = node.key && key_gives_back(self.key_type, self.key, &self.record[member.value.clone()]);
+        let (is_key, child) = (node.key, node.child);
+        let by_key = is_key && self.key(member);
+        let by_child = match child {
+            Some(child) => self.child(id, child, member)?,
+            None => false,
+        };
         let below = member.kind == Kind::Object && self.tree.has_children(id);
-        match (by_column || by_key, below) {
+        match (by_column || by_key || by_child, below) {
             (true, below) => {
                 let mark = self.mark();
                 if below {
@@ -93,8 +131,40 @@ impl Gather<'_> {
         }
     }
 
+    /// The key's field; says whether the key's column gives it back.
+    fn key(&mut self, member: &Member<'_>) -> bool {
+        let raw = &self.record[member.value.clone()];
+        match &mut self.key {
+            KeySource::Given(key) => key_gives_back(self.key_type, key, raw),
+            KeySource::Found(key) => key.set_json(raw).is_ok() && key_gives_back(self.key_type, key.as_bytes(), raw),
+        }
+    }
+
+    /// The value of a table below; says whether its rows hold all of it. What makes no row stays where it is: null, and what is
+    /// empty.
+    fn child(&mut self, id: NodeId, child: ChildNode, member: &Member<'_>) -> Result<bool, Stop> {
+        let (slot, wanted, holds_all) = match child {
+            ChildNode::Array(slot) => (slot, Kind::Array, true),
+            ChildNode::Map(slot) => (slot, Kind::Object, true),
+            ChildNode::Object(slot) => (slot, Kind::Object, false),
+        };
+        if member.kind == Kind::Null {
+            return Ok(false);
+        }
+        let at = member.value.start;
+        if member.kind != wanted {
+            return Err(Stop::Shape { node: id, wanted: wanted.name(), found: member.kind.name(), at });
+        }
+        let inside = skip_space(self.record, at + 1);
+        if holds_all && inside + 1 == member.value.end {
+            return Ok(false);
+        }
+        self.slots[slot] = Some(member.value.clone());
+        Ok(holds_all)
+    }
+
     /// An object of which members may be taken.
-    fn nested(&mut self, id: NodeId, member: &Member<'_>) -> Result<Outcome, SyntaxError> {
+    fn nested(&mut self, id: NodeId, member: &Member<'_>) -> Result<Outcome, Stop> {
         let mark = self.mark();
         self.begin(member.name.raw());
         let inside = self.object(id, member.value.start)?;

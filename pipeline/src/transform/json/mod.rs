@@ -9,128 +9,153 @@ mod key;
 #[cfg(test)]
 mod tests;
 
-use super::column::{Column, Field, KeyColumn, NULL, columns, has};
-use super::tree::PathTree;
+use super::column::{Field, KeyColumn, NULL, has};
+use super::level::Level;
+use super::notation::{KeySource, Notation, ValueKind, wrong_shape};
 use gather::Gather;
-use landfall_schemas::json::{Checked, Kind, skip_space};
-use landfall_schemas::mapping::{KeyFrom, StreamMapping, ValueRule};
-use landfall_schemas::offset::Version;
+use landfall_schemas::json::{Checked, Items, Kind, Members, SyntaxError, skip_space};
+use landfall_schemas::key::RecordKey;
+use landfall_schemas::mapping::{StreamMapping, ValueRule};
 use landfall_schemas::rejection::{RejectCode, Rejection};
 use landfall_schemas::table::ColumnRole;
 use landfall_schemas::value::rule::Ruler;
-use landfall_schemas::value::{Encoder, put_int8, put_jsonb, put_null};
+use landfall_schemas::value::{Encoder, put_jsonb, put_null};
 use std::ops::Range;
 
-/// A mapping made ready, with the scratch memory of one worker.
+/// JSON text.
 #[derive(Debug)]
-pub(super) struct JsonPlan {
-    columns: Vec<Column>,
-    key: KeyColumn,
-    /// Paths of the mapped columns and of the key.
-    tree: PathTree,
+pub(super) struct Json {
     /// The record goes into `jsonb` as a whole.
     whole: bool,
-    /// What no column takes is kept.
-    rest: bool,
+    /// What is known of the record that was opened last.
+    checked: Checked,
     encoder: Encoder,
     ruler: Ruler,
-    /// Where in the record each column of the mapping finds its value.
-    slots: Vec<Option<Range<usize>>>,
-    rest_text: Vec<u8>,
 }
 
-impl JsonPlan {
-    /// Compiles a mapping.
-    pub(super) fn new(mapping: &StreamMapping) -> Self {
-        let mut tree = PathTree::default();
-        for (slot, column) in mapping.columns.iter().enumerate() {
-            tree.add_column(column, slot);
-        }
-        if let KeyFrom::Field(path) = &mapping.key.from {
-            tree.add_key(path);
-        }
-        let (whole, rest) = (has(mapping, ColumnRole::Doc), has(mapping, ColumnRole::Rest));
-        Self {
-            columns: columns(mapping),
-            key: KeyColumn::of(mapping),
-            tree,
-            whole,
-            rest,
-            encoder: Encoder::default(),
-            ruler: Ruler::default(),
-            slots: vec![None; mapping.columns.len()],
-            rest_text: Vec::new(),
-        }
+impl Json {
+    pub(super) fn of(mapping: &StreamMapping) -> Self {
+        let whole = has(&mapping.table, ColumnRole::Doc);
+        Self { whole, checked: Checked::Structure, encoder: Encoder::default(), ruler: Ruler::default() }
     }
+}
 
-    /// Appends key and version, all else NULL.
-    pub(super) fn put_delete(&self, key: &[u8], version: Version, out: &mut Vec<u8>) -> Result<(), Rejection> {
-        for column in &self.columns {
-            match column {
-                Column::Key => self.key.put(key, out)?,
-                Column::Version => put_int8(version.0, out),
-                _ => put_null(out),
-            }
-        }
-        Ok(())
-    }
+/// A walk over an array or an object.
+#[derive(Debug)]
+pub(super) enum JsonWalk<'a> {
+    Items(Items<'a>),
+    Members(Members<'a>),
+}
 
-    /// Appends the row of a record; on error `out` holds a part of it.
-    pub(super) fn put_row(
-        &mut self,
-        key: &[u8],
-        record: &[u8],
-        version: Version,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Rejection> {
-        let checked = if self.whole {
+impl Notation for Json {
+    type Slot = Range<usize>;
+    type Walk<'a> = JsonWalk<'a>;
+
+    fn open(&mut self, record: &[u8]) -> Result<(), Rejection> {
+        self.checked = if self.whole {
             self.encoder.check().check_storable(record)?;
             Checked::Storable
         } else {
             self.encoder.check().check_record(record)?
         };
-        self.gather(key, record, checked)?;
-        for column in &self.columns {
-            match column {
-                Column::Key => self.key.put(key, out)?,
-                Column::Mapped(field) => {
-                    let found = (record, self.slots[field.slot].clone(), checked);
-                    field.put(found, (&mut self.encoder, &mut self.ruler), out)?;
-                }
-                Column::Doc => put_jsonb(record, out),
-                // JSON records have no exact bytes of their own to keep: the configuration gives them no such column.
-                Column::Raw => put_null(out),
-                Column::Rest if self.rest_text.is_empty() => put_null(out),
-                Column::Rest => put_jsonb(&self.rest_text, out),
-                Column::Version => put_int8(version.0, out),
-            }
-        }
         Ok(())
     }
 
-    /// Finds the columns' values and the rest.
-    fn gather(&mut self, key: &[u8], record: &[u8], checked: Checked) -> Result<(), Rejection> {
-        self.rest_text.clear();
-        self.slots.fill(None);
-        if self.whole && !self.rest && !self.tree.has_columns() {
-            return Ok(());
-        }
-        let start = skip_space(record, 0);
+    fn gather(
+        &mut self,
+        record: &[u8],
+        object: Option<&Range<usize>>,
+        level: &mut Level<Range<usize>>,
+        key: KeySource<'_>,
+    ) -> Result<(), Rejection> {
+        let start = object.map_or_else(|| skip_space(record, 0), |range| range.start);
         let kind = record.get(start).and_then(|first| Kind::of(*first));
         if kind != Some(Kind::Object) {
             let found = kind.map_or("nothing", Kind::name);
             return Err(Rejection::new(RejectCode::NotAnObject, "", "object", found).at(start as u64));
         }
-        let rest = self.rest.then_some(&mut self.rest_text);
-        let mut gather =
-            Gather { record, key, key_type: self.key.ty, tree: &mut self.tree, slots: &mut self.slots, rest };
-        let members = self.encoder.members(record);
-        gather.record(members).map_err(|error| Rejection::new(error.code, "", "JSON", "something else"))?;
+        let rest = level.rest.then_some(&mut level.rest_text);
+        let (key_type, tree, slots) = (level.key.ty, &mut level.tree, &mut level.slots);
+        let mut gather = Gather { record, key, key_type, tree, slots, rest };
+        let walked = match object {
+            None => gather.record(self.encoder.members(record).map(Ok)),
+            Some(range) => gather.record(Each(Members::of(record, range.start))),
+        };
+        walked.map_err(|stop| stop.rejection(&level.tree))?;
         // Members of a storable record are storable together too.
-        if !self.rest_text.is_empty() && checked != Checked::Storable {
-            self.encoder.check().check_storable(&self.rest_text).map_err(|found| Rejection { at: None, ..found })?;
+        if !level.rest_text.is_empty() && self.checked != Checked::Storable {
+            let storable = self.encoder.check().check_storable(&level.rest_text);
+            storable.map_err(|found| Rejection { at: None, ..found })?;
         }
         Ok(())
+    }
+
+    fn put_key(&self, column: &KeyColumn, key: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection> {
+        column.put(key, out)
+    }
+
+    fn put_field(
+        &mut self,
+        field: &Field,
+        record: &[u8],
+        slot: Option<&Range<usize>>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Rejection> {
+        field.put((record, slot.cloned(), self.checked), (&mut self.encoder, &mut self.ruler), out)
+    }
+
+    fn put_doc(&self, record: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection> {
+        put_jsonb(record, out);
+        Ok(())
+    }
+
+    /// JSON records have no exact bytes of their own to keep: the configuration gives them no such column.
+    fn put_raw(&self, _record: &[u8], out: &mut Vec<u8>) {
+        put_null(out);
+    }
+
+    fn start(slot: &Range<usize>) -> usize {
+        slot.start
+    }
+
+    fn kind(record: &[u8], slot: &Range<usize>) -> ValueKind {
+        match record.get(slot.start).and_then(|first| Kind::of(*first)) {
+            Some(Kind::Object) => ValueKind::Object,
+            Some(Kind::Array) => ValueKind::Array,
+            Some(Kind::Null) => ValueKind::Null,
+            other => ValueKind::Other(other.map_or("nothing", Kind::name)),
+        }
+    }
+
+    fn walk<'a>(record: &'a [u8], slot: &Range<usize>) -> Result<JsonWalk<'a>, Rejection> {
+        let items = Items::of(record, slot.start).map(JsonWalk::Items);
+        let walk = items.or_else(|| Members::of(record, slot.start).map(JsonWalk::Members));
+        walk.ok_or_else(|| wrong_shape("", "array or object", "something else", slot.start))
+    }
+
+    fn step(&self, walk: &mut JsonWalk<'_>, name: &mut RecordKey) -> Result<Option<Range<usize>>, Rejection> {
+        let malformed = |error: SyntaxError| Rejection::new(error.code, "", "JSON", "something else");
+        match walk {
+            JsonWalk::Items(items) => Ok(items.next_item().map_err(malformed)?.map(|(range, _)| range)),
+            JsonWalk::Members(members) => {
+                let Some(member) = members.next_member().map_err(malformed)? else { return Ok(None) };
+                let mut text = Vec::new();
+                let decoded = member.name.decode(&mut text);
+                name.string(decoded.map_err(|code| Rejection::new(code, "", "a name", "something else"))?);
+                Ok(Some(member.value))
+            }
+        }
+    }
+}
+
+/// The members of an object, for loops; a fault ends them.
+struct Each<'a>(Option<Members<'a>>);
+
+impl<'a> Iterator for Each<'a> {
+    type Item = Result<landfall_schemas::json::Member<'a>, SyntaxError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.as_mut()?.next_member().transpose()
     }
 }
 

@@ -9,6 +9,7 @@ use landfall_schemas::mapping::{
 use landfall_schemas::offset::Version;
 use landfall_schemas::pgtype::PgType;
 use landfall_schemas::rejection::{RejectCode, Rejection};
+use landfall_schemas::row::RowSet;
 use landfall_schemas::stream::{PartitionCount, SourceName, StreamName};
 use landfall_schemas::table::{ColumnRole, TableColumn, TableShape};
 use proptest::prelude::*;
@@ -68,6 +69,7 @@ fn mapping(key: (&str, Option<PgType>), columns: Vec<ColumnMapping>, beside: Bes
         columns,
         on_error: OnError::Park,
         on_drop: OnDrop::Halt,
+        children: Vec::new(),
     }
 }
 
@@ -90,12 +92,12 @@ fn row(mapping: &StreamMapping, record: &str) -> Result<Vec<Option<Vec<u8>>>, Re
 }
 
 fn row_of(mapping: &StreamMapping, key: &[u8], record: &str) -> Result<Vec<Option<Vec<u8>>>, Rejection> {
-    let mut out = b"before".to_vec();
+    let mut out = RowSet { buffer: b"before".to_vec(), ..RowSet::default() };
     let done = RowPlan::new(mapping).upsert(key, record.as_bytes(), VERSION, &mut out);
     if done.is_err() {
-        assert_eq!(out, b"before", "an error leaves nothing behind");
+        assert_eq!(out.buffer, b"before", "an error leaves nothing behind");
     }
-    done.map(|()| fields(&out[6..]))
+    done.map(|_| fields(&out.buffer[6..]))
 }
 
 /// The rest field as text, without its version byte.
@@ -285,26 +287,26 @@ fn without_a_rest_column_what_is_not_mapped_is_dropped_unseen() {
 fn a_delete_has_key_and_version_only() {
     let mapping = mapping(("id", Some(PgType::Int4)), vec![column("a", PgType::Text)], Beside::Rest);
     let mut plan = RowPlan::new(&mapping);
-    let mut out = Vec::new();
-    plan.delete(b"n:9", VERSION, &mut out).expect("a row");
+    let mut out = RowSet::default();
+    let _ = plan.delete(b"n:9", VERSION, &mut out).expect("a row");
     let expected = [Some(9_i32.to_be_bytes().to_vec()), None, None, Some(77_i64.to_be_bytes().to_vec())];
-    assert_eq!(fields(&out), expected);
-    let before = out.clone();
+    assert_eq!(fields(&out.buffer), expected);
+    let before = out.buffer.clone();
     assert_eq!(plan.delete(b"s:9", VERSION, &mut out).expect_err("a string").code, RejectCode::KeyType);
-    assert_eq!(out, before);
+    assert_eq!(out.buffer, before);
 }
 
 #[test]
 fn a_plan_forgets_one_record_before_the_next() {
     let mapping = mapping(("id", None), vec![column("a", PgType::Text)], Beside::Rest);
     let mut plan = RowPlan::new(&mapping);
-    let mut fresh = Vec::new();
-    RowPlan::new(&mapping).upsert(b"n:2", br#"{"id":2}"#, VERSION, &mut fresh).expect("a row");
+    let mut fresh = RowSet::default();
+    let _ = RowPlan::new(&mapping).upsert(b"n:2", br#"{"id":2}"#, VERSION, &mut fresh).expect("a row");
     for before in [r#"{"id":1,"a":"x","left":[1]}"#, r#"{"id":1,"a":5,"left":1}"#, r#"{"id":1,"#] {
-        let _ = plan.upsert(b"n:1", before.as_bytes(), VERSION, &mut Vec::new());
-        let mut out = Vec::new();
-        plan.upsert(b"n:2", br#"{"id":2}"#, VERSION, &mut out).expect("a row");
-        assert_eq!(out, fresh, "after {before}");
+        let _ = plan.upsert(b"n:1", before.as_bytes(), VERSION, &mut RowSet::default());
+        let mut out = RowSet::default();
+        let _ = plan.upsert(b"n:2", br#"{"id":2}"#, VERSION, &mut out).expect("a row");
+        assert_eq!(out.buffer, fresh.buffer, "after {before}");
     }
 }
 

@@ -1,0 +1,99 @@
+//! The SQL of a table below another.
+//!
+//! Its rows are a set that belongs to the parent's row: what a newer set does not hold goes, what it holds is merged. Both happen only
+//! where the stream's own row, which was written a statement before, is not newer than the set (promise 8).
+
+use super::statement::{Equal, Rows, collation, list, merge, source, upsert, version};
+use landfall_schemas::table::TableShape;
+
+/// Which statement.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum ChildVerb {
+    /// The rows of the sets.
+    Merge(Rows, Equal),
+    /// The same, safe against a foreign writer's insert.
+    Upsert(Rows, Equal),
+    /// What stands and is in no set any more. As arrays, the parents' keys and versions follow the table's own columns and operations.
+    Vanish(Rows),
+}
+
+/// The text of a statement on `child`, a table below `root`; `stages` are theirs (unused for arrays).
+pub(crate) fn child_sql(
+    (root, child): (&TableShape, &TableShape),
+    verb: ChildVerb,
+    (root_stage, child_stage): (&str, &str),
+) -> String {
+    match verb {
+        ChildVerb::Merge(rows, equal) => merge(child, &current((root, child), rows, child_stage), equal),
+        ChildVerb::Upsert(rows, equal) => upsert(child, &current((root, child), rows, child_stage), equal),
+        ChildVerb::Vanish(rows) => vanish((root, child), rows, (root_stage, child_stage)),
+    }
+}
+
+/// The sets' rows whose parent's row is not newer, `AS s`.
+fn current((root, child): (&TableShape, &TableShape), rows: Rows, stage: &str) -> String {
+    format!(
+        "(SELECT s.* FROM {} WHERE NOT EXISTS (SELECT FROM {} AS r WHERE {} AND r.{} > s.{})) AS s",
+        source(child, rows, stage),
+        root.qualified(),
+        parent_key((root, child), "r", "s"),
+        version(root).quoted(),
+        version(child).quoted(),
+    )
+}
+
+/// The inner query is walked parent by parent, each by the index of its key, whatever the planner believes about sizes: `OFFSET 0`
+/// keeps it from being taken apart.
+fn vanish((root, child): (&TableShape, &TableShape), rows: Rows, (root_stage, child_stage): (&str, &str)) -> String {
+    let key = |of: &str| list(child.key().iter().map(|c| format!("{of}.{}", c.name.quoted())));
+    let same = |one: &str, two: &str| {
+        let equal: Vec<String> =
+            child.key().iter().map(|c| format!("{one}.{0} = {two}.{0}", c.name.quoted())).collect();
+        equal.join(" AND ")
+    };
+    let (of_root, of_child) = (version(root).quoted(), version(child).quoted());
+    let newer_root: Vec<String> = root.key().iter().map(|c| format!("r.{0} = p.{0}", c.name.quoted())).collect();
+    format!(
+        "DELETE FROM {table} AS t USING {parents} CROSS JOIN LATERAL (SELECT {wanted} FROM {table} AS k WHERE {below} \
+         AND k.{of_child} < p.{of_root} AND NOT EXISTS (SELECT FROM {set} WHERE {still}) \
+         AND NOT EXISTS (SELECT FROM {root} AS r WHERE {newer_root} AND r.{of_root} > p.{of_root}) OFFSET 0) AS gone WHERE {found}",
+        table = child.qualified(),
+        parents = parents(root, child.columns.len() + 1, rows, root_stage),
+        wanted = key("k"),
+        below = parent_key((root, child), "p", "k"),
+        set = source(child, rows, child_stage),
+        still = same("s", "k"),
+        root = root.qualified(),
+        newer_root = newer_root.join(" AND "),
+        found = same("t", "gone"),
+    )
+}
+
+/// Keys and versions of the rows that were written to the root, `AS p`; as arrays they are the parameters behind `behind`.
+fn parents(root: &TableShape, behind: usize, rows: Rows, stage: &str) -> String {
+    let columns: Vec<_> = root.key().iter().chain([version_column(root)]).collect();
+    match rows {
+        Rows::Stage => format!("pg_temp.\"{stage}\" AS p"),
+        Rows::Arrays => {
+            let names = list(columns.iter().map(|c| c.name.quoted()));
+            let arrays = list(columns.iter().enumerate().map(|(n, c)| format!("${}::{}[]", behind + n + 1, c.ty)));
+            let cast = list(columns.iter().map(|c| {
+                let name = c.name.quoted();
+                format!("a.{name}::{}{} AS {name}", c.ty, collation(root, c))
+            }));
+            format!("(SELECT {cast} FROM unnest({arrays}) AS a ({names})) AS p")
+        }
+    }
+}
+
+fn version_column(shape: &TableShape) -> &landfall_schemas::table::TableColumn {
+    shape.columns.last().expect("a table ends in its version")
+}
+
+/// The root's key in a row of the root and in a row below it: it comes first in both.
+fn parent_key((root, child): (&TableShape, &TableShape), of_root: &str, of_child: &str) -> String {
+    let pairs = root.key().iter().zip(&child.columns);
+    let equal: Vec<String> =
+        pairs.map(|(r, c)| format!("{of_root}.{} = {of_child}.{}", r.name.quoted(), c.name.quoted())).collect();
+    equal.join(" AND ")
+}

@@ -1,0 +1,181 @@
+//! From a record to its row and the rows below it.
+
+use super::level::{Each, Kid, KidRows, Layout, Level, RowOf, ToldBy, compile};
+use super::notation::{KeySource, Notation, ValueKind, wrong_shape};
+use landfall_schemas::mapping::{ChildElement, StreamMapping};
+use landfall_schemas::offset::Version;
+use landfall_schemas::rejection::{RejectCode, Rejection};
+use landfall_schemas::row::{ChildRow, RowSet};
+use std::ops::Range;
+
+/// A mapping made ready, with the scratch memory of one worker.
+#[derive(Debug)]
+pub(super) struct Plan<N: Notation> {
+    notation: N,
+    level: Level<N::Slot>,
+    layout: Layout,
+    kids: Vec<Kid<N::Slot>>,
+}
+
+/// What the rows below one row share.
+#[derive(Clone, Debug)]
+struct Above<'a> {
+    record: &'a [u8],
+    /// The fields of its key, in the buffer.
+    keys: Range<usize>,
+    version: Version,
+}
+
+impl<N: Notation> Plan<N> {
+    pub(super) fn new(mapping: &StreamMapping, notation: N) -> Self {
+        let (level, layout, kids) = compile(mapping);
+        Self { notation, level, layout, kids }
+    }
+
+    /// Appends key and version, all else NULL.
+    pub(super) fn put_delete(&self, key: &[u8], version: Version, out: &mut Vec<u8>) -> Result<usize, Rejection> {
+        self.layout.put_delete(&self.notation, &self.level.key, (key, version), out)?;
+        Ok(out.len())
+    }
+
+    /// Appends the rows of a record and tells where the first ends; on error `set` holds a part of them.
+    pub(super) fn put_row(
+        &mut self,
+        key: &[u8],
+        record: &[u8],
+        version: Version,
+        set: &mut RowSet,
+    ) -> Result<usize, Rejection> {
+        let Self { notation, level, layout, kids } = self;
+        notation.open(record)?;
+        level.clear();
+        if !level.is_idle() {
+            notation.gather(record, None, level, KeySource::Given(key))?;
+        }
+        let start = set.buffer.len();
+        let row = RowOf { record, key, parents: 0..0, position: 0, version };
+        layout.put(notation, (&level.key, &level.rest_text), (&row, &level.slots), &mut set.buffer)?;
+        let end = set.buffer.len();
+        if !kids.is_empty() {
+            let above = Above { record, keys: start..fields_end(&set.buffer, start, layout.key_columns), version };
+            kids.iter_mut().try_for_each(|kid| kid.put(notation, &above, &level.slots, set))?;
+        }
+        Ok(end)
+    }
+}
+
+impl<S: Clone> Kid<S> {
+    fn put<N: Notation<Slot = S>>(
+        &mut self,
+        notation: &mut N,
+        above: &Above<'_>,
+        slots: &[Option<S>],
+        set: &mut RowSet,
+    ) -> Result<(), Rejection> {
+        let found = match self.at {
+            Some(at) if slots[at].is_none() => return Ok(()),
+            Some(at) => slots[at].as_ref(),
+            None => None,
+        };
+        let Self { table, pointer, layout, rows, kids, .. } = self;
+        match (rows, found) {
+            (KidRows::Beside, _) => {
+                let start = set.buffer.len();
+                let Above { record, keys, version } = above.clone();
+                let row = RowOf { record, key: &[], parents: keys, position: 0, version };
+                // What its columns leave stays in the parent's rest.
+                let key = super::column::KeyColumn::default();
+                layout.put(notation, (&key, &[]), (&row, slots), &mut set.buffer)?;
+                set.children.push(ChildRow { table: *table, fields: start..set.buffer.len() });
+                kids.iter_mut().try_for_each(|kid| kid.put(notation, above, slots, set))
+            }
+            (KidRows::Each(each), Some(found)) => {
+                let mut walk = N::walk(above.record, found)?;
+                each.seen.clear();
+                let mut place = 0;
+                while let Some(value) = notation.step(&mut walk, &mut each.key)? {
+                    each.put(notation, (*table, layout, kids), (above, &value, place), set).map_err(|inner| {
+                        // A member's name may be a value: only a place is told.
+                        let path = match each.told_by {
+                            ToldBy::Name => format!("{pointer}/*{}", inner.path),
+                            ToldBy::Field | ToldBy::Place => format!("{pointer}/{place}{}", inner.path),
+                        };
+                        Rejection { path: path.into(), ..inner }
+                    })?;
+                    place += 1;
+                }
+                Ok(())
+            }
+            (KidRows::Each(_), None) => Ok(()),
+        }
+    }
+}
+
+impl<S: Clone> Each<S> {
+    fn put<N: Notation<Slot = S>>(
+        &mut self,
+        notation: &mut N,
+        (table, layout, kids): (u16, &Layout, &mut [Kid<S>]),
+        (above, value, position): (&Above<'_>, &S, i32),
+        set: &mut RowSet,
+    ) -> Result<(), Rejection> {
+        self.level.clear();
+        match self.element {
+            ChildElement::Value => self.level.slots[0] = Some(value.clone()),
+            ChildElement::Record => self.look_into(notation, above.record, value)?,
+        }
+        let start = set.buffer.len();
+        let Above { record, keys, version } = above.clone();
+        let row = RowOf { record, key: self.key.as_bytes(), parents: keys, position, version };
+        let own = (&self.level.key, self.level.rest_text.as_slice());
+        layout.put(notation, own, (&row, &self.level.slots), &mut set.buffer)?;
+        set.children.push(ChildRow { table, fields: start..set.buffer.len() });
+        let keys = start..fields_end(&set.buffer, start, layout.key_columns);
+        if self.told_by == ToldBy::Field && !self.seen.insert(set.buffer[keys.clone()].into()) {
+            let path = format!("/{}", self.level.key.name);
+            return Err(Rejection::new(
+                RejectCode::DuplicateChild,
+                &path,
+                "a key of its own",
+                "a key that stood before",
+            ));
+        }
+        if kids.is_empty() {
+            return Ok(());
+        }
+        let above = Above { record, keys, version };
+        let slots = &self.level.slots;
+        kids.iter_mut().try_for_each(|kid| kid.put(notation, &above, slots, set))
+    }
+
+    fn look_into<N: Notation<Slot = S>>(
+        &mut self,
+        notation: &mut N,
+        record: &[u8],
+        value: &S,
+    ) -> Result<(), Rejection> {
+        let kind = N::kind(record, value);
+        if kind != ValueKind::Object {
+            return Err(wrong_shape("", "object", kind.name(), N::start(value)));
+        }
+        if self.told_by != ToldBy::Field {
+            return notation.gather(record, Some(value), &mut self.level, KeySource::Given(&[]));
+        }
+        self.key.clear();
+        notation.gather(record, Some(value), &mut self.level, KeySource::Found(&mut self.key))?;
+        if self.key.as_bytes().is_empty() {
+            let path = format!("/{}", self.level.key.name);
+            let missing = Rejection::new(RejectCode::KeyMissing, &path, "a key", "nothing that can be one");
+            return Err(missing.at(N::start(value) as u64));
+        }
+        Ok(())
+    }
+}
+
+/// Behind the first `count` fields of those that begin at `start`.
+fn fields_end(buffer: &[u8], start: usize, count: usize) -> usize {
+    (0..count).fold(start, |at, _| {
+        let length = buffer[at..].first_chunk::<4>().map_or(0, |length| i32::from_be_bytes(*length).max(0));
+        at + 4 + usize::try_from(length).unwrap_or(0)
+    })
+}
