@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "in a proof, what cannot be unwrapped has failed")]
 
 mod bombs;
+mod children;
 mod controls;
 mod guard;
 mod live;

@@ -12,8 +12,9 @@ use super::template::{self, NamePattern};
 use super::tree::{Entry, Node, Value};
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::path::unescape;
-use landfall_schemas::mapping::{OnDrop, OnError, Select, StreamMapping};
+use landfall_schemas::mapping::{ChildMapping, OnDrop, OnError, RecordFormat, Select, StreamMapping};
 use landfall_schemas::stream::{PartitionCount, StreamName};
+use landfall_schemas::table::TableShape;
 
 /// A stream and the places that checks across streams need.
 #[derive(Clone, Debug)]
@@ -106,21 +107,7 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
     if let Some(node) = index_node {
         table.indexes = table_layout::indexes(node, &table, reading)?;
     }
-    let children = match children_node {
-        None => Vec::new(),
-        Some(node) if landing == Landing::Whole => {
-            reading.problems.add(
-                node.at,
-                "a stream without columns keeps the whole record in `doc`",
-                "`columns` beside `children`",
-            );
-            return None;
-        }
-        Some(node) => {
-            let format = kind?.format();
-            child::children(node, &path, &child::Above::of(&table, format), reading)?
-        }
-    };
+    let children = below(children_node, (&table, &path), (landing, kind?.format(), pattern.as_ref()), reading)?;
     let mapping = StreamMapping {
         name: name.ok()?,
         source: source?.name.clone(),
@@ -135,6 +122,27 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
         on_drop: on_drop?,
     };
     Some(WrittenStream { mapping, pattern, columns, at: entry.at, select_at, table_at, drops })
+}
+
+/// The tables below the stream's own.
+fn below(
+    node: Option<&Node>,
+    (table, path): (&TableShape, &str),
+    (landing, format, pattern): (Landing, RecordFormat, Option<&NamePattern>),
+    reading: &mut Reading<'_>,
+) -> Option<Vec<ChildMapping>> {
+    let Some(node) = node else { return Some(Vec::new()) };
+    if landing == Landing::Whole {
+        let what = "a stream without columns keeps the whole record in `doc`";
+        reading.problems.add(node.at, what, "`columns` beside `children`");
+        return None;
+    }
+    if pattern.is_some() {
+        let what = "the tables of a pattern have no tables below them in this version";
+        reading.problems.add(node.at, what, "a stream for each collection, or no `children`");
+        return None;
+    }
+    child::children(node, path, &child::Above::of(table, format), reading)
 }
 
 fn on_error(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<OnError> {

@@ -9,6 +9,7 @@ use landfall_schemas::mapping::{ColumnMapping, Select};
 /// Reports all conflicts; gives the references that hold.
 pub fn check(streams: &[WrittenStream], reading: &mut Reading<'_>) -> Vec<Reference> {
     for (at, stream) in streams.iter().enumerate() {
+        own_tables(stream, reading);
         for earlier in &streams[..at] {
             same_table(earlier, stream, reading);
             same_records(earlier, stream, reading);
@@ -40,13 +41,28 @@ fn same_table(earlier: &WrittenStream, stream: &WrittenStream, reading: &mut Rea
     if earlier.pattern.is_some() || stream.pattern.is_some() {
         return;
     }
-    let (one, two) = (&earlier.mapping.table.name, &stream.mapping.table.name);
-    if one.as_str().to_lowercase() == two.as_str().to_lowercase() {
+    let (one, two) = (tables(earlier), tables(stream));
+    if let Some(name) = two.iter().find(|name| one.contains(name)) {
         let what = format!(
-            "streams {} and {} write to one table: no row may be written by two streams",
+            "streams {} and {} write to one table (`{name}`): no row may be written by two streams",
             earlier.mapping.name, stream.mapping.name
         );
         reading.problems.add(stream.table_at, what, "`table: …` with a name of its own");
+    }
+}
+
+/// Folded names of all tables of a stream.
+fn tables(stream: &WrittenStream) -> Vec<String> {
+    let below = stream.mapping.child_tables().map(|child| &child.table);
+    std::iter::once(&stream.mapping.table).chain(below).map(|table| table.name.as_str().to_lowercase()).collect()
+}
+
+/// Two tables of one stream under one name.
+fn own_tables(stream: &WrittenStream, reading: &mut Reading<'_>) {
+    let all = tables(stream);
+    if let Some((_, name)) = all.iter().enumerate().find(|(at, name)| all[..*at].contains(name)) {
+        let what = format!("stream {} has two tables `{name}`", stream.mapping.name);
+        reading.problems.add(stream.at, what, "`table: …` with a name of its own in one of its children");
     }
 }
 

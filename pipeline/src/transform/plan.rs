@@ -96,9 +96,10 @@ impl<S: Clone> Kid<S> {
                 while let Some(value) = notation.step(&mut walk, &mut each.key)? {
                     each.put(notation, (*table, layout, kids), (above, &value, place), set).map_err(|inner| {
                         // A member's name may be a value: only a place is told.
+                        let slash = if inner.path.is_empty() || inner.path.starts_with('/') { "" } else { "/" };
                         let path = match each.told_by {
-                            ToldBy::Name => format!("{pointer}/*{}", inner.path),
-                            ToldBy::Field | ToldBy::Place => format!("{pointer}/{place}{}", inner.path),
+                            ToldBy::Name => format!("{pointer}/*{slash}{}", inner.path),
+                            ToldBy::Field | ToldBy::Place => format!("{pointer}/{place}{slash}{}", inner.path),
                         };
                         Rejection { path: path.into(), ..inner }
                     })?;

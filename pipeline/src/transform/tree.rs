@@ -25,8 +25,8 @@ pub(super) struct Node {
     pub(super) taken: bool,
     /// The key is made from the value here.
     pub(super) key: bool,
-    /// A table below is made of the value here.
-    pub(super) child: Option<ChildNode>,
+    /// Tables below are made of the value here.
+    pub(super) tables: Vec<ChildNode>,
 }
 
 /// A table below, at its place: what its value must be, and the slot that says where it is.
@@ -63,7 +63,7 @@ impl PathTree {
     /// A table below is made of the value at `path`.
     pub(super) fn add_child(&mut self, path: &[String], child: ChildNode) {
         let node = self.place(path);
-        self.nodes[node.0].child = Some(child);
+        self.nodes[node.0].tables.push(child);
     }
 
     /// The node.

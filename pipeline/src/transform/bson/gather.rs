@@ -92,10 +92,10 @@ impl<'a> Gather<'a> {
 
     /// A member that lies on a path.
     fn known(&mut self, id: NodeId, element: &Element<'a>) -> Result<Outcome, Stop> {
-        let (is_key, child) = (self.tree.node(id).key, self.tree.node(id).child);
+        let (is_key, tables) = (self.tree.node(id).key, self.tree.node(id).tables.len());
         let mut given_back = is_key && self.key(element);
-        if let Some(child) = child {
-            given_back |= self.child(id, child, element)?;
+        for number in 0..tables {
+            given_back |= self.child((id, number), element)?;
         }
         let node = self.tree.node(id);
         for slot in &node.columns {
@@ -144,8 +144,8 @@ impl<'a> Gather<'a> {
 
     /// The value of a table below; says whether its rows hold all of it. What makes no row stays where it is: null, and what is
     /// empty.
-    fn child(&mut self, id: NodeId, child: ChildNode, element: &Element<'a>) -> Result<bool, Stop> {
-        let (slot, wanted, holds_all) = match child {
+    fn child(&mut self, (id, number): (NodeId, usize), element: &Element<'a>) -> Result<bool, Stop> {
+        let (slot, wanted, holds_all) = match self.tree.node(id).tables[number] {
             ChildNode::Array(slot) => (slot, Kind::Array, true),
             ChildNode::Map(slot) => (slot, Kind::Document, true),
             ChildNode::Object(slot) => (slot, Kind::Document, false),

@@ -110,12 +110,12 @@ impl Gather<'_> {
             self.slots[*slot] = Some(member.value.clone());
         }
         let by_column = node.taken && member.kind != Kind::Null;
-        let (is_key, child) = (node.key, node.child);
+        let (is_key, tables) = (node.key, node.tables.len());
         let by_key = is_key && self.key(member);
-        let by_child = match child {
-            Some(child) => self.child(id, child, member)?,
-            None => false,
-        };
+        let mut by_child = false;
+        for number in 0..tables {
+            by_child |= self.child((id, number), member)?;
+        }
         let below = member.kind == Kind::Object && self.tree.has_children(id);
         match (by_column || by_key || by_child, below) {
             (true, below) => {
@@ -142,8 +142,8 @@ impl Gather<'_> {
 
     /// The value of a table below; says whether its rows hold all of it. What makes no row stays where it is: null, and what is
     /// empty.
-    fn child(&mut self, id: NodeId, child: ChildNode, member: &Member<'_>) -> Result<bool, Stop> {
-        let (slot, wanted, holds_all) = match child {
+    fn child(&mut self, (id, number): (NodeId, usize), member: &Member<'_>) -> Result<bool, Stop> {
+        let (slot, wanted, holds_all) = match self.tree.node(id).tables[number] {
             ChildNode::Array(slot) => (slot, Kind::Array, true),
             ChildNode::Map(slot) => (slot, Kind::Object, true),
             ChildNode::Object(slot) => (slot, Kind::Object, false),
