@@ -144,6 +144,73 @@ fn capture(criterion: &mut Criterion<ThreadCpu>) {
     group.finish();
 }
 
+/// A record of twelve fields, with a list of nested ones behind them where there is one.
+fn wide(number: u64, nested: u64) -> Vec<u8> {
+    let nested: Vec<String> = (0..nested)
+        .map(|n| {
+            format!(
+                r#"{{"id":"t{number}-{n}","title":"task {n} of {number}","points":{n},"done":{},"due":"2026-01-02","owner":"user {number}"}}"#,
+                n % 2 == 0
+            )
+        })
+        .collect();
+    let list = if nested.is_empty() { String::new() } else { format!(r#","tasks":[{}]"#, nested.join(",")) };
+    format!(
+        r#"{{"id":"p{number}","c1":"project number {number}","c2":"a description of some length, as such texts are","c3":{number},"c4":{}.25,"c5":true,"c6":"2026-03-04T05:06:07Z","c7":"2026-03-04","c8":"open","c9":{},"c10":"eu-west","c11":"3fa85f64-5717-4562-b3fc-2c963f66afa6"{list}}}"#,
+        number * 3,
+        number % 7
+    )
+    .into_bytes()
+}
+
+/// The mapping of [`wide`] records: key and eleven columns, and a table below of key, parent and five columns.
+fn wide_mapping() -> landfall_schemas::mapping::StreamMapping {
+    let folder = run_dir::fresh("parts-wide");
+    let config = r#"
+name: wide
+target: { url: "postgres://nobody@127.0.0.1/none" }
+state: { dir: ./state }
+sources: { store: { kind: json_document, path: projects.json } }
+streams:
+  projects:
+    source: store
+    key: { from: id, type: text }
+    columns: { c1: text, c2: text, c3: bigint, c4: "numeric(18,2)", c5: boolean, c6: timestamptz, c7: date, c8: text, c9: integer, c10: text, c11: uuid }
+    children:
+      tasks:
+        key: { from: id, type: text }
+        columns: { title: text, points: integer, done: boolean, due: date, owner: text }
+"#;
+    let file = folder.join("landfall.yaml");
+    std::fs::write(&file, config).expect("a bench's own disk has room");
+    let pipeline = landfall_pipeline::config::load(&file, &|_| None).expect("the bench's own configuration is good");
+    pipeline.streams[0].clone()
+}
+
+/// Rows of one table against rows of a table and one below it, each row counted.
+fn children(criterion: &mut Criterion<ThreadCpu>) {
+    let mapping = wide_mapping();
+    let version = Generation::new(1).expect("1 is a generation").version(Sequence(7));
+    let mut group = criterion.benchmark_group("transform, cost of a row");
+    for nested in [0, 1, 4] {
+        let records: Vec<(Vec<u8>, Vec<u8>)> =
+            (0..RECORDS).map(|number| (format!("s:p{number}").into_bytes(), wide(number, nested))).collect();
+        let (mut plan, mut rows) = (RowPlan::new(&mapping), RowSet::default());
+        group.throughput(Throughput::Elements(RECORDS * (1 + nested)));
+        group.bench_function(format!("12 columns, {nested} rows below"), |bencher| {
+            bencher.iter(|| {
+                rows.clear();
+                for (key, record) in &records {
+                    let _ = plan.upsert(key, record, version, &mut rows).expect("a record fits its mapping");
+                }
+                assert_eq!(rows.children.len() as u64, RECORDS * nested);
+                rows.buffer.len()
+            });
+        });
+    }
+    group.finish();
+}
+
 fn lines_config(folder: &std::path::Path) -> LinesConfig {
     let path = |name| FieldPath::parse(name).expect("a plain name is a path");
     LinesConfig {
@@ -166,6 +233,6 @@ criterion_group! {
         .with_measurement(ThreadCpu)
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(4));
-    targets = transform, queue, capture
+    targets = transform, children, queue, capture
 }
 criterion_main!(parts);

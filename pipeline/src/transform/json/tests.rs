@@ -1,5 +1,7 @@
 //! Rows: what stands in each field, and that document → row → document is exact.
 
+mod children;
+
 use crate::transform::RowPlan;
 use landfall_schemas::ident::Ident;
 use landfall_schemas::key::{RecordKey, key_of};
