@@ -6,6 +6,7 @@
 use super::column::{Column, Found, GivesBack, KeyColumn, columns, has, pointer_part};
 use super::notation::Notation;
 use super::tree::{ChildNode, PathTree};
+use landfall_schemas::hash::KeyHash;
 use landfall_schemas::key::RecordKey;
 use landfall_schemas::mapping::FieldPath;
 use landfall_schemas::mapping::{
@@ -147,7 +148,7 @@ pub(super) struct Each<S> {
     pub(super) element: ChildElement,
     pub(super) key: RecordKey,
     /// Keys of this parent's rows so far.
-    pub(super) seen: HashSet<Box<[u8]>>,
+    pub(super) seen: HashSet<KeyHash>,
 }
 
 /// What tells siblings apart.

@@ -2,6 +2,7 @@
 
 use super::level::{Each, Kid, KidRows, Layout, Level, RowOf, ToldBy, compile};
 use super::notation::{KeySource, Notation, ValueKind, wrong_shape};
+use landfall_schemas::hash::KeyHash;
 use landfall_schemas::mapping::{ChildElement, StreamMapping};
 use landfall_schemas::offset::Version;
 use landfall_schemas::rejection::{RejectCode, Rejection};
@@ -132,7 +133,7 @@ impl<S: Clone> Each<S> {
         layout.put(notation, own, (&row, &self.level.slots), &mut set.buffer)?;
         set.children.push(ChildRow { table, fields: start..set.buffer.len() });
         let keys = start..fields_end(&set.buffer, start, layout.key_columns);
-        if self.told_by == ToldBy::Field && !self.seen.insert(set.buffer[keys.clone()].into()) {
+        if self.told_by == ToldBy::Field && !self.seen.insert(KeyHash::of(&set.buffer[keys.clone()])) {
             let path = format!("/{}", self.level.key.name);
             return Err(Rejection::new(
                 RejectCode::DuplicateChild,
