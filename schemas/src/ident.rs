@@ -72,3 +72,22 @@ pub enum InvalidIdent {
     #[error("a name may not hold U+0000")]
     Nul,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_ours_are_cut_to_what_postgresql_keeps_and_stay_apart() {
+        assert_eq!(Ident::joined(&["projects", "tasks"]).unwrap().as_str(), "projects_tasks");
+        let long = "a".repeat(60);
+        let (one, two) = (Ident::joined(&[&long, "tasks"]).unwrap(), Ident::joined(&[&long, "teams"]).unwrap());
+        assert_eq!(one.as_str().len(), Ident::MAX_BYTES);
+        assert_ne!(one, two, "what was cut off is in the mark");
+        assert_eq!(one, Ident::joined(&[&long, "tasks"]).unwrap(), "the same name every time");
+        let wide = "é".repeat(40);
+        let cut = Ident::joined(&[&wide, "x"]).unwrap();
+        assert!(cut.as_str().len() <= Ident::MAX_BYTES && cut.as_str().starts_with("éé"), "never inside a character");
+        assert_eq!(Ident::joined(&["a\0", &long, "tasks"]), Err(InvalidIdent::Nul));
+    }
+}

@@ -24,6 +24,13 @@ const HOSTILE: &[&str] = &[
     " leading and trailing ",
 ];
 
+const TABLE: &str = "t\"; drop table canary; --";
+const CHILD: &str = "c'); drop table canary; --";
+const COLUMN: &str = "x\" int); drop table canary; --";
+const RIGHT_TO_LEFT: &str = "\u{202e}eman";
+/// Looks like `name`, and is not: its `a` is Cyrillic.
+const LOOKALIKE: &str = "n\u{430}me";
+
 fn canary(site: &Site) {
     site.database().run("create table canary (v int); insert into canary values (1)");
 }
@@ -119,4 +126,61 @@ fn functions_of_a_hostile_public_schema_never_run() {
     site.catch_up();
     let count = site.database().value("select count(*) from public.canary");
     assert_eq!(count.as_deref(), Some("1"));
+}
+
+#[test]
+fn hostile_names_of_tables_below_and_of_a_thousand_members_are_only_names_and_data() {
+    let mut columns = Map::new();
+    for name in [COLUMN, RIGHT_TO_LEFT, LOOKALIKE, "name"] {
+        columns.insert(name.to_owned(), json!({ "from": format!("/{name}"), "type": "text" }));
+    }
+    let child = json!({ "shape": "map", "table": CHILD, "key": { "name": "k\"; drop table canary; --" }, "parent": "p'--",
+                        "columns": { "v'; --": { "from": "v", "type": "text" } } });
+    let config = Config::new("hostile").document("store", "store.json").stream(
+        "things",
+        "store",
+        json!({ "table": TABLE, "key": { "type": "text", "name": "id" }, "columns": columns, "children": { "members": child } }),
+    );
+    let site = Site::new(config);
+    canary(&site);
+    // More members than PostgreSQL has columns: those that no column takes stay in the rest.
+    let mut thing: Map<String, Value> = (0..1_700).map(|n| (format!("field {n}"), json!(n))).collect();
+    for name in [COLUMN, RIGHT_TO_LEFT, LOOKALIKE, "name"] {
+        thing.insert(name.to_owned(), json!(format!("value of {name}")));
+    }
+    let member = "'; drop table canary; --\\\"";
+    thing.insert("members".to_owned(), json!({ member: { "v": "$1); drop table canary; --" } }));
+    let write = |store: Value| std::fs::write(site.path("store.json"), store.to_string()).unwrap();
+    let id = "'; delete from canary; --";
+    write(json!({ id: thing.clone(), "second": { "members": { "\u{202e}": { "v": "x" } } } }));
+    site.apply_schema();
+    site.catch_up();
+    let quote = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+    let (table, child) = (quote(TABLE), quote(CHILD));
+    let names = [COLUMN, RIGHT_TO_LEFT, LOOKALIKE, "name"].map(quote).join(", ");
+    let rows = site.database().rows(&format!("select id, {names} from {table} where {} is not null", quote(COLUMN)));
+    let expected = [
+        id.to_owned(),
+        format!("value of {COLUMN}"),
+        format!("value of {RIGHT_TO_LEFT}"),
+        format!("value of {LOOKALIKE}"),
+        "value of name".to_owned(),
+    ];
+    assert_eq!(rows, [expected.map(Some)]);
+    let left = format!("select count(*) from {table}, jsonb_object_keys(rest) where id <> 'second'");
+    assert_eq!(site.database().count(&left), 1_700, "nothing is lost beside the columns");
+    let key = quote("k\"; drop table canary; --");
+    let below = site.database().rows(&format!("select {key}, {} from {child} order by 2", quote("v'; --")));
+    assert_eq!(below[0], [member, "$1); drop table canary; --"].map(|text| Some(text.to_owned())));
+    assert_eq!(below[1], ["\u{202e}", "x"].map(|text| Some(text.to_owned())));
+    // The same through the statements of live changes and deletes.
+    thing.insert("name".to_owned(), json!("changed"));
+    write(json!({ id: thing }));
+    site.catch_up();
+    assert_eq!(site.database().count(&format!("select count(*) from {table} where name = 'changed'")), 1);
+    assert_eq!(site.database().count(&format!("select count(*) from {child}")), 1);
+    canary_lives(&site);
+    let tables = "select count(*) from pg_catalog.pg_tables where schemaname = 'public'";
+    assert_eq!(site.database().count(tables), 3);
+    assert_eq!(site.database().count("select count(*) from landfall.dead_letters"), 0);
 }

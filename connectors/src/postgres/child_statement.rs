@@ -97,3 +97,62 @@ fn parent_key((root, child): (&TableShape, &TableShape), of_root: &str, of_child
         pairs.map(|(r, c)| format!("{of_root}.{} = {of_child}.{}", r.name.quoted(), c.name.quoted())).collect();
     equal.join(" AND ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_schemas::ident::Ident;
+    use landfall_schemas::pgtype::PgType;
+    use landfall_schemas::table::{ColumnRole, TableColumn};
+
+    fn shape(name: &str, keys: &[&str]) -> TableShape {
+        let ident = |name: &str| Ident::new(name).unwrap();
+        let column = |name: &str, ty, role| TableColumn { name: ident(name), ty, not_null: false, role };
+        let mut columns: Vec<_> = keys.iter().map(|key| column(key, PgType::Text, ColumnRole::Key)).collect();
+        columns.push(column("no\"te", PgType::Text, ColumnRole::Mapped(0)));
+        columns.push(column("_lf_version", PgType::Int8, ColumnRole::Version));
+        let (schema, name, key_columns) = (ident("pub\"lic"), ident(name), keys.len());
+        TableShape { schema, name, columns, key_columns, indexes: Vec::new() }
+    }
+
+    fn text(verb: ChildVerb) -> String {
+        let (root, child) = (shape("ro;ot", &["id"]), shape("chi\"ld", &["root;id", "id"]));
+        child_sql((&root, &child), verb, ("lf_stage_1", "lf_stage_2"))
+    }
+
+    #[test]
+    fn every_identifier_is_quoted() {
+        for rows in [Rows::Stage, Rows::Arrays] {
+            for verb in
+                [ChildVerb::Merge(rows, Equal::Kept), ChildVerb::Upsert(rows, Equal::Kept), ChildVerb::Vanish(rows)]
+            {
+                let text = text(verb);
+                assert!(text.contains(r#""pub""lic"."chi""ld""#) && text.contains(r#""pub""lic"."ro;ot""#), "{text}");
+                assert!(!text.replace(r#""root;id""#, "").replace(r#""ro;ot""#, "").contains(';'), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_or_taken_away_below_a_newer_row() {
+        for rows in [Rows::Stage, Rows::Arrays] {
+            let merge = text(ChildVerb::Merge(rows, Equal::Kept));
+            assert!(merge.contains(r#"r."id" = s."root;id" AND r."_lf_version" > s."_lf_version""#), "{merge}");
+            assert!(
+                merge.contains(r#"t."_lf_version" < s."_lf_version""#) && merge.contains("record_image_ne"),
+                "{merge}"
+            );
+            let vanish = text(ChildVerb::Vanish(rows));
+            assert!(vanish.contains(r#"r."id" = p."id" AND r."_lf_version" > p."_lf_version""#), "{vanish}");
+            assert!(vanish.contains(r#"p."id" = k."root;id" AND k."_lf_version" < p."_lf_version""#), "{vanish}");
+            assert!(vanish.contains(r#"s."root;id" = k."root;id" AND s."id" = k."id""#), "{vanish}");
+        }
+    }
+
+    #[test]
+    fn the_keys_of_parents_follow_the_child_s_own_arrays() {
+        let vanish = text(ChildVerb::Vanish(Rows::Arrays));
+        // Four columns and the operations, then key and version of the parents.
+        assert!(vanish.contains(r#"$5::"char"[]"#) && vanish.contains("unnest($6::text[], $7::bigint[])"), "{vanish}");
+    }
+}

@@ -52,7 +52,10 @@ fn mapping() -> StreamMapping {
 
 type Fields = Vec<Option<Vec<u8>>>;
 
-fn rows_of(mapping: &StreamMapping, record: &Value) -> Result<(Fields, Vec<(u16, Fields)>), (RejectCode, String)> {
+/// Rows of tables below, each with its table's number.
+type Below = Vec<(u16, Fields)>;
+
+fn rows_of(mapping: &StreamMapping, record: &Value) -> Result<(Fields, Below), (RejectCode, String)> {
     let mut set = RowSet::default();
     let record = record.to_string();
     let done = RowPlan::new(mapping).upsert(b"s:p", record.as_bytes(), VERSION, &mut set);
