@@ -8,9 +8,8 @@ use super::notation::Notation;
 use super::tree::{ChildNode, PathTree};
 use landfall_schemas::hash::KeyHash;
 use landfall_schemas::key::RecordKey;
-use landfall_schemas::mapping::FieldPath;
 use landfall_schemas::mapping::{
-    ChildElement, ChildMapping, ChildShape, ColumnMapping, ElementKey, KeyFrom, StreamMapping,
+    ChildElement, ChildMapping, ChildShape, ColumnMapping, ElementKey, FieldPath, KeyFrom, StreamMapping,
 };
 use landfall_schemas::offset::Version;
 use landfall_schemas::pgtype::PgType;

@@ -1,5 +1,6 @@
 //! From a record to its row and the rows below it.
 
+use super::column::KeyColumn;
 use super::level::{Each, Kid, KidRows, Layout, Level, RowOf, ToldBy, compile};
 use super::notation::{KeySource, Notation, ValueKind, wrong_shape};
 use landfall_schemas::hash::KeyHash;
@@ -85,7 +86,7 @@ impl<S: Clone> Kid<S> {
                 let Above { record, keys, version } = above.clone();
                 let row = RowOf { record, key: &[], parents: keys, position: 0, version };
                 // What its columns leave stays in the parent's rest.
-                let key = super::column::KeyColumn::default();
+                let key = KeyColumn::default();
                 layout.put(notation, (&key, &[]), (&row, slots), &mut set.buffer)?;
                 set.children.push(ChildRow { table: *table, fields: start..set.buffer.len() });
                 kids.iter_mut().try_for_each(|kid| kid.put(notation, above, slots, set))

@@ -53,16 +53,18 @@ impl Ruler {
         out: &mut Vec<u8>,
     ) -> Result<(), Rejection> {
         let Self { text, json } = self;
-        let kind = raw.first().and_then(|first| Kind::of(*first));
-        let misfit = |code, kind: Kind| misfit(code, rule, ty, kind);
+        let Some(kind) = raw.first().and_then(|first| Kind::of(*first)) else {
+            return Err(Rejection::new(RejectCode::Malformed, "", "JSON", "something else"));
+        };
+        let misfit = |code| misfit(code, rule, ty, kind);
         let stage = match kind {
-            Some(Kind::Null) => {
+            Kind::Null => {
                 put_null(out);
                 return Ok(());
             }
-            Some(Kind::String) => {
-                let string = RawString::of_value(raw).ok_or_else(|| misfit(RejectCode::Malformed, Kind::String))?;
-                let found = string.decode(text).map_err(|code| misfit(code, Kind::String))?;
+            Kind::String => {
+                let string = RawString::of_value(raw).ok_or_else(|| misfit(RejectCode::Malformed))?;
+                let found = string.decode(text).map_err(misfit)?;
                 match normalize::all(&rule.normalize, found, json) {
                     Some(found) => Stage::Text(found),
                     None => {
@@ -71,14 +73,12 @@ impl Ruler {
                     }
                 }
             }
-            Some(Kind::Number | Kind::Bool) => Stage::Plain(raw),
-            Some(kind) => return Err(misfit(RejectCode::ColumnType, kind)),
-            None => return Err(Rejection::new(RejectCode::Malformed, "", "JSON", "something else")),
+            Kind::Number | Kind::Bool => Stage::Plain(raw),
+            Kind::Array | Kind::Object => return Err(misfit(RejectCode::ColumnType)),
         };
-        let kind = kind.unwrap_or(Kind::String);
-        let stage = listed(rule, stage).ok_or_else(|| misfit(RejectCode::ValueNotListed, kind))?;
+        let stage = listed(rule, stage).ok_or_else(|| misfit(RejectCode::ValueNotListed))?;
         write(rule, ty, &stage, (encoder, out)).map_err(|failed| match failed {
-            Unfit::Form(code) => misfit(code, kind),
+            Unfit::Form(code) => misfit(code),
             Unfit::Column(rejection) => rejection,
         })
     }
