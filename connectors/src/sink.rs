@@ -57,10 +57,26 @@ pub struct RangeStep {
     pub to: Option<Mark>,
     /// What was read of the whole range up to there, by kind of key.
     pub cohorts: Cohorts,
-    /// Records of it that became rows. `read = copied + parked`.
+    /// What became of the records of the whole range up to there.
+    pub counts: RangeCounts,
+}
+
+/// What became of the records that were read of a range.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RangeCounts {
+    /// Rows.
     pub copied: u64,
-    /// Records of it that were parked.
+    /// Dead letters.
     pub parked: u64,
+    /// Left out by the stream's filter.
+    pub filtered: u64,
+}
+
+impl RangeCounts {
+    /// All of them.
+    pub fn read(&self) -> u64 {
+        self.copied + self.parked + self.filtered
+    }
 }
 
 /// A range of a copy as the target knows it.
@@ -77,9 +93,7 @@ pub struct RangeState {
     /// What was read so far, by kind of key.
     pub cohorts: Cohorts,
     /// What became of it.
-    pub copied: u64,
-    /// Parked records.
-    pub parked: u64,
+    pub counts: RangeCounts,
 }
 
 /// The ranges of copies, kept next to the rows: a range is ticked off in the transaction that wrote it.

@@ -5,6 +5,7 @@
 pub mod bson;
 pub mod ddl;
 pub mod event;
+pub mod expression;
 pub mod hash;
 pub mod ident;
 pub mod json;

@@ -52,11 +52,13 @@ pub enum RejectCode {
     ChildShape = 21,
     /// Two nested values of one record have one key.
     DuplicateChild = 22,
+    /// A jq expression failed, gave several values, or one that JSON does not have.
+    ExpressionFailed = 23,
 }
 
 impl RejectCode {
     /// All codes.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Malformed,
         Self::InvalidUtf8,
         Self::TooDeep,
@@ -79,6 +81,7 @@ impl RejectCode {
         Self::ValueNotListed,
         Self::ChildShape,
         Self::DuplicateChild,
+        Self::ExpressionFailed,
     ];
 
     /// The stable name, as in `landfall.dead_letters.code`.
@@ -106,6 +109,7 @@ impl RejectCode {
             Self::ValueNotListed => "value_not_listed",
             Self::ChildShape => "child_shape",
             Self::DuplicateChild => "duplicate_child",
+            Self::ExpressionFailed => "expression_failed",
         }
     }
 

@@ -7,6 +7,7 @@
 mod bombs;
 mod children;
 mod controls;
+mod expressions;
 mod guard;
 mod live;
 mod malformed;

@@ -3,7 +3,7 @@
 use super::fault::Fault;
 use crate::checkpoints::{Admission, Checkpoint, Counts, Leftovers, OwnerNonce, Phase, QueueId, Rebinding};
 use crate::failure::{Failure, FailureClass};
-use crate::sink::{Applied, ApplyFailure, CopyVersion, RangeState, SinkBatch};
+use crate::sink::{Applied, ApplyFailure, CopyVersion, RangeCounts, RangeState, SinkBatch};
 use crate::snapshot::{Cohorts, KeyRange};
 use landfall_schemas::ddl::BulkLoad;
 use landfall_schemas::hash::KeyHash;
@@ -179,8 +179,7 @@ impl State {
             reached: None,
             done: false,
             cohorts: Cohorts::default(),
-            copied: 0,
-            parked: 0,
+            counts: RangeCounts::default(),
         };
         stream.copies.entry(copy).or_insert_with(|| (0..).zip(ranges).map(state).collect());
         Ok(())
@@ -267,7 +266,7 @@ impl Stream {
             range.reached.clone_from(&step.to);
             range.done = step.to.is_none();
             range.cohorts = step.cohorts.clone();
-            (range.copied, range.parked) = (step.copied, step.parked);
+            range.counts = step.counts;
         }
     }
 }

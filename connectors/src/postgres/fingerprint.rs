@@ -5,8 +5,8 @@
 //! that it does not move when a derive or a field's name does. `on_error` is not part of it: it changes no row.
 
 use landfall_schemas::mapping::{
-    ChildMapping, ChildShape, ColumnMapping, ElementKey, EpochUnit, KeyFrom, Normalizer, Offset, Otherwise, Parse,
-    RecordFormat, Select, SourceField, StreamMapping, ValueRule,
+    ChildMapping, ChildShape, ColumnFrom, ColumnMapping, ElementKey, EpochUnit, KeyFrom, Normalizer, Offset, Otherwise,
+    Parse, RecordFormat, Select, SourceField, StreamMapping, ValueRule,
 };
 use landfall_schemas::pgtype::PgType;
 use landfall_schemas::table::TableShape;
@@ -42,7 +42,10 @@ pub fn of(stream: &StreamMapping) -> [u8; 32] {
     };
     hash.part(&stream.key.column).part(stream.key.ty.map_or_else(|| "tagged".to_owned(), PgType::config_name));
     spell_table(&mut hash, &stream.table, &stream.columns);
-    // Streams without tables below are spelled as before there were any.
+    // Streams without filter or tables below are spelled as before there were any.
+    if let Some(filter) = &stream.filter {
+        hash.part("filter").part(filter.text());
+    }
     stream.children.iter().for_each(|child| spell_child(&mut hash, child));
     hash.0.finalize().into()
 }
@@ -58,7 +61,12 @@ fn spell_table(hash: &mut Spelled, table: &TableShape, columns: &[ColumnMapping]
     }
     hash.part(columns.len());
     for column in columns {
-        hash.part(&column.name).part(&column.from).part(column.ty.config_name()).part(column.required);
+        hash.part(&column.name);
+        match &column.from {
+            ColumnFrom::Field(path) => hash.part(path),
+            ColumnFrom::Computed(expression) => hash.part("computed").part(expression.text()),
+        };
+        hash.part(column.ty.config_name()).part(column.required);
         match &column.default {
             Some(default) => hash.part("default").part(default),
             None => hash.part("none"),

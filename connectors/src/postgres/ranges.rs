@@ -11,21 +11,22 @@ use super::target::PostgresTarget;
 use super::wire::Link;
 use crate::checkpoints::OwnerNonce;
 use crate::failure::{Failure, FailureClass};
-use crate::sink::{CopyVersion, RangeState, RangeStep, Ranges};
+use crate::sink::{CopyVersion, RangeCounts, RangeState, RangeStep, Ranges};
 use crate::snapshot::{Cohorts, KeyRange, Mark};
 use landfall_schemas::stream::StreamName;
 use std::collections::BTreeMap;
 use tokio_postgres::types::{Json, ToSql};
 use tokio_postgres::{Client, Error, Row, Statement};
 
-/// Moves a range. Parameters: pipeline, stream, nonce, copy, number, from, to, done, cohorts, copied, parked.
+/// Moves a range. Parameters: pipeline, stream, nonce, copy, number, from, to, done, cohorts, copied, parked,
+/// filtered.
 const STEP: &str = "UPDATE landfall.ranges SET reached = $7, done = $8, cohorts = $9, copied = $10, parked = $11, \
-      updated_at = pg_catalog.now() \
+      filtered = $12, updated_at = pg_catalog.now() \
     WHERE pipeline = $1 AND stream = $2 AND owner_nonce = $3 AND copy = $4 AND number = $5 \
       AND reached IS NOT DISTINCT FROM $6 AND NOT done";
 
 /// Under the row locks: a step still on its way has ended before the answer, which is what settles an unknown commit.
-const LIST: &str = "SELECT number, after_mark, upto_mark, reached, done, cohorts, copied, parked \
+const LIST: &str = "SELECT number, after_mark, upto_mark, reached, done, cohorts, copied, parked, filtered \
     FROM landfall.ranges WHERE pipeline = $1 AND stream = $2 AND copy = $3 ORDER BY number FOR UPDATE";
 
 const OWNED: &str =
@@ -52,9 +53,10 @@ impl<'a> RangeMove<'a> {
     pub(crate) async fn run(&self, client: &Client, statement: &Statement, claim: Claim<'_>) -> Result<u64, Error> {
         let step = self.step;
         let number = step.number.cast_signed();
-        let (copied, parked) = (step.copied.cast_signed(), step.parked.cast_signed());
+        let counts = &step.counts;
+        let [copied, parked, filtered] = [counts.copied, counts.parked, counts.filtered].map(u64::cast_signed);
         let done = step.to.is_none();
-        let parameters: [&(dyn ToSql + Sync); 11] = [
+        let parameters: [&(dyn ToSql + Sync); 12] = [
             &claim.pipeline,
             &claim.stream,
             &claim.nonce.0,
@@ -66,6 +68,7 @@ impl<'a> RangeMove<'a> {
             &Json(&step.cohorts.0),
             &copied,
             &parked,
+            &filtered,
         ];
         client.execute(statement, &parameters).await
     }
@@ -132,6 +135,7 @@ async fn plan(client: &Client, claim: Claim<'_>, copy: CopyVersion, ranges: &[Ke
 
 fn state(row: &Row) -> Result<RangeState, Error> {
     let mark = |n: usize| row.try_get::<_, Option<Vec<u8>>>(n).map(|mark| mark.map(Vec::into_boxed_slice));
+    let count = |n: usize| row.try_get::<_, i64>(n).map(i64::cast_unsigned);
     let cohorts: Json<BTreeMap<Box<str>, u64>> = row.try_get(5)?;
     Ok(RangeState {
         number: row.try_get::<_, i32>(0)?.cast_unsigned(),
@@ -139,7 +143,6 @@ fn state(row: &Row) -> Result<RangeState, Error> {
         reached: mark(3)?,
         done: row.try_get(4)?,
         cohorts: Cohorts(cohorts.0),
-        copied: row.try_get::<_, i64>(6)?.cast_unsigned(),
-        parked: row.try_get::<_, i64>(7)?.cast_unsigned(),
+        counts: RangeCounts { copied: count(6)?, parked: count(7)?, filtered: count(8)? },
     })
 }

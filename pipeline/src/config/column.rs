@@ -6,8 +6,9 @@ use super::source::field;
 use super::table_layout::column_name;
 use super::tree::{Entry, Node, Value, looks_numeric};
 use super::value_rule;
+use landfall_schemas::expression::Expression;
 use landfall_schemas::ident::Ident;
-use landfall_schemas::mapping::{ColumnMapping, FieldPath};
+use landfall_schemas::mapping::{ColumnFrom, ColumnMapping, FieldPath};
 use landfall_schemas::pgtype::PgType;
 
 /// Most columns of ours in one table: PostgreSQL's 1,600 with room for key, rest and version.
@@ -46,7 +47,7 @@ pub fn value(node: &Node, reading: &mut Reading<'_>) -> Option<ColumnMapping> {
     let from = same_name("value")?;
     if matches!(node.value, Value::Scalar { .. }) {
         let (name, ty) = (column_name("value", node.at, reading)?, column_type(node, reading)?);
-        return Some(ColumnMapping { name, from, ty, required: false, default: None, rule: None });
+        return Some(ColumnMapping { name, from: from.into(), ty, required: false, default: None, rule: None });
     }
     let mut section = Section::open(node, "value", reading)?;
     let name = match section.get("column") {
@@ -58,7 +59,7 @@ pub fn value(node: &Node, reading: &mut Reading<'_>) -> Option<ColumnMapping> {
     let rule = value_rule::rule(&mut section, ty, json, reading);
     section.close(reading);
     let rule = rule?.map(Box::new);
-    Some(ColumnMapping { name: name?, from, ty: ty?, required: required?, default: None, rule })
+    Some(ColumnMapping { name: name?, from: from.into(), ty: ty?, required: required?, default: None, rule })
 }
 
 fn column(entry: &Entry, path: &str, reading: &mut Reading<'_>) -> Option<WrittenColumn> {
@@ -67,7 +68,7 @@ fn column(entry: &Entry, path: &str, reading: &mut Reading<'_>) -> Option<Writte
         let ty = column_type(&entry.node, reading);
         let column = ColumnMapping {
             name: name?,
-            from: same_name(&entry.key)?,
+            from: same_name(&entry.key)?.into(),
             ty: ty?,
             required: false,
             default: None,
@@ -76,21 +77,22 @@ fn column(entry: &Entry, path: &str, reading: &mut Reading<'_>) -> Option<Writte
         return Some(WrittenColumn { column, references: None });
     }
     let mut section = Section::open(&entry.node, &format!("{path}.columns.{}", shown(&entry.key)), reading)?;
-    let from = match section.get("from") {
-        Some(node) => field(node, reading),
-        None => same_name(&entry.key),
-    };
+    let from = from(&mut section, &entry.key, reading);
     let ty = section.need("type", "type: text", reading).and_then(|node| column_type(node, reading));
     let required = section.get("required").map_or(Some(false), |node| reading.flag(node, "required"));
     let default = section.get("default").map(|node| default(node, ty, reading));
     let default_at = section.key_place("default");
     let references = section.get("references").map(|node| references(node, reading));
+    let keep = section.has("keep").then(|| section.key_place("keep"));
     let rule = value_rule::rule(&mut section, ty, json, reading);
     section.not_yet("transform", "`normalize`, `values` or `parse`", reading);
-    section.not_yet("expr", "no `expr` (columns hold fields of the record)", reading);
     section.close(reading);
     if required == Some(true) && default.is_some() {
         reading.problems.add(default_at, "a column with a default is never missing", "either `required` or `default`");
+        return None;
+    }
+    if let (Some(ColumnFrom::Computed(_)), Some(at)) = (&from, keep) {
+        reading.problems.add(at, "a computed column takes no field, so there is none to keep", "no `keep`");
         return None;
     }
     let default = match default {
@@ -104,6 +106,33 @@ fn column(entry: &Entry, path: &str, reading: &mut Reading<'_>) -> Option<Writte
     let rule = rule?.map(Box::new);
     let column = ColumnMapping { name: name?, from: from?, ty: ty?, required: required?, default, rule };
     Some(WrittenColumn { column, references })
+}
+
+/// `from: FIELD` or `expr: JQ`; without either, the field called like the column.
+fn from(section: &mut Section<'_>, name: &str, reading: &mut Reading<'_>) -> Option<ColumnFrom> {
+    match (section.get("from"), section.get("expr")) {
+        (None, None) => same_name(name).map(ColumnFrom::Field),
+        (Some(node), None) => field(node, reading).map(ColumnFrom::Field),
+        (None, Some(node)) => expression(node, "expr", reading).map(ColumnFrom::Computed),
+        (Some(_), Some(_)) => {
+            let what = "a column holds a field or what an expression gives, not both";
+            reading.problems.add(section.key_place("expr"), what, "either `from` or `expr`");
+            None
+        }
+    }
+}
+
+/// A jq expression. References are not resolved: `$x` is jq's.
+pub fn expression(node: &Node, what: &str, reading: &mut Reading<'_>) -> Option<Expression> {
+    let text = reading.word(node, what)?;
+    match Expression::parse(text) {
+        Ok(expression) => Some(expression),
+        Err(error) => {
+            let what = format!("this {what} cannot be used: {error}");
+            reading.problems.add(node.at, what, "a jq expression over the record, like `.items | length`");
+            None
+        }
+    }
 }
 
 /// The field called like the column, whatever characters its name holds.

@@ -10,6 +10,7 @@ use super::section::{At, Reading, Section, advice, shown};
 use super::table_layout::{self, Body, RawBytes, column_name};
 use super::template::{self, NamePattern};
 use super::tree::{Entry, Node, Value};
+use landfall_schemas::expression::Expression;
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::path::unescape;
 use landfall_schemas::mapping::{ChildMapping, OnDrop, OnError, RecordFormat, Select, StreamMapping};
@@ -73,6 +74,7 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
     let select = select(section.get("select"), kind, entry, reading);
     let columns = section.get("columns").map(|node| column::columns(node, &path, reading));
     let landing = if columns.is_some() { Landing::Mapped } else { Landing::Whole };
+    let filter = filter(section.get("filter"), reading);
     let key_node = section.get("key");
     // An unknown source was reported; what its keys may be is then unknown too.
     let key = (kind.is_some() || key_node.is_some()).then(|| key::key(key_node, kind, landing, entry.at, reading));
@@ -112,6 +114,7 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
         name: name.ok()?,
         source: source?.name.clone(),
         select: select?,
+        filter: filter?,
         format: kind?.format(),
         key: key.value,
         partitions: partitions?,
@@ -122,6 +125,10 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
         on_drop: on_drop?,
     };
     Some(WrittenStream { mapping, pattern, columns, at: entry.at, select_at, table_at, drops })
+}
+
+fn filter(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<Option<Expression>> {
+    node.map_or(Some(None), |node| column::expression(node, "filter", reading).map(Some))
 }
 
 /// The tables below the stream's own.

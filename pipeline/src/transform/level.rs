@@ -6,6 +6,7 @@
 use super::column::{Column, Found, GivesBack, KeyColumn, columns, has, pointer_part};
 use super::notation::Notation;
 use super::tree::{ChildNode, PathTree};
+use landfall_schemas::expression::Input;
 use landfall_schemas::hash::KeyHash;
 use landfall_schemas::key::RecordKey;
 use landfall_schemas::mapping::{
@@ -14,7 +15,7 @@ use landfall_schemas::mapping::{
 use landfall_schemas::offset::Version;
 use landfall_schemas::pgtype::PgType;
 use landfall_schemas::rejection::Rejection;
-use landfall_schemas::table::ColumnRole;
+use landfall_schemas::table::{ColumnRole, TableShape};
 use landfall_schemas::value::{put_int8, put_jsonb, put_null};
 use std::collections::HashSet;
 use std::ops::Range;
@@ -50,6 +51,8 @@ impl<S: Clone> Level<S> {
 #[derive(Debug)]
 pub(super) struct Layout {
     columns: Vec<Column>,
+    /// Some are computed.
+    pub(super) computes: bool,
     /// How many of the first are its key.
     pub(super) key_columns: usize,
     /// Its first slot.
@@ -65,9 +68,16 @@ pub(super) struct RowOf<'a> {
     pub(super) parents: Range<usize>,
     pub(super) position: i32,
     pub(super) version: Version,
+    /// What computed columns see, where there are any.
+    pub(super) input: Option<Input>,
 }
 
 impl Layout {
+    fn new(table: &TableShape, mapped: &[ColumnMapping], found: Found<'_>, base: usize) -> Self {
+        let computes = mapped.iter().any(|column| column.from.field().is_none());
+        Self { columns: columns(table, mapped, found), computes, key_columns: table.key_columns, base }
+    }
+
     /// Appends a row; on error `out` holds a part of it.
     pub(super) fn put<N: Notation>(
         &self,
@@ -87,6 +97,10 @@ impl Layout {
                 Column::Mapped(field) => {
                     notation.put_field(field, row.record, slots[self.base + field.slot].as_ref(), out)?;
                 }
+                Column::Computed(computed) => match &row.input {
+                    Some(input) => notation.put_computed(computed, input, out)?,
+                    None => put_null(out),
+                },
                 Column::Doc => notation.put_doc(row.record, out)?,
                 Column::Raw => notation.put_raw(row.record, out),
                 Column::Rest if rest.is_empty() => put_null(out),
@@ -167,7 +181,7 @@ pub(super) fn compile<S: Clone>(mapping: &StreamMapping) -> (Level<S>, Layout, V
         KeyFrom::Name | KeyFrom::Stem | KeyFrom::Position => {}
     }
     let base = making.columns(&[], &mapping.columns);
-    let layout = Layout { columns: columns(&mapping.table, &mapping.columns, Found::Below(&[])), key_columns: 1, base };
+    let layout = Layout::new(&mapping.table, &mapping.columns, Found::Below(&[]), base);
     let kids = making.kids(&[], &mapping.children, &mut 0);
     let key = KeyColumn { name: mapping.key.column.as_str().into(), ty: mapping.key.ty };
     (making.level(key, has(&mapping.table, ColumnRole::Rest)), layout, kids)
@@ -190,8 +204,10 @@ impl Making {
     fn columns(&mut self, prefix: &[String], columns: &[ColumnMapping]) -> usize {
         let base = self.back.len();
         for column in columns {
-            let path = [prefix, column.from.parts()].concat();
-            self.tree.add_column(&path, column, self.back.len());
+            if let Some(from) = column.from.field() {
+                let path = [prefix, from.parts()].concat();
+                self.tree.add_column(&path, column, self.back.len());
+            }
             self.back.push(GivesBack::of(column));
         }
         base
@@ -231,11 +247,7 @@ impl Making {
             (ChildShape::Object, _) => Found::Below(&path),
             _ => Found::Below(&[]),
         };
-        let layout = Layout {
-            columns: columns(&child.table, &child.columns, found),
-            key_columns: child.table.key_columns,
-            base,
-        };
+        let layout = Layout::new(&child.table, &child.columns, found, base);
         Kid { table: number, pointer: pointer.into(), at, layout, rows, kids }
     }
 }

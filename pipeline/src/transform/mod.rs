@@ -53,43 +53,48 @@ impl RowPlan {
         })
     }
 
-    /// Appends the rows of a record. On error `out` is as before.
+    /// Appends the rows of a record; `None`: the stream's filter leaves it out. On error `out` is as before.
     ///
     /// Errors: what is wrong with the record as such (see `StorableCheck`, `bson::Scan`), `NotAnObject`, `KeyType`,
     /// `RequiredMissing`, what `jsonb` cannot hold, what each column's type refuses (see `schemas::value`), and for tables below
-    /// `ChildShape`, `KeyMissing`, `DuplicateChild`.
+    /// `ChildShape`, `KeyMissing`, `DuplicateChild`, and for expressions `ExpressionFailed`.
     pub fn upsert(
         &mut self,
         key: &[u8],
         record: &[u8],
         version: Version,
         out: &mut RowSet,
-    ) -> Result<Encoded, Rejection> {
-        self.append(out, |plan, out| match plan {
+    ) -> Result<Option<Encoded>, Rejection> {
+        let (start, first) = (out.buffer.len(), out.children.len());
+        let put = match &mut self.0 {
             Written::Json(plan) => plan.put_row(key, record, version, out),
             Written::Bson(plan) => plan.put_row(key, record, version, out),
-        })
+        };
+        match put {
+            Ok(end) => {
+                let children = first as u32..out.children.len() as u32;
+                Ok(end.map(|end| Encoded { fields: start..end, children }))
+            }
+            Err(rejection) => {
+                out.buffer.truncate(start);
+                out.children.truncate(first);
+                Err(rejection)
+            }
+        }
     }
 
     /// Appends the row of a delete: key and version, all else NULL. On error (`KeyType`) `out` is as before.
     pub fn delete(&mut self, key: &[u8], version: Version, out: &mut RowSet) -> Result<Encoded, Rejection> {
-        self.append(out, |plan, out| match plan {
+        let start = out.buffer.len();
+        let put = match &mut self.0 {
             Written::Json(plan) => plan.put_delete(key, version, &mut out.buffer),
             Written::Bson(plan) => plan.put_delete(key, version, &mut out.buffer),
-        })
-    }
-
-    fn append(
-        &mut self,
-        out: &mut RowSet,
-        put: impl FnOnce(&mut Written, &mut RowSet) -> Result<usize, Rejection>,
-    ) -> Result<Encoded, Rejection> {
-        let (start, first) = (out.buffer.len(), out.children.len());
-        match put(&mut self.0, out) {
-            Ok(end) => Ok(Encoded { fields: start..end, children: first as u32..out.children.len() as u32 }),
+        };
+        let none = out.children.len() as u32;
+        match put {
+            Ok(end) => Ok(Encoded { fields: start..end, children: none..none }),
             Err(rejection) => {
                 out.buffer.truncate(start);
-                out.children.truncate(first);
                 Err(rejection)
             }
         }

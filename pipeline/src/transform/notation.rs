@@ -1,7 +1,8 @@
 //! What JSON text and BSON differ in, seen from a plan.
 
-use super::column::{Field, KeyColumn};
+use super::column::{Computed, Field, KeyColumn};
 use super::level::Level;
+use landfall_schemas::expression::Input;
 use landfall_schemas::key::RecordKey;
 use landfall_schemas::rejection::{RejectCode, Rejection};
 use std::fmt::Debug;
@@ -54,6 +55,12 @@ pub(super) trait Notation: Debug {
         level: &mut Level<Self::Slot>,
         key: KeySource<'_>,
     ) -> Result<(), Rejection>;
+
+    /// What expressions see of an object: the record, or a value inside it.
+    fn input(&mut self, record: &[u8], object: Option<&Self::Slot>) -> Result<Input, Rejection>;
+
+    /// Appends the field of a computed column.
+    fn put_computed(&mut self, column: &Computed, input: &Input, out: &mut Vec<u8>) -> Result<(), Rejection>;
 
     /// Appends a key's field.
     fn put_key(&self, column: &KeyColumn, key: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection>;

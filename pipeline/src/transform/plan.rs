@@ -3,6 +3,7 @@
 use super::column::KeyColumn;
 use super::level::{Each, Kid, KidRows, Layout, Level, RowOf, ToldBy, compile};
 use super::notation::{KeySource, Notation, ValueKind, wrong_shape};
+use landfall_schemas::expression::Expression;
 use landfall_schemas::hash::KeyHash;
 use landfall_schemas::mapping::{ChildElement, StreamMapping};
 use landfall_schemas::offset::Version;
@@ -14,24 +15,33 @@ use std::ops::Range;
 #[derive(Debug)]
 pub(super) struct Plan<N: Notation> {
     notation: N,
+    filter: Option<Expression>,
     level: Level<N::Slot>,
     layout: Layout,
     kids: Vec<Kid<N::Slot>>,
 }
 
 /// What the rows below one row share.
-#[derive(Clone, Debug)]
-struct Above<'a> {
+#[derive(Debug)]
+struct Above<'a, S> {
     record: &'a [u8],
+    /// The object that the row was made of; `None`: the record.
+    object: Option<&'a S>,
     /// The fields of its key, in the buffer.
     keys: Range<usize>,
     version: Version,
 }
 
+impl<S> Clone for Above<'_, S> {
+    fn clone(&self) -> Self {
+        Self { record: self.record, object: self.object, keys: self.keys.clone(), version: self.version }
+    }
+}
+
 impl<N: Notation> Plan<N> {
     pub(super) fn new(mapping: &StreamMapping, notation: N) -> Self {
         let (level, layout, kids) = compile(mapping);
-        Self { notation, level, layout, kids }
+        Self { notation, filter: mapping.filter.clone(), level, layout, kids }
     }
 
     /// Appends key and version, all else NULL.
@@ -40,29 +50,38 @@ impl<N: Notation> Plan<N> {
         Ok(out.len())
     }
 
-    /// Appends the rows of a record and tells where the first ends; on error `set` holds a part of them.
+    /// Appends the rows of a record and tells where the first ends; `None`: the filter leaves it out. On error `set` holds a part of
+    /// them.
     pub(super) fn put_row(
         &mut self,
         key: &[u8],
         record: &[u8],
         version: Version,
         set: &mut RowSet,
-    ) -> Result<usize, Rejection> {
-        let Self { notation, level, layout, kids } = self;
+    ) -> Result<Option<usize>, Rejection> {
+        let Self { notation, filter, level, layout, kids } = self;
         notation.open(record)?;
+        let seen = layout.computes || filter.is_some();
+        let input = if seen { Some(notation.input(record, None)?) } else { None };
+        if let (Some(filter), Some(input)) = (filter, &input)
+            && !filter.passes(input)?
+        {
+            return Ok(None);
+        }
         level.clear();
         if !level.is_idle() {
             notation.gather(record, None, level, KeySource::Given(key))?;
         }
         let start = set.buffer.len();
-        let row = RowOf { record, key, parents: 0..0, position: 0, version };
+        let row = RowOf { record, key, parents: 0..0, position: 0, version, input };
         layout.put(notation, (&level.key, &level.rest_text), (&row, &level.slots), &mut set.buffer)?;
         let end = set.buffer.len();
         if !kids.is_empty() {
-            let above = Above { record, keys: start..fields_end(&set.buffer, start, layout.key_columns), version };
+            let keys = start..fields_end(&set.buffer, start, layout.key_columns);
+            let above = Above { record, object: None, keys, version };
             kids.iter_mut().try_for_each(|kid| kid.put(notation, &above, &level.slots, set))?;
         }
-        Ok(end)
+        Ok(Some(end))
     }
 }
 
@@ -70,7 +89,7 @@ impl<S: Clone> Kid<S> {
     fn put<N: Notation<Slot = S>>(
         &mut self,
         notation: &mut N,
-        above: &Above<'_>,
+        above: &Above<'_, S>,
         slots: &[Option<S>],
         set: &mut RowSet,
     ) -> Result<(), Rejection> {
@@ -83,13 +102,16 @@ impl<S: Clone> Kid<S> {
         match (rows, found) {
             (KidRows::Beside, _) => {
                 let start = set.buffer.len();
-                let Above { record, keys, version } = above.clone();
-                let row = RowOf { record, key: &[], parents: keys, position: 0, version };
+                let Above { record, keys, version, .. } = above.clone();
+                let object = found.or(above.object);
+                let input = if layout.computes { Some(notation.input(record, object)?) } else { None };
+                let row = RowOf { record, key: &[], parents: keys, position: 0, version, input };
                 // What its columns leave stays in the parent's rest.
                 let key = KeyColumn::default();
                 layout.put(notation, (&key, &[]), (&row, slots), &mut set.buffer)?;
                 set.children.push(ChildRow { table: *table, fields: start..set.buffer.len() });
-                kids.iter_mut().try_for_each(|kid| kid.put(notation, above, slots, set))
+                let above = Above { object, ..above.clone() };
+                kids.iter_mut().try_for_each(|kid| kid.put(notation, &above, slots, set))
             }
             (KidRows::Each(each), Some(found)) => {
                 let mut walk = N::walk(above.record, found)?;
@@ -119,7 +141,7 @@ impl<S: Clone> Each<S> {
         &mut self,
         notation: &mut N,
         (table, layout, kids): (u16, &Layout, &mut [Kid<S>]),
-        (above, value, position): (&Above<'_>, &S, i32),
+        (above, value, position): (&Above<'_, S>, &S, i32),
         set: &mut RowSet,
     ) -> Result<(), Rejection> {
         self.level.clear();
@@ -128,8 +150,9 @@ impl<S: Clone> Each<S> {
             ChildElement::Record => self.look_into(notation, above.record, value)?,
         }
         let start = set.buffer.len();
-        let Above { record, keys, version } = above.clone();
-        let row = RowOf { record, key: self.key.as_bytes(), parents: keys, position, version };
+        let Above { record, keys, version, .. } = above.clone();
+        let input = if layout.computes { Some(notation.input(record, Some(value))?) } else { None };
+        let row = RowOf { record, key: self.key.as_bytes(), parents: keys, position, version, input };
         let own = (&self.level.key, self.level.rest_text.as_slice());
         layout.put(notation, own, (&row, &self.level.slots), &mut set.buffer)?;
         set.children.push(ChildRow { table, fields: start..set.buffer.len() });
@@ -146,7 +169,7 @@ impl<S: Clone> Each<S> {
         if kids.is_empty() {
             return Ok(());
         }
-        let above = Above { record, keys, version };
+        let above = Above { record, object: Some(value), keys, version };
         let slots = &self.level.slots;
         kids.iter_mut().try_for_each(|kid| kid.put(notation, &above, slots, set))
     }

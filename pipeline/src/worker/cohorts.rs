@@ -28,9 +28,9 @@ pub(super) async fn compare<T: Sink + Checkpoints + Ranges + 'static>(
 ) -> Result<CopyEnd, Failure> {
     let mut read = Cohorts::default();
     ranges.iter().for_each(|range| read.add(&range.cohorts));
-    let became: u64 = ranges.iter().map(|range| range.copied + range.parked).sum();
+    let became: u64 = ranges.iter().map(|range| range.counts.read()).sum();
     if read.0.values().sum::<u64>() != became {
-        let detail = "records read and records written or parked do not add up; report this";
+        let detail = "records read and what became of them do not add up; report this";
         return Err(Failure::new(FailureClass::Fatal, "copy_accounting", detail));
     }
     let read = by_tag(&read);

@@ -1,7 +1,7 @@
 //! The copy of a stream from its source: ranges planned once, read side by side in short chunks, each ticked off with its rows.
 //!
 //! Owns the order: plan, ranges, comparison of cohorts. Owns neither what a chunk becomes (`copy_batch`) nor how it is committed
-//! (`apply`). Keeps promise 7's first half: a copy is complete only when every range is, when read = copied + parked, and when the source's
+//! (`apply`). Keeps promise 7's first half: a copy is complete only when every range is, when read = copied + parked + filtered, and when the source's
 //! own count of each kind of key agrees with what was read, give or take what was captured since (`cohorts`). A stop or a crash costs
 //! one chunk per reader.
 
@@ -60,7 +60,7 @@ pub(super) async fn copy<T: Sink + Checkpoints + Ranges + 'static>(
 ) -> Result<CopyEnd, Failure> {
     let copying = Copying { applier, source, phase, origin };
     let Some(ranges) = copying.planned().await? else { return Ok(CopyEnd::Stopped) };
-    let records = ranges.iter().map(|range| range.copied + range.parked).sum();
+    let records = ranges.iter().map(|range| range.counts.read()).sum();
     let estimate = copying.asking(|| source.snapshot.estimate(applier.stream)).await?.unwrap_or_default();
     applier.progress.copy(Some(CopyProgress { records, estimate: estimate.max(records) }));
     let ended = copying.ranges(ranges).await;

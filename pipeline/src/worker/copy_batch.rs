@@ -7,7 +7,7 @@ use super::apply::Attempt;
 use crate::transform::{Encoded, RowPlan};
 use landfall_connectors::deadletter::{DeadLetter, ParkedOp};
 use landfall_connectors::failure::{Failure, FailureClass};
-use landfall_connectors::sink::{CopyVersion, RangeState, RangeStep, SinkBatch};
+use landfall_connectors::sink::{CopyVersion, RangeCounts, RangeState, RangeStep, SinkBatch};
 use landfall_connectors::snapshot::Chunk;
 use landfall_schemas::event::{Change, Op};
 use landfall_schemas::hash::KeyHash;
@@ -54,12 +54,15 @@ impl CopyBatch {
     ) -> Result<Self, Failure> {
         let mut this = Self { batch: SinkBatch::default(), chunk, origin: origin.clone(), changes: Vec::new() };
         let chunk = std::mem::take(&mut this.chunk);
+        let mut filtered = 0;
         for (index, change) in chunk.records.changes().iter().enumerate() {
             match this.row(plan, mapping, &chunk, change) {
-                Ok(row) => {
+                Ok(Some(row)) => {
                     this.batch.rows.rows.push(row);
                     this.changes.push(index as u32);
                 }
+                // A row of it that stands is older than the copy, and swept.
+                Ok(None) => filtered += 1,
                 Err(reason) if mapping.on_error == OnError::Halt => {
                     let detail = format!(
                         "a record of {} cannot be mapped ({reason}) and the stream says on_error: halt; mend the record or the mapping, \
@@ -82,8 +85,11 @@ impl CopyBatch {
             from: range.reached.clone(),
             to: chunk.next.clone(),
             cohorts,
-            copied: range.copied + this.batch.rows.rows.len() as u64,
-            parked: range.parked + this.batch.dead.len() as u64,
+            counts: RangeCounts {
+                copied: range.counts.copied + this.batch.rows.rows.len() as u64,
+                parked: range.counts.parked + this.batch.dead.len() as u64,
+                filtered: range.counts.filtered + filtered,
+            },
         });
         this.chunk = chunk;
         Ok(this)
@@ -98,8 +104,7 @@ impl CopyBatch {
             reached: step.to.clone(),
             done: step.to.is_none(),
             cohorts: step.cohorts.clone(),
-            copied: step.copied,
-            parked: step.parked,
+            counts: step.counts,
         }
     }
 
@@ -109,17 +114,18 @@ impl CopyBatch {
         mapping: &StreamMapping,
         chunk: &Chunk,
         change: &Change,
-    ) -> Result<Row, Rejection> {
+    ) -> Result<Option<Row>, Rejection> {
         if change.op == Op::Reject {
             let code = change.reject.unwrap_or(RejectCode::Malformed);
             return Err(Rejection::new(code, "", "a record", code.name()));
         }
         let (key, version) = (chunk.records.bytes(&change.key), self.origin.version);
         let record = chunk.records.bytes(&change.payload);
-        let Encoded { fields, children } = plan.upsert(key, record, version, &mut self.batch.rows)?;
+        let Some(encoded) = plan.upsert(key, record, version, &mut self.batch.rows)? else { return Ok(None) };
+        let Encoded { fields, children } = encoded;
         let partition = mapping.partitions.of(KeyHash::of(key));
         let offset = self.origin.place(partition);
-        Ok(Row { op: RowOp::Upsert, fields, children, version, partition, offset })
+        Ok(Some(Row { op: RowOp::Upsert, fields, children, version, partition, offset }))
     }
 
     fn letter(&self, mapping: &StreamMapping, chunk: &Chunk, change: &Change, reason: Rejection) -> DeadLetter {
@@ -169,8 +175,8 @@ impl Attempt for CopyBatch {
             !gone.contains(&(index - 1))
         });
         if let Some(step) = &mut self.batch.range {
-            step.copied -= gone.len() as u64;
-            step.parked += gone.len() as u64;
+            step.counts.copied -= gone.len() as u64;
+            step.counts.parked += gone.len() as u64;
         }
     }
 }

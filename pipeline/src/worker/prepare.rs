@@ -2,7 +2,7 @@
 //!
 //! A batch stops before a barrier (promise 4 holds on both sides of it). Last write wins inside a batch; what it overtakes counts as superseded. Every record is mapped, overtaken or not, so
 //! that what is parked depends on the events alone and never on how they fell into batches (promise 19). A key that is
-//! parked takes its later changes with it (promise 13).
+//! parked takes its later changes with it (promise 13). A record that the filter leaves out takes the row of its key with it.
 
 use super::apply::Attempt;
 use crate::queue::{Cursor, ReadBatch, StoredEvent};
@@ -85,11 +85,11 @@ impl Prepared {
     pub(super) fn is_empty(&self) -> bool {
         self.batch.advances.is_empty()
     }
+}
 
-    /// The event a row came from.
-    fn event(&self, row: &Row) -> Option<&StoredEvent> {
-        self.events.events.iter().find(|event| event.partition == row.partition && event.offset == row.offset)
-    }
+/// The event a row came from.
+fn event_of<'a>(events: &'a ReadBatch, row: &Row) -> Option<&'a StoredEvent> {
+    events.events.iter().find(|event| event.partition == row.partition && event.offset == row.offset)
 }
 
 impl Attempt for Prepared {
@@ -109,7 +109,13 @@ impl Attempt for Prepared {
         let mut letters = Vec::with_capacity(refused.len());
         for (index, sqlstate) in refused {
             let row = &self.batch.rows.rows[*index];
-            let Some(event) = self.event(row) else { continue };
+            let Some(event) = event_of(&self.events, row) else { continue };
+            let left_out = row.op == RowOp::Delete && event.op == Op::Upsert;
+            let advance = self.batch.advances.iter_mut().find(|advance| advance.partition == row.partition);
+            if let Some(Advance { counts, .. }) = advance {
+                *(if left_out { &mut counts.filtered } else { &mut counts.applied }) -= 1;
+                counts.dead_lettered += 1;
+            }
             let reason = Rejection::new(RejectCode::Refused, "", "a row that PostgreSQL accepts", sqlstate);
             let mut letter = dead_letter(&self.events, event, self.generation, reason);
             letter.sqlstate = Some(sqlstate.clone());
@@ -122,13 +128,6 @@ impl Attempt for Prepared {
             index += 1;
             !gone.contains(&(index - 1))
         });
-        for letter in &letters {
-            if let Some(advance) = self.batch.advances.iter_mut().find(|advance| advance.partition == letter.partition)
-            {
-                advance.counts.applied -= 1;
-                advance.counts.dead_lettered += 1;
-            }
-        }
         self.batch.dead.extend(letters);
     }
 }
@@ -166,7 +165,7 @@ impl Preparer {
         prepared.batch.rows.buffer.reserve(bytes);
         prepared.batch.rows.rows.reserve(taken);
         for event in &events.events[..taken] {
-            self.one(&events, event, &mut prepared, &mut latest)?;
+            self.one(&events, event, phase, (&mut prepared, &mut latest))?;
         }
         prepared.newest_ms = events.events[..taken].last().map(|event| events.appended_ms(event));
         prepared.events = events;
@@ -183,8 +182,8 @@ impl Preparer {
         &mut self,
         events: &ReadBatch,
         event: &StoredEvent,
-        prepared: &mut Prepared,
-        latest: &mut Latest,
+        phase: Phase,
+        (prepared, latest): (&mut Prepared, &mut Latest),
     ) -> Result<(), Failure> {
         let key = events.bytes(event, &event.key);
         let step = step_of(&mut prepared.batch.advances, event);
@@ -208,14 +207,18 @@ impl Preparer {
                 let code = event.reject.unwrap_or(RejectCode::Malformed);
                 Some(Err(Rejection::new(code, "", "a record", code.name())))
             }
-            Op::Upsert | Op::Delete => Some(self.row(events, event, &mut prepared.batch)),
+            Op::Upsert | Op::Delete => Some(self.row(events, event, (phase, &mut prepared.batch))),
         };
         match (written, hash) {
-            (Some(Ok(row)), Some(hash)) => {
-                let overtaken = latest.put(&mut prepared.batch.rows.rows, hash, row);
+            (Some(Ok((fate, row))), Some(hash)) => {
+                let overtaken = row.and_then(|row| latest.put(&mut prepared.batch.rows.rows, (hash, fate), row));
                 let counts = &mut prepared.batch.advances[step].counts;
-                counts.applied += u64::from(!overtaken);
-                counts.superseded += u64::from(overtaken);
+                counts.applied += u64::from(fate == Fate::Applied);
+                counts.filtered += u64::from(fate == Fate::Filtered);
+                if overtaken == Some(Fate::Applied) {
+                    counts.applied -= 1;
+                    counts.superseded += 1;
+                }
             }
             (Some(Err(reason)), Some(hash)) => self.park(events, event, (hash, reason), prepared)?,
             _ => prepared.batch.advances[step].counts.superseded += 1,
@@ -223,17 +226,29 @@ impl Preparer {
         Ok(())
     }
 
-    fn row(&mut self, events: &ReadBatch, event: &StoredEvent, batch: &mut SinkBatch) -> Result<Row, Rejection> {
+    /// The row of an event and what it counts as; in bulk there is none to take away for a record that is left out.
+    fn row(
+        &mut self,
+        events: &ReadBatch,
+        event: &StoredEvent,
+        (phase, batch): (Phase, &mut SinkBatch),
+    ) -> Result<(Fate, Option<Row>), Rejection> {
         let key = events.bytes(event, &event.key);
         let version = self.generation.version(event.sequence);
-        let (op, encoded) = if event.op == Op::Delete {
-            (RowOp::Delete, self.plan.delete(key, version, &mut batch.rows)?)
+        let put = if event.op == Op::Delete {
+            None
         } else {
-            let record = events.bytes(event, &event.payload);
-            (RowOp::Upsert, self.plan.upsert(key, record, version, &mut batch.rows)?)
+            self.plan.upsert(key, events.bytes(event, &event.payload), version, &mut batch.rows)?
+        };
+        let fate = if event.op == Op::Upsert && put.is_none() { Fate::Filtered } else { Fate::Applied };
+        let (op, encoded) = match put {
+            Some(encoded) => (RowOp::Upsert, encoded),
+            None if phase == Phase::Bulk => return Ok((fate, None)),
+            None => (RowOp::Delete, self.plan.delete(key, version, &mut batch.rows)?),
         };
         let Encoded { fields, children } = encoded;
-        Ok(Row { op, fields, children, version, partition: event.partition, offset: event.offset })
+        let row = Row { op, fields, children, version, partition: event.partition, offset: event.offset };
+        Ok((fate, Some(row)))
     }
 
     fn park(
@@ -311,24 +326,32 @@ fn dead_letter(events: &ReadBatch, event: &StoredEvent, generation: Generation, 
     }
 }
 
+/// What a change with a row counts as.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fate {
+    Applied,
+    Filtered,
+}
+
 /// The latest row of each key inside one batch.
 #[derive(Default)]
-struct Latest(HashTable<(KeyHash, u32)>);
+struct Latest(HashTable<(KeyHash, u32, Fate)>);
 
 impl Latest {
-    /// Puts a row in; says whether it overtook an earlier one.
-    fn put(&mut self, rows: &mut Vec<Row>, hash: KeyHash, row: Row) -> bool {
+    /// Puts a row in; gives what the earlier one that it overtook was counted as.
+    fn put(&mut self, rows: &mut Vec<Row>, (hash, fate): (KeyHash, Fate), row: Row) -> Option<Fate> {
         let at = rows.len() as u32;
-        let found = self.0.entry(hash.0 as u64, |(known, _)| *known == hash, |(known, _)| known.0 as u64);
+        let found = self.0.entry(hash.0 as u64, |(known, ..)| *known == hash, |(known, ..)| known.0 as u64);
         match found {
-            hashbrown::hash_table::Entry::Occupied(earlier) => {
-                rows[earlier.get().1 as usize] = row;
-                true
+            hashbrown::hash_table::Entry::Occupied(mut earlier) => {
+                let (_, at, was) = earlier.get_mut();
+                rows[*at as usize] = row;
+                Some(std::mem::replace(was, fate))
             }
             hashbrown::hash_table::Entry::Vacant(free) => {
-                free.insert((hash, at));
+                free.insert((hash, at, fate));
                 rows.push(row);
-                false
+                None
             }
         }
     }

@@ -1,12 +1,13 @@
 //! The mapping of a stream, validated: what the program may rely on.
 //!
 //! The shape a user writes, with its spans and spellings, is the pipeline's `config`; turning one into the other reports
-//! all problems at once. Computed columns and evolution find their room here.
+//! all problems at once. Evolution finds its room here.
 
 mod child;
 pub mod path;
 mod rule;
 
+use crate::expression::Expression;
 use crate::ident::Ident;
 use crate::pgtype::PgType;
 use crate::stream::{PartitionCount, SourceName, StreamName};
@@ -26,6 +27,8 @@ pub struct StreamMapping {
     pub select: Select,
     /// What its records are made of.
     pub format: RecordFormat,
+    /// Records that do not pass are left out: no row of theirs stands.
+    pub filter: Option<Expression>,
     /// How a record is told from another.
     pub key: KeySpec,
     /// How many partitions.
@@ -112,16 +115,41 @@ pub enum KeyFrom {
 pub struct ColumnMapping {
     /// Column name.
     pub name: Ident,
-    /// Where its value is.
-    pub from: FieldPath,
+    /// Where its value comes from.
+    pub from: ColumnFrom,
     /// Its type.
     pub ty: PgType,
     /// Missing and null are parked (and the column is `NOT NULL`).
     pub required: bool,
-    /// Raw JSON text used when the field is missing. It has been checked to fit `ty`.
+    /// Raw JSON text used when the field is missing, or an expression gives nothing. It has been checked to fit `ty`.
     pub default: Option<Box<str>>,
     /// What is done to a value first.
     pub rule: Option<Box<ValueRule>>,
+}
+
+/// Where a column's value comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ColumnFrom {
+    /// A field.
+    Field(FieldPath),
+    /// It is computed from the object that the row is made of.
+    Computed(Expression),
+}
+
+impl ColumnFrom {
+    /// The field's path.
+    pub fn field(&self) -> Option<&FieldPath> {
+        match self {
+            Self::Field(path) => Some(path),
+            Self::Computed(_) => None,
+        }
+    }
+}
+
+impl From<FieldPath> for ColumnFrom {
+    fn from(path: FieldPath) -> Self {
+        Self::Field(path)
+    }
 }
 
 /// What happens to a record that cannot be mapped.

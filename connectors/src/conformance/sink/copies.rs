@@ -35,7 +35,7 @@ pub(super) async fn a_range_moves_with_its_rows_and_once<R: Rig>(rig: &R) {
         let after = own.batch().upsert("d", b"d", 2, 7).range((copy, 0), None, None, (4, 1));
         assert_eq!(failure(own.apply(after).await).class, FailureClass::Fenced, "a finished range takes nothing more");
         let ranges = stored(&own, copy).await;
-        assert_eq!((ranges[0].done, ranges[0].copied, ranges[0].parked), (true, 2, 1));
+        assert_eq!((ranges[0].done, ranges[0].counts.copied, ranges[0].counts.parked), (true, 2, 1));
         assert_eq!(ranges[0].cohorts.0.get("string"), Some(&3));
         assert_eq!((ranges[1].done, ranges[1].reached.is_none(), &ranges[1].range), (false, true, &halves()[1]));
         assert_eq!(rig.rows(&own.stream).await.len(), 2);

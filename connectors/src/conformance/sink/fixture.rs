@@ -3,7 +3,7 @@
 
 use crate::checkpoints::Counts;
 use crate::deadletter::{DeadLetter, ParkedOp};
-use crate::sink::{Advance, RangeStep, SinkBatch};
+use crate::sink::{Advance, RangeCounts, RangeStep, SinkBatch};
 use crate::snapshot::Cohorts;
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::{
@@ -42,7 +42,7 @@ pub fn mapping(name: &str) -> StreamMapping {
     let column = |name: &str, ty, role| TableColumn { name: ident(name), ty, not_null: false, role };
     let mapped = |name: &str, ty| ColumnMapping {
         name: ident(name),
-        from: FieldPath::parse(name).expect("a plain name is a path"),
+        from: FieldPath::parse(name).expect("a plain name is a path").into(),
         ty,
         required: false,
         default: None,
@@ -60,6 +60,7 @@ pub fn mapping(name: &str) -> StreamMapping {
         name: StreamName::new(name).expect("the suite's names are stream names"),
         source: SourceName::new(&format!("source_of_{name}")).expect("and source names"),
         select: Select::Whole,
+        filter: None,
         format: RecordFormat::Json,
         key: KeySpec { from: KeyFrom::Name, column: ident("id"), ty: None },
         partitions: PartitionCount::new(PARTITIONS).expect("a small count"),
@@ -205,8 +206,9 @@ impl Batch {
         let mut cohorts = Cohorts::default();
         cohorts.0.insert("string".into(), read);
         let (copy, number) = step;
+        let counts = RangeCounts { copied: read - parked, parked, filtered: 0 };
         let (from, to) = (from.map(Into::into), to.map(Into::into));
-        self.batch.range = Some(RangeStep { copy, number, from, to, cohorts, copied: read - parked, parked });
+        self.batch.range = Some(RangeStep { copy, number, from, to, cohorts, counts });
         self
     }
 

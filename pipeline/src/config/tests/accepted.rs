@@ -94,7 +94,7 @@ fn a_mapped_table_is_key_columns_rest_version() {
         ]
     );
     assert_eq!(projects.table.indexes, [vec![2], vec![5, 3]]);
-    assert_eq!(projects.columns[2].from.parts(), ["created.at"]);
+    assert_eq!(projects.columns[2].from.field().expect("a field").parts(), ["created.at"]);
     assert_eq!(projects.columns[4].default.as_deref(), Some("\"open\""));
 }
 

@@ -14,12 +14,13 @@ mod key;
 #[cfg(test)]
 mod tests;
 
-use super::column::{Field, KeyColumn, has};
+use super::column::{Computed, Field, KeyColumn, has};
 use super::level::Level;
 use super::notation::{KeySource, Notation, ValueKind, wrong_shape};
 use field::{Slot, put_field, put_jsonb_text};
 use gather::{Gather, Stop};
 use landfall_schemas::bson::{Elements, Fault, Form, Kind, Scan, Unstorable, Writer, reject};
+use landfall_schemas::expression::Input;
 use landfall_schemas::key::RecordKey;
 use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::rejection::{RejectCode, Rejection};
@@ -35,12 +36,15 @@ pub(super) struct Bson {
     /// For defaults and what rules make, which are JSON.
     encoder: Encoder,
     ruler: Ruler,
+    /// What expressions were given last.
+    text: Vec<u8>,
 }
 
 impl Bson {
     pub(super) fn of(mapping: &StreamMapping) -> Self {
         let unstorable = if has(&mapping.table, ColumnRole::Raw) { Unstorable::Wrap } else { Unstorable::Refuse };
-        Self { unstorable, scan: Scan::default(), encoder: Encoder::default(), ruler: Ruler::default() }
+        let (scan, text) = (Scan::default(), Vec::new());
+        Self { unstorable, scan, encoder: Encoder::default(), ruler: Ruler::default(), text }
     }
 
     fn writer(&self, form: Form) -> Writer<'_> {
@@ -90,6 +94,22 @@ impl Notation for Bson {
             Stop::Fault(fault) => reject(record, fault),
             Stop::Shape { node, wanted, found, at } => wrong_shape(&level.tree.pointer(node), wanted, found, at),
         })
+    }
+
+    /// Relaxed Extended JSON, as `doc` has it; what `jsonb` cannot hold is wrapped, for no column takes it as it is.
+    fn input(&mut self, record: &[u8], object: Option<&Slot>) -> Result<Input, Rejection> {
+        let writer = Writer { form: Form::Relaxed, unstorable: Unstorable::Wrap, scan: &self.scan };
+        self.text.clear();
+        let written = match object {
+            None => writer.record(record, &mut self.text),
+            Some(slot) => writer.value(record, &slot.element(record), &mut self.text),
+        };
+        written.map_err(|fault| reject(record, fault))?;
+        Input::json(&self.text)
+    }
+
+    fn put_computed(&mut self, column: &Computed, input: &Input, out: &mut Vec<u8>) -> Result<(), Rejection> {
+        column.put(input, (&mut self.encoder, &mut self.ruler), out)
     }
 
     fn put_key(&self, column: &KeyColumn, key: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection> {

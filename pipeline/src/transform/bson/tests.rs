@@ -28,7 +28,7 @@ fn ident(name: &str) -> Ident {
 
 fn column(path: &str, ty: PgType) -> ColumnMapping {
     let from = FieldPath::parse(path).expect("a path");
-    ColumnMapping { name: ident("c"), from, ty, required: false, default: None, rule: None }
+    ColumnMapping { name: ident("c"), from: from.into(), ty, required: false, default: None, rule: None }
 }
 
 /// What the table keeps beside key, columns and version.
@@ -63,6 +63,7 @@ fn mapping(key: Option<PgType>, columns: Vec<ColumnMapping>, beside: Beside) -> 
         name: StreamName::new("s").expect("a name"),
         source: SourceName::new("s").expect("a name"),
         select: Select::Collection("c".into()),
+        filter: None,
         format: RecordFormat::Bson,
         key: KeySpec { from: KeyFrom::Id, column: ident("id"), ty: key },
         partitions: PartitionCount::DEFAULT,

@@ -9,10 +9,11 @@ mod key;
 #[cfg(test)]
 mod tests;
 
-use super::column::{Field, KeyColumn, NULL, has};
+use super::column::{Computed, Field, KeyColumn, NULL, has};
 use super::level::Level;
 use super::notation::{KeySource, Notation, ValueKind, wrong_shape};
 use gather::Gather;
+use landfall_schemas::expression::Input;
 use landfall_schemas::json::{Checked, Items, Kind, Members, SyntaxError, skip_space};
 use landfall_schemas::key::RecordKey;
 use landfall_schemas::mapping::{StreamMapping, ValueRule};
@@ -88,6 +89,14 @@ impl Notation for Json {
             storable.map_err(|found| Rejection { at: None, ..found })?;
         }
         Ok(())
+    }
+
+    fn input(&mut self, record: &[u8], object: Option<&Range<usize>>) -> Result<Input, Rejection> {
+        Input::json(object.map_or(record, |range| &record[range.clone()]))
+    }
+
+    fn put_computed(&mut self, column: &Computed, input: &Input, out: &mut Vec<u8>) -> Result<(), Rejection> {
+        column.put(input, (&mut self.encoder, &mut self.ruler), out)
     }
 
     fn put_key(&self, column: &KeyColumn, key: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection> {

@@ -25,7 +25,7 @@ fn ident(name: &str) -> Ident {
 
 fn column(path: &str, ty: PgType) -> ColumnMapping {
     let from = FieldPath::parse(path).expect("a path");
-    ColumnMapping { name: ident("c"), from, ty, required: false, default: None, rule: None }
+    ColumnMapping { name: ident("c"), from: from.into(), ty, required: false, default: None, rule: None }
 }
 
 fn table(roles: &[(ColumnRole, PgType)]) -> TableShape {
@@ -64,6 +64,7 @@ fn mapping(key: (&str, Option<PgType>), columns: Vec<ColumnMapping>, beside: Bes
         name: StreamName::new("s").expect("a name"),
         source: SourceName::new("s").expect("a name"),
         select: Select::Whole,
+        filter: None,
         format: RecordFormat::Json,
         key: KeySpec { from: KeyFrom::Field(FieldPath::parse(key.0).expect("a path")), column: ident("id"), ty: key.1 },
         partitions: PartitionCount::DEFAULT,

@@ -63,6 +63,7 @@ fn rows_of(mapping: &StreamMapping, record: &Value) -> Result<(Fields, Below), (
         assert!(set.buffer.is_empty() && set.children.is_empty(), "an error leaves nothing behind");
         (rejection.code, rejection.path.to_string())
     })?;
+    let encoded = encoded.expect("no filter");
     assert_eq!(encoded.children, 0..set.children.len() as u32);
     let below = set.children.iter().map(|row| (row.table, fields(&set.buffer[row.fields.clone()])));
     Ok((fields(&set.buffer[encoded.fields.clone()]), below.collect()))
