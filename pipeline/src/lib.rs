@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 mod discovery;
+pub mod infer;
 mod launch;
 pub mod offline;
 pub mod overview;

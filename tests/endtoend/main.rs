@@ -9,6 +9,7 @@ mod children;
 mod controls;
 mod expressions;
 mod guard;
+mod init;
 mod live;
 mod malformed;
 mod mapped;

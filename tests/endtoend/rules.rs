@@ -118,3 +118,64 @@ fn the_same_rules_hold_for_documents_of_mongodb_and_its_dates_pass() {
     let parked = site.database().rows("select code, path from landfall.dead_letters");
     assert_eq!(parked, [row(&["value_not_listed", "/active"])]);
 }
+
+/// Each array as text, and what stayed in the rest.
+const ARRAYS: &str = "select id::text, tags::text, marks::text, coalesce(extra::text, '') from people order by id";
+
+fn arrays() -> Value {
+    json!({ "tags": "text[]", "marks": { "type": "numeric(5,2)[]", "default": [] } })
+}
+
+#[test]
+fn arrays_of_plain_values_are_arrays_of_the_table() {
+    let config = Config::new("arrays").document("store", "people.json").stream(
+        "people",
+        "store",
+        json!({ "key": { "from": "id", "type": "integer" }, "rest": "extra", "columns": arrays() }),
+    );
+    let site = Site::new(config);
+    let odd = r#"a,"b\ {c} NULL"#;
+    write(
+        &site,
+        &json!([{ "id": 1, "tags": ["x", odd, null, "NULL"], "marks": [1, 2.5] }, { "id": 2, "tags": [], "marks": null },
+                { "id": 3, "tags": [["deep"]] }, { "id": 4 }]),
+    );
+    site.apply_schema();
+    let service = site.run_and_listen();
+    let first = row(&["1", r#"{x,"a,\"b\\ {c} NULL",NULL,"NULL"}"#, "{1.00,2.50}", ""]);
+    let others = [row(&["2", "{}", "NULL", r#"{"marks": null}"#]), row(&["4", "NULL", "{}", ""])];
+    wait_until(SOON, "the rows are there", || site.database().rows(ARRAYS).len() == 3);
+    let expected = [first, others[0].clone(), others[1].clone()];
+    assert_eq!(site.database().rows(ARRAYS), expected);
+    let parked = site.database().rows("select code, path from landfall.dead_letters");
+    assert_eq!(parked, [row(&["column_type", "/tags/0"])]);
+    write(&site, &json!([{ "id": 1, "tags": ["y"] }, { "id": 2, "tags": [] }, { "id": 4, "marks": [0] }]));
+    let live = [row(&["1", "{y}", "{}", ""]), row(&["2", "{}", "{}", ""]), row(&["4", "NULL", "{0.00}", ""])];
+    wait_until(SOON, "the changes are there", || site.database().rows(ARRAYS) == live);
+    service.terminate();
+    let _ = service.finish(Duration::from_secs(30)).expect(0);
+}
+
+#[test]
+fn arrays_of_mongodb_stay_in_the_rest_unless_they_come_back_as_they_were() {
+    let database = MongoServer::shared().database("arrays");
+    let documents = vec![
+        doc! { "_id": 1, "tags": ["x", bson::Bson::Null], "marks": [1, 2.5] },
+        doc! { "_id": 2, "tags": [], "marks": ["1"] },
+    ];
+    database.run(doc! { "insert": "people", "documents": documents });
+    let config = Config::new("mongo_arrays").mongo("app", database.name()).stream(
+        "people",
+        "app",
+        json!({ "key": { "type": "integer", "name": "id" }, "rest": "extra", "columns": arrays() }),
+    );
+    let site = Site::new(config).mongo(database.uri());
+    site.apply_schema();
+    let _ = site.catch_up();
+    let rest = r#"{"marks": [{"$numberInt": "1"}, {"$numberDouble": "2.5"}]}"#;
+    assert_eq!(site.database().rows(ARRAYS), [row(&["1", "{x,NULL}", "{1.00,2.50}", rest])]);
+    assert_eq!(
+        site.database().rows("select code, path from landfall.dead_letters"),
+        [row(&["column_type", "/marks/0"])]
+    );
+}

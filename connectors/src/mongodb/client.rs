@@ -99,6 +99,11 @@ pub fn fault_of(uri: &SecretUri) -> Option<String> {
     ConnectionString::parse(uri.expose()).err().map(|_| remedy(uri.expose()))
 }
 
+/// The database that a URI names, if it names one.
+pub fn database_of(uri: &SecretUri) -> Option<String> {
+    ConnectionString::parse(uri.expose()).ok()?.default_database
+}
+
 /// Checks the server against the operator's authorities.
 fn trust(config: &MongoConfig, options: &mut ClientOptions) -> Result<(), Failure> {
     let Some(file) = &config.ca_file else { return Ok(()) };

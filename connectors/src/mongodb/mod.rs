@@ -11,9 +11,11 @@ pub mod config;
 pub mod facts;
 pub mod reach;
 pub mod rights;
+pub mod sample;
 pub mod snapshot;
 
 pub use change_stream::MongoSource;
 pub use client::connect;
 pub use config::{Capture, MongoConfig, ReadFrom, SecretUri};
+pub use sample::MongoSample;
 pub use snapshot::MongoSnapshot;

@@ -13,7 +13,6 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::SinkExt;
-use landfall_schemas::pgtype::PgType;
 use landfall_schemas::row::{ChildRow, Row, RowOp, RowSet};
 use landfall_schemas::table::TableShape;
 use std::error::Error as StdError;
@@ -131,7 +130,7 @@ impl ToSql for Encoded {
 /// One array per column of the shape, then the operations.
 pub(crate) fn arrays(shape: &TableShape, rows: &TableRows<'_>) -> Vec<Encoded> {
     let count = rows.iter().count();
-    let mut columns: Vec<BytesMut> = shape.columns.iter().map(|c| array(oid(c.ty), count)).collect();
+    let mut columns: Vec<BytesMut> = shape.columns.iter().map(|c| array(c.ty.oid(), count)).collect();
     let mut ops = array(Type::CHAR.oid(), count);
     for (op, mut fields) in rows.iter() {
         for column in &mut columns {
@@ -148,7 +147,7 @@ pub(crate) fn arrays(shape: &TableShape, rows: &TableRows<'_>) -> Vec<Encoded> {
 
 /// One array per key column of the stream's own table, then the versions.
 pub(crate) fn claims(root: &TableShape, (set, rows): (&RowSet, &[Row])) -> Vec<Encoded> {
-    let mut keys: Vec<BytesMut> = root.key().iter().map(|c| array(oid(c.ty), rows.len())).collect();
+    let mut keys: Vec<BytesMut> = root.key().iter().map(|c| array(c.ty.oid(), rows.len())).collect();
     let mut versions = array(Type::INT8.oid(), rows.len());
     for row in rows {
         let mut fields = set.fields(row);
@@ -179,26 +178,4 @@ fn array(element: u32, count: usize) -> BytesMut {
         out.put_i32(1);
     }
     out
-}
-
-/// PostgreSQL's number of a type.
-fn oid(ty: PgType) -> u32 {
-    match ty {
-        PgType::Text | PgType::ObjectId => Type::TEXT,
-        PgType::Bool => Type::BOOL,
-        PgType::Int2 => Type::INT2,
-        PgType::Int4 => Type::INT4,
-        PgType::Int8 => Type::INT8,
-        PgType::Float4 => Type::FLOAT4,
-        PgType::Float8 => Type::FLOAT8,
-        PgType::Numeric(_) => Type::NUMERIC,
-        PgType::Date => Type::DATE,
-        PgType::Time => Type::TIME,
-        PgType::Timestamp => Type::TIMESTAMP,
-        PgType::TimestampTz => Type::TIMESTAMPTZ,
-        PgType::Uuid => Type::UUID,
-        PgType::Bytea => Type::BYTEA,
-        PgType::Jsonb => Type::JSONB,
-    }
-    .oid()
 }

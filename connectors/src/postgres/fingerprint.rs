@@ -5,8 +5,8 @@
 //! that it does not move when a derive or a field's name does. `on_error` is not part of it: it changes no row.
 
 use landfall_schemas::mapping::{
-    ChildMapping, ChildShape, ColumnFrom, ColumnMapping, ElementKey, EpochUnit, KeyFrom, Normalizer, Offset, Otherwise,
-    Parse, RecordFormat, Select, SourceField, StreamMapping, ValueRule,
+    ChildMapping, ChildShape, ColumnFrom, ColumnMapping, ElementKey, EpochUnit, KeyFrom, Normalizer, Nothing, Offset,
+    Otherwise, Parse, RecordFormat, Select, SourceField, StreamMapping, ValueRule,
 };
 use landfall_schemas::pgtype::PgType;
 use landfall_schemas::table::TableShape;
@@ -71,6 +71,9 @@ fn spell_table(hash: &mut Spelled, table: &TableShape, columns: &[ColumnMapping]
             Some(default) => hash.part("default").part(default),
             None => hash.part("none"),
         };
+        if column.none == Nothing::Null {
+            hash.part("none is null");
+        }
         // Columns without a rule are spelled as before there were rules.
         if let Some(rule) = &column.rule {
             spell(hash, rule);
@@ -89,6 +92,9 @@ fn spell_child(hash: &mut Spelled, child: &ChildMapping) {
         ChildShape::Map => hash.part("map"),
         ChildShape::Object => hash.part("object"),
     };
+    if child.none == Nothing::Empty {
+        hash.part("none is empty");
+    }
     spell_table(hash, &child.table, &child.columns);
     hash.part(child.children.len());
     child.children.iter().for_each(|child| spell_child(hash, child));

@@ -18,6 +18,7 @@ use super::wire::{Link, WireError};
 use bytes::Bytes;
 use futures_util::future::join;
 use landfall_schemas::mapping::StreamMapping;
+use landfall_schemas::pgtype::PgType;
 use landfall_schemas::row::{Row, RowOp, RowSet};
 use landfall_schemas::table::TableShape;
 use std::future::{Future, poll_fn};
@@ -47,6 +48,13 @@ struct TablePlan {
     writes: Vec<Statement>,
 }
 
+/// Whether a table of the stream has a column that is an array.
+fn has_arrays(stream: &StreamMapping) -> bool {
+    let below = stream.child_tables().map(|child| &child.table);
+    let mut columns = std::iter::once(&stream.table).chain(below).flat_map(|table| &table.columns);
+    columns.any(|column| matches!(column.ty, PgType::Array(_)))
+}
+
 /// Prepares what writes these rows, and creates the stages that are needed and not there yet.
 pub(crate) async fn plan(
     link: &mut Link,
@@ -55,7 +63,9 @@ pub(crate) async fn plan(
     ((set, rows), Writing { way, equal }): ((&RowSet, &[Row]), Writing),
 ) -> Result<Plan, WireError> {
     let below: usize = rows.iter().map(|row| row.children.len()).sum();
-    let from = if rows.len() + below <= MOST_ROWS_AS_ARRAYS { Rows::Arrays } else { Rows::Stage };
+    // A parameter of arrays would be one array of two dimensions: they travel by `COPY`.
+    let as_arrays = rows.len() + below <= MOST_ROWS_AS_ARRAYS && !has_arrays(stream);
+    let from = if as_arrays { Rows::Arrays } else { Rows::Stage };
     let mut plan = Plan { from, tables: Vec::new() };
     if rows.is_empty() {
         return Ok(plan);

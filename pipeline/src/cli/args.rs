@@ -25,9 +25,9 @@ pub(super) struct Arguments {
         env = "LANDFALL_CONFIG"
     )]
     pub(super) config: PathBuf,
-    /// What stdout carries; json is one envelope and stable.
-    #[arg(short = 'o', long, global = true, value_enum, default_value_t = Format::Text, env = "LANDFALL_OUTPUT")]
-    pub(super) output: Format,
+    /// What stdout carries, text or json; json is one envelope and stable. Of init, a file to write may stand here too.
+    #[arg(short = 'o', long, global = true, value_name = "text|json", default_value = "text", env = "LANDFALL_OUTPUT", value_parser = Output::parse)]
+    pub(super) output: Output,
     /// How log lines on stderr look.
     #[arg(long, global = true, value_enum, default_value_t = Format::Text, env = "LANDFALL_LOG_FORMAT")]
     pub(super) log_format: Format,
@@ -50,8 +50,38 @@ pub(super) enum Format {
     Json,
 }
 
+/// What `-o` says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Output {
+    /// How stdout looks.
+    As(Format),
+    /// Where the configuration goes.
+    File(PathBuf),
+}
+
+impl Output {
+    fn parse(word: &str) -> Result<Self, String> {
+        match word {
+            "text" => Ok(Self::As(Format::Text)),
+            "json" => Ok(Self::As(Format::Json)),
+            file if file.ends_with(".yaml") || file.ends_with(".yml") => Ok(Self::File(file.into())),
+            _ => Err("write text or json; with init also a file that ends in .yaml".to_owned()),
+        }
+    }
+
+    /// How stdout looks.
+    pub(super) fn format(&self) -> Format {
+        match self {
+            Self::As(format) => *format,
+            Self::File(_) => Format::Text,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Look at stores and write a configuration that holds them.
+    Init(InitArguments),
     /// Look at configuration, stores and target, and change nothing.
     Check,
     /// Tables in the target: show or run what the streams need.
@@ -77,6 +107,7 @@ impl Command {
     /// Its name in the JSON envelope.
     pub(super) fn name(&self) -> &'static str {
         match self {
+            Self::Init(_) => "init",
             Self::Check => "check",
             Self::Schema(SchemaCommand::Plan) => "schema plan",
             Self::Schema(SchemaCommand::Apply { .. }) => "schema apply",
@@ -103,6 +134,16 @@ pub(super) enum SchemaCommand {
         #[command(flatten)]
         actor: Actor,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitArguments {
+    /// JSON files, directories, globs of NDJSON, or a mongodb:// URI with a database.
+    #[arg(value_name = "SOURCE", required = true)]
+    pub(super) sources: Vec<String>,
+    /// Write over a configuration that is there.
+    #[arg(long)]
+    pub(super) force: bool,
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ mod decide;
 mod envelope;
 mod exit;
 mod failure;
+mod init;
 mod logging;
 mod progress;
 mod run;
@@ -26,7 +27,7 @@ mod tests;
 pub use exit::Exit;
 
 use crate::control::protocol::ControlChange;
-use args::{Arguments, Command};
+use args::{Arguments, Command, Output};
 use clap::Parser;
 use clap::error::ErrorKind;
 use console::Console;
@@ -44,7 +45,7 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error).into(),
     };
-    let console = Console::of_process(arguments.output, arguments.quiet);
+    let console = Console::of_process(arguments.output.format(), arguments.quiet);
     logging::start(&arguments);
     let name = arguments.command.name();
     let outcome = perform(arguments, &console);
@@ -52,12 +53,21 @@ pub fn main() -> ExitCode {
 }
 
 fn perform(arguments: Arguments, console: &Console) -> Outcome {
+    if let (Output::File(file), false) = (&arguments.output, matches!(arguments.command, Command::Init(_))) {
+        let what = format!("-o {} names a file, and only init writes one", file.display());
+        return Err(CliFailure::new(Exit::Usage, "usage", what).suggest("-o text or -o json"));
+    }
+    let written = match arguments.output {
+        Output::File(file) => file,
+        Output::As(_) => arguments.config.clone(),
+    };
     let settings = Settings::of_process(arguments.config);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
         CliFailure::new(Exit::Failed, "no_runtime", format!("the process cannot start its threads: {}", error.kind()))
     })?;
     runtime.block_on(async {
         match arguments.command {
+            Command::Init(options) => init::init(options, &written, console).await,
             Command::Check => check::check(&settings, console).await,
             Command::Schema(command) => schema::schema(command, &settings, console).await,
             Command::Run(options) => Box::pin(run::run(options, &settings, console)).await,

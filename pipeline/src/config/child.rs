@@ -13,7 +13,7 @@ use super::table_layout::{self, column_name};
 use super::tree::{Entry, Node, Value};
 use key::OwnKey;
 use landfall_schemas::ident::Ident;
-use landfall_schemas::mapping::{ChildElement, ChildMapping, ColumnMapping, FieldPath, RecordFormat};
+use landfall_schemas::mapping::{ChildElement, ChildMapping, ColumnMapping, FieldPath, Nothing, RecordFormat};
 use landfall_schemas::table::{ColumnRole, TableColumn, TableShape};
 use layout::Layout;
 
@@ -92,6 +92,7 @@ struct Written<'n> {
     table: Option<Ident>,
     /// The outer `None`: not written.
     parent: Option<Option<Ident>>,
+    none: Option<Nothing>,
     key: Option<OwnKey>,
     order: Option<At<Option<Ident>>>,
     mapped: Option<Vec<(ColumnMapping, Place)>>,
@@ -137,6 +138,7 @@ fn child(entry: &Entry, path: &str, above: &Above, reading: &mut Reading<'_>) ->
         from: written.from?,
         shape: key.shape(),
         element,
+        none: written.none?,
         columns: mapped.into_iter().map(|(column, _)| column).collect(),
         table,
         children,
@@ -169,13 +171,25 @@ fn read<'n>(entry: &'n Entry, path: &str, above: &Above, reading: &mut Reading<'
     let key = key::key(&mut section, (word, element, above.format), entry.at, reading);
     let order = section.get("order").map(|node| At { value: column_word(node, "order", reading), at: node.at });
     let rest = rest(&mut section, (word, element), reading);
+    let none = none(section.get("none"), word, reading);
     let (indexes, below) = (section.get("indexes"), section.get("children"));
     section.close(reading);
     let mapped = match value {
         Some(value) => value.map(|value| vec![value]),
         None => plain(columns.unwrap_or_default(), reading),
     };
-    Some(Written { at: entry.at, word, element, from, table, parent, key, order, mapped, rest, indexes, below })
+    Some(Written { at: entry.at, word, element, from, table, parent, none, key, order, mapped, rest, indexes, below })
+}
+
+/// What no row stands for.
+fn none(node: Option<&Node>, word: Option<Word>, reading: &mut Reading<'_>) -> Option<Nothing> {
+    let Some(node) = node else { return Some(Nothing::Missing) };
+    if word == Some(Word::Object) {
+        let what = "an object that is there has a row, so no row stands for a missing one";
+        reading.problems.add(node.at, what, "no `none`");
+        return None;
+    }
+    reading.choice(node, "none", &[("missing", Nothing::Missing), ("empty", Nothing::Empty)])
 }
 
 /// Where the child stands: its name, a path, or (`/`, for tables beside their parent) the parent's value itself.

@@ -8,11 +8,14 @@ use super::tree::{Entry, Node, Value, looks_numeric};
 use super::value_rule;
 use landfall_schemas::expression::Expression;
 use landfall_schemas::ident::Ident;
-use landfall_schemas::mapping::{ColumnFrom, ColumnMapping, FieldPath};
+use landfall_schemas::mapping::{ColumnFrom, ColumnMapping, FieldPath, Nothing, SourceField};
 use landfall_schemas::pgtype::PgType;
 
 /// Most columns of ours in one table: PostgreSQL's 1,600 with room for key, rest and version.
 pub const MAX_COLUMNS: usize = 1_590;
+
+/// What NULL may stand for.
+const NONE: [(&str, Nothing); 2] = [("missing", Nothing::Missing), ("null", Nothing::Null)];
 
 /// A column as it was written, with what is checked later against other streams.
 #[derive(Clone, Debug)]
@@ -47,7 +50,15 @@ pub fn value(node: &Node, reading: &mut Reading<'_>) -> Option<ColumnMapping> {
     let from = same_name("value")?;
     if matches!(node.value, Value::Scalar { .. }) {
         let (name, ty) = (column_name("value", node.at, reading)?, column_type(node, reading)?);
-        return Some(ColumnMapping { name, from: from.into(), ty, required: false, default: None, rule: None });
+        return Some(ColumnMapping {
+            name,
+            from: from.into(),
+            ty,
+            required: false,
+            default: None,
+            rule: None,
+            none: Nothing::Missing,
+        });
     }
     let mut section = Section::open(node, "value", reading)?;
     let name = match section.get("column") {
@@ -59,7 +70,15 @@ pub fn value(node: &Node, reading: &mut Reading<'_>) -> Option<ColumnMapping> {
     let rule = value_rule::rule(&mut section, ty, json, reading);
     section.close(reading);
     let rule = rule?.map(Box::new);
-    Some(ColumnMapping { name: name?, from: from.into(), ty: ty?, required: required?, default: None, rule })
+    Some(ColumnMapping {
+        name: name?,
+        from: from.into(),
+        ty: ty?,
+        required: required?,
+        default: None,
+        rule,
+        none: Nothing::Missing,
+    })
 }
 
 fn column(entry: &Entry, path: &str, reading: &mut Reading<'_>) -> Option<WrittenColumn> {
@@ -73,6 +92,7 @@ fn column(entry: &Entry, path: &str, reading: &mut Reading<'_>) -> Option<Writte
             required: false,
             default: None,
             rule: None,
+            none: Nothing::Missing,
         };
         return Some(WrittenColumn { column, references: None });
     }
@@ -85,6 +105,7 @@ fn column(entry: &Entry, path: &str, reading: &mut Reading<'_>) -> Option<Writte
     let references = section.get("references").map(|node| references(node, reading));
     let keep = section.has("keep").then(|| section.key_place("keep"));
     let rule = value_rule::rule(&mut section, ty, json, reading);
+    let none = section.get("none").map(|node| (node.at, reading.choice(node, "none", &NONE)));
     section.not_yet("transform", "`normalize`, `values` or `parse`", reading);
     section.close(reading);
     if required == Some(true) && default.is_some() {
@@ -104,7 +125,19 @@ fn column(entry: &Entry, path: &str, reading: &mut Reading<'_>) -> Option<Writte
         Some(found) => Some(found?),
     };
     let rule = rule?.map(Box::new);
-    let column = ColumnMapping { name: name?, from: from?, ty: ty?, required: required?, default, rule };
+    let none = match none {
+        None => Nothing::Missing,
+        Some((at, none)) => {
+            let leaves = rule.as_ref().is_some_and(|rule| rule.source == SourceField::Kept);
+            if required == Some(true) || leaves || !matches!(from, Some(ColumnFrom::Field(_))) {
+                let what = "this column takes no null from the record, so there is nothing to say of it";
+                reading.problems.add(at, what, "no `none` beside `required`, `expr`, or a rule without `keep: false`");
+                return None;
+            }
+            none?
+        }
+    };
+    let column = ColumnMapping { name: name?, from: from?, ty: ty?, required: required?, default, rule, none };
     Some(WrittenColumn { column, references })
 }
 

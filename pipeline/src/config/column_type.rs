@@ -1,6 +1,6 @@
 //! Column types as people write them, and whether a default fits one.
 
-use landfall_schemas::pgtype::PgType;
+use landfall_schemas::pgtype::{ElementType, PgType};
 use serde_json::Value;
 use std::str::FromStr;
 
@@ -10,6 +10,10 @@ const MAX_PRECISION: u16 = 1_000;
 /// Parses a type. The error is what to write instead.
 pub fn parse(text: &str) -> Result<PgType, &'static str> {
     let folded = text.to_ascii_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some(element) = folded.strip_suffix("[]") {
+        let advice = "`TYPE[]` of a plain type; `jsonb` for arrays of objects or arrays";
+        return ElementType::of(parse(element.trim_end())?).map(PgType::Array).ok_or(advice);
+    }
     Ok(match folded.as_str() {
         "text" => PgType::Text,
         "boolean" | "bool" => PgType::Bool,
@@ -32,7 +36,7 @@ pub fn parse(text: &str) -> Result<PgType, &'static str> {
         "serial" | "bigserial" | "number" | "long" => return Err("`bigint`, or `numeric` for numbers with a fraction"),
         "float" | "double" => return Err("`double precision`"),
         "datetime" => return Err("`timestamptz`"),
-        "object" | "array" => return Err("`jsonb`"),
+        "object" | "array" => return Err("`jsonb`, or `text[]` for an array of single values"),
         "timetz" | "time with time zone" => return Err("`time`, or `timestamptz` with its date"),
         other => return other_type(other),
     })
@@ -57,7 +61,7 @@ fn other_type(text: &str) -> Result<PgType, &'static str> {
     }
     Err(
         "text, boolean, smallint, integer, bigint, real, double precision, numeric, numeric(p,s), date, time, timestamp, \
-         timestamptz, uuid, bytea, jsonb or objectid",
+         timestamptz, uuid, bytea, jsonb, objectid, or an array like text[]",
     )
 }
 
@@ -68,7 +72,7 @@ pub fn fits_a_key(ty: PgType) -> bool {
         PgType::Date | PgType::Timestamp | PgType::TimestampTz | PgType::ObjectId => true,
         // Rounded or cut values would make two records one; documents are no keys; two values are too few.
         PgType::Numeric(Some(_)) | PgType::Float4 | PgType::Float8 | PgType::Bool | PgType::Time => false,
-        PgType::Bytea | PgType::Jsonb => false,
+        PgType::Bytea | PgType::Jsonb | PgType::Array(_) => false,
     }
 }
 
@@ -92,6 +96,9 @@ pub fn default_fits(default: &str, ty: PgType) -> bool {
         // No default of bytes: what encoding would it be in?
         PgType::Bytea => false,
         PgType::Jsonb => true,
+        PgType::Array(element) => value.as_array().is_some_and(|items| {
+            items.iter().all(|item| item.is_null() || default_fits(&item.to_string(), element.ty()))
+        }),
         PgType::ObjectId => text.is_some_and(landfall_schemas::value::is_object_id),
     }
 }

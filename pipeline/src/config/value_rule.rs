@@ -78,6 +78,11 @@ pub fn rule(
             }
         };
     }
+    if let Some(ty @ PgType::Array(_)) = ty {
+        let what = format!("a column of type {} takes its values as they are", ty.config_name());
+        reading.problems.add(section.at, what, "no `normalize`, `values` or `parse`; `expr` changes arrays");
+        return None;
+    }
     let source = match keep {
         None => SourceField::Kept,
         Some((_, keep)) if keep? => SourceField::Kept,

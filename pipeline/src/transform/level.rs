@@ -10,11 +10,11 @@ use landfall_schemas::expression::Input;
 use landfall_schemas::hash::KeyHash;
 use landfall_schemas::key::RecordKey;
 use landfall_schemas::mapping::{
-    ChildElement, ChildMapping, ChildShape, ColumnMapping, ElementKey, FieldPath, KeyFrom, StreamMapping,
+    ChildElement, ChildMapping, ChildShape, ColumnMapping, ElementKey, FieldPath, KeyFrom, Nothing, StreamMapping,
 };
 use landfall_schemas::offset::Version;
 use landfall_schemas::pgtype::PgType;
-use landfall_schemas::rejection::Rejection;
+use landfall_schemas::rejection::{RejectCode, Rejection};
 use landfall_schemas::table::{ColumnRole, TableShape};
 use landfall_schemas::value::{put_int8, put_jsonb, put_null};
 use std::collections::HashSet;
@@ -33,9 +33,54 @@ pub(super) struct Level<S> {
     /// Where each column finds its value.
     pub(super) slots: Vec<Option<S>>,
     pub(super) rest_text: Vec<u8>,
+    /// What the rest names where it is missing.
+    marks: Vec<Mark>,
 }
 
+/// A field whose absence is named, because no value stands for something else.
+#[derive(Debug)]
+struct Mark {
+    pointer: Box<str>,
+    slot: usize,
+    /// The objects it stands in, outermost first: the first that is missing is named instead.
+    above: Vec<(usize, Box<str>)>,
+}
+
+/// The member of a rest that names what the record lacks.
+const MISSING: &str = "$landfall.missing";
+
 impl<S: Clone> Level<S> {
+    /// Names in the rest what was not found. Once, behind the walk.
+    pub(super) fn name_missing(&mut self) -> Result<(), Rejection> {
+        if self.marks.is_empty() || !self.rest {
+            return Ok(());
+        }
+        let quoted = format!("\"{MISSING}\"");
+        if memchr::memmem::find(&self.rest_text, quoted.as_bytes()).is_some() {
+            let path = format!("/{MISSING}");
+            return Err(Rejection::new(RejectCode::DuplicateMember, &path, "no member of that name", "one"));
+        }
+        let mut named: Vec<&str> = Vec::new();
+        for mark in self.marks.iter().filter(|mark| self.slots[mark.slot].is_none()) {
+            let above = mark.above.iter().find(|(slot, _)| self.slots[*slot].is_none());
+            let pointer = above.map_or(&*mark.pointer, |(_, pointer)| pointer);
+            if !named.contains(&pointer) {
+                named.push(pointer);
+            }
+        }
+        if named.is_empty() {
+            return Ok(());
+        }
+        match self.rest_text.pop() {
+            None => self.rest_text.push(b'{'),
+            Some(_) => self.rest_text.push(b','),
+        }
+        // Strings alone: writing them cannot fail.
+        let list = serde_json::to_string(&named).unwrap_or_default();
+        self.rest_text.extend_from_slice(format!("{quoted}:{list}}}").as_bytes());
+        Ok(())
+    }
+
     /// Nothing is looked for.
     pub(super) fn is_idle(&self) -> bool {
         !self.rest && self.slots.is_empty()
@@ -192,12 +237,18 @@ pub(super) fn compile<S: Clone>(mapping: &StreamMapping) -> (Level<S>, Layout, V
 struct Making {
     tree: PathTree,
     back: Vec<GivesBack>,
+    /// Where what is missing is named.
+    named: Vec<Vec<String>>,
+    observed: Vec<(Vec<String>, usize)>,
 }
 
 impl Making {
-    fn level<S: Clone>(self, key: KeyColumn, rest: bool) -> Level<S> {
+    fn level<S: Clone>(mut self, key: KeyColumn, rest: bool) -> Level<S> {
+        // Slots of columns lie side by side, so these stand behind them all.
+        let named = std::mem::take(&mut self.named);
+        let marks = named.iter().map(|path| self.mark(path)).collect();
         let slots = vec![None; self.back.len()];
-        Level { tree: self.tree, key, rest, back: self.back, slots, rest_text: Vec::new() }
+        Level { tree: self.tree, key, rest, back: self.back, slots, rest_text: Vec::new(), marks }
     }
 
     /// Looks for columns below `prefix`; gives the first of their slots.
@@ -207,10 +258,31 @@ impl Making {
             if let Some(from) = column.from.field() {
                 let path = [prefix, from.parts()].concat();
                 self.tree.add_column(&path, column, self.back.len());
+                if column.none == Nothing::Null {
+                    self.named.push(path);
+                }
             }
             self.back.push(GivesBack::of(column));
         }
         base
+    }
+
+    fn mark(&mut self, path: &[String]) -> Mark {
+        let slot = self.observe(path);
+        let above = (1..path.len()).map(|depth| (self.observe(&path[..depth]), pointer_of(&path[..depth]))).collect();
+        Mark { pointer: pointer_of(path), slot, above }
+    }
+
+    /// The slot that says whether something stands there.
+    fn observe(&mut self, path: &[String]) -> usize {
+        if let Some((_, slot)) = self.observed.iter().find(|(known, _)| known == path) {
+            return *slot;
+        }
+        let slot = self.back.len();
+        self.back.push(GivesBack::Nothing);
+        self.tree.observe(path, slot);
+        self.observed.push((path.to_vec(), slot));
+        slot
     }
 
     fn kids<S: Clone>(&mut self, prefix: &[String], children: &[ChildMapping], table: &mut u16) -> Vec<Kid<S>> {
@@ -229,7 +301,10 @@ impl Making {
                 ChildShape::Map => ChildNode::Map(slot),
                 ChildShape::Object => ChildNode::Object(slot),
             };
-            self.tree.add_child(&path, node);
+            self.tree.add_child(&path, node, child.none);
+            if child.none == Nothing::Empty {
+                self.named.push(path.clone());
+            }
             slot
         });
         let (base, rows, kids) = match &child.shape {
@@ -250,6 +325,10 @@ impl Making {
         let layout = Layout::new(&child.table, &child.columns, found, base);
         Kid { table: number, pointer: pointer.into(), at, layout, rows, kids }
     }
+}
+
+fn pointer_of(path: &[String]) -> Box<str> {
+    path.iter().map(|part| pointer_part(part)).collect::<String>().into()
 }
 
 /// The level of each value of an array, or (without a key) of a map, and what lies below.

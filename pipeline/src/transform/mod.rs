@@ -16,6 +16,9 @@ mod notation;
 mod plan;
 mod tree;
 
+#[cfg(test)]
+mod tests;
+
 use bson::Bson;
 use json::Json;
 use landfall_schemas::mapping::{RecordFormat, StreamMapping};

@@ -71,6 +71,7 @@ impl<N: Notation> Plan<N> {
         level.clear();
         if !level.is_idle() {
             notation.gather(record, None, level, KeySource::Given(key))?;
+            level.name_missing()?;
         }
         let start = set.buffer.len();
         let row = RowOf { record, key, parents: 0..0, position: 0, version, input };
@@ -185,7 +186,8 @@ impl<S: Clone> Each<S> {
             return Err(wrong_shape("", "object", kind.name(), N::start(value)));
         }
         if self.told_by != ToldBy::Field {
-            return notation.gather(record, Some(value), &mut self.level, KeySource::Given(&[]));
+            notation.gather(record, Some(value), &mut self.level, KeySource::Given(&[]))?;
+            return self.level.name_missing();
         }
         self.key.clear();
         notation.gather(record, Some(value), &mut self.level, KeySource::Found(&mut self.key))?;
@@ -194,7 +196,7 @@ impl<S: Clone> Each<S> {
             let missing = Rejection::new(RejectCode::KeyMissing, &path, "a key", "nothing that can be one");
             return Err(missing.at(N::start(value) as u64));
         }
-        Ok(())
+        self.level.name_missing()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The paths of a mapping as a tree of member names, so that one walk over a record serves all columns.
 
 use super::column::{leaves_its_field, pointer_part};
-use landfall_schemas::mapping::ColumnMapping;
+use landfall_schemas::mapping::{ColumnMapping, Nothing};
 
 /// A node of the tree; the root is the record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,6 +23,12 @@ pub(super) struct Node {
     pub(super) columns: Vec<usize>,
     /// One of them holds the value as it stands: the rest need not.
     pub(super) taken: bool,
+    /// And one of these holds a null.
+    pub(super) takes_null: bool,
+    /// A table below holds what is empty, by no row.
+    pub(super) takes_empty: bool,
+    /// Slots that only say that something stands here.
+    pub(super) observed: Vec<usize>,
     /// The key is made from the value here.
     pub(super) key: bool,
     /// Tables below are made of the value here.
@@ -52,6 +58,7 @@ impl PathTree {
         let node = &mut self.nodes[id.0];
         node.columns.push(slot);
         node.taken |= !leaves_its_field(column);
+        node.takes_null |= column.none == Nothing::Null;
     }
 
     /// The key is made from the value at `path`.
@@ -61,9 +68,16 @@ impl PathTree {
     }
 
     /// A table below is made of the value at `path`.
-    pub(super) fn add_child(&mut self, path: &[String], child: ChildNode) {
+    pub(super) fn add_child(&mut self, path: &[String], child: ChildNode, none: Nothing) {
         let node = self.place(path);
         self.nodes[node.0].tables.push(child);
+        self.nodes[node.0].takes_empty |= none == Nothing::Empty;
+    }
+
+    /// The slot says whether anything stands where `path` leads.
+    pub(super) fn observe(&mut self, path: &[String], slot: usize) {
+        let node = self.place(path);
+        self.nodes[node.0].observed.push(slot);
     }
 
     /// The node.

@@ -1,9 +1,10 @@
 //! Tables below a stream's table: nested values of a record as rows of their own.
 //!
 //! Which rows there are follows from the record alone, as a set: what a newer record does not hold goes. An empty, missing or null
-//! value makes no row and stays in the parent's rest, so that the three stay three.
+//! value makes no row; which of them it was stands in the parent's rest unless it is what no row stands for, so that the three stay
+//! three.
 
-use super::{ColumnMapping, FieldPath};
+use super::{ColumnMapping, FieldPath, Nothing};
 use crate::pgtype::PgType;
 use crate::table::TableShape;
 
@@ -18,6 +19,8 @@ pub struct ChildMapping {
     pub shape: ChildShape,
     /// What one value becomes.
     pub element: ChildElement,
+    /// What no row stands for: a missing field, or an empty one.
+    pub none: Nothing,
     /// Columns in the order of `ColumnRole::Mapped`.
     pub columns: Vec<ColumnMapping>,
     /// Where it lands: keys of all parents first, then its own.

@@ -125,6 +125,21 @@ pub struct ColumnMapping {
     pub default: Option<Box<str>>,
     /// What is done to a value first.
     pub rule: Option<Box<ValueRule>>,
+    /// What NULL stands for: a missing field, or `null`.
+    pub none: Nothing,
+}
+
+/// What no value stands for. A record where it is otherwise says so in the rest: a `null` or an empty value stays there, a missing
+/// field is named there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Nothing {
+    /// The field is not there.
+    #[default]
+    Missing,
+    /// It is null (columns).
+    Null,
+    /// It is an empty array or object (tables below).
+    Empty,
 }
 
 /// Where a column's value comes from.

@@ -15,14 +15,16 @@
 //! | `time` | string as from JSON | nothing |
 //! | `uuid` | binary of subtype 4; string as from JSON | binary |
 //! | `bytea` | binary | binary of subtype 0 |
+//! | `type[]` | array of values of that type, nulls too, none nested | array whose elements it gives back |
 //!
 //! A double goes into `numeric` by its shortest text because that text and the double determine each other: 19.99 stays 19.99. What a
 //! column takes but does not give back in its very type stays in the rest as well (promise 14). `jsonb` is not written
 //! here: it needs the record. `null` is NULL for every type. Keeps promise 13: never clamped, rounded or guessed.
 
+use super::array::ArrayField;
 use super::{number, numeric, octets, put_null, time};
-use crate::bson::{Decimal128, Value, append_hex, append_shortest};
-use crate::pgtype::PgType;
+use crate::bson::{Decimal128, Elements, Value, append_hex, append_shortest};
+use crate::pgtype::{ElementType, PgType};
 use crate::rejection::{RejectCode, Rejection};
 
 /// The subtype of a UUID whose byte order is known.
@@ -38,6 +40,9 @@ pub fn put_bson(ty: PgType, value: &Value<'_>, out: &mut Vec<u8>) -> Result<(), 
         put_null(out);
         return Ok(());
     }
+    if let (PgType::Array(element), Value::Array(bytes)) = (ty, value) {
+        return put_array(element, bytes, out);
+    }
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
     if let Err(code) = put(ty, value, out) {
@@ -47,6 +52,22 @@ pub fn put_bson(ty: PgType, value: &Value<'_>, out: &mut Vec<u8>) -> Result<(), 
     let length = (out.len() - start - 4) as i32;
     out[start..start + 4].copy_from_slice(&length.to_be_bytes());
     Ok(())
+}
+
+fn put_array(element: ElementType, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection> {
+    let (start, mut field) = (out.len(), ArrayField::open(element, out));
+    let malformed = || Rejection::new(RejectCode::Malformed, "", "an array", "something else");
+    let put = Elements::of(bytes, 0).map_err(|_| malformed()).and_then(|mut elements| {
+        while let Some(value) = elements.next_element().map_err(|_| malformed())? {
+            field.element(out, |out| put_bson(element.ty(), &value.value(), out))?;
+        }
+        Ok(())
+    });
+    match put {
+        Ok(()) => field.close(out),
+        Err(_) => out.truncate(start),
+    }
+    put
 }
 
 fn put(ty: PgType, value: &Value<'_>, out: &mut Vec<u8>) -> Result<(), RejectCode> {
@@ -192,6 +213,13 @@ pub fn gives_back(ty: PgType, value: &Value<'_>) -> bool {
         (PgType::Numeric(limit), Value::Decimal128(Decimal128::Finite { negative, coefficient, exponent })) => {
             let shown = limit.map_or(exponent <= 0, |(_, scale)| exponent == -i32::from(scale));
             shown && (coefficient != 0 || !negative)
+        }
+        (PgType::Array(element), Value::Array(bytes)) => {
+            let Ok(mut elements) = Elements::of(bytes, 0) else { return false };
+            std::iter::from_fn(|| elements.next_element().transpose()).all(|found| {
+                let value = found.map(|element| element.value());
+                value.is_ok_and(|value| value == Value::Null || gives_back(element.ty(), &value))
+            })
         }
         _ => false,
     }

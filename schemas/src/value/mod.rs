@@ -16,6 +16,7 @@
 //! | `bytea` | string, Base64 (RFC 4648 §4, padded) | the bytes |
 //! | `jsonb` | anything that `jsonb` keeps, see [`StorableCheck`] | version 1, then the text as it stands |
 //! | `objectid` | string of 24 lower-case hex digits | as `text` |
+//! | `type[]` | array of values of that type, nulls too, none nested | see [`array`] |
 //!
 //! `null` is NULL for every type. Keeps promises 13 and 14: a value that its type would change or refuse is a
 //! [`Rejection`], with the column's type and the kind found, never the value.
@@ -24,6 +25,7 @@ pub mod numeric;
 pub mod rule;
 pub mod time;
 
+mod array;
 mod from_bson;
 mod number;
 mod octets;
@@ -31,11 +33,12 @@ mod octets;
 #[cfg(test)]
 mod tests;
 
+use array::{ArrayField, elements_of};
 pub use from_bson::{gives_back, put_bson};
 pub use octets::is_object_id;
 
-use crate::json::{Checked, Kind, Member, RawString, StorableCheck};
-use crate::pgtype::PgType;
+use crate::json::{Checked, Items, Kind, Member, RawString, StorableCheck};
+use crate::pgtype::{ElementType, PgType};
 use crate::rejection::{RejectCode, Rejection};
 
 /// A value that is neither nested nor null, read from JSON or from a key.
@@ -116,9 +119,39 @@ impl Encoder {
                 put_null(out);
                 Ok(())
             }
+            Some(Kind::Array) => match elements_of(ty) {
+                Some(element) => self.array(element, raw, out),
+                None => Err(misfit(RejectCode::ColumnType, ty, Kind::Array)),
+            },
             Some(kind) => Err(misfit(RejectCode::ColumnType, ty, kind)),
             None => Err(Rejection::new(RejectCode::Malformed, "", "JSON", "something else")),
         }
+    }
+}
+
+impl Encoder {
+    /// Its nesting is one level: elements are never arrays.
+    fn array(&mut self, element: ElementType, raw: &[u8], out: &mut Vec<u8>) -> Result<(), Rejection> {
+        let (start, malformed) = (out.len(), || Rejection::new(RejectCode::Malformed, "", "JSON", "something else"));
+        let mut field = ArrayField::open(element, out);
+        let mut items = Items::of(raw, 0).ok_or_else(malformed)?;
+        let put = loop {
+            match items.next_item() {
+                Ok(Some((range, _))) => {
+                    let put = field.element(out, |out| self.field(element.ty(), &raw[range], out));
+                    if put.is_err() {
+                        break put;
+                    }
+                }
+                Ok(None) => break Ok(()),
+                Err(_) => break Err(malformed()),
+            }
+        };
+        match put {
+            Ok(()) => field.close(out),
+            Err(_) => out.truncate(start),
+        }
+        put
     }
 }
 
@@ -196,7 +229,7 @@ fn misfit(code: RejectCode, ty: PgType, found: Kind) -> Rejection {
         PgType::TimestampTz => "timestamptz (YYYY-MM-DDTHH:MM:SS with Z or an offset)".into(),
         PgType::Bytea => "bytea (Base64)".into(),
         PgType::ObjectId => "objectid (24 lower-case hex digits)".into(),
-        ty => ty.to_string(),
+        ty => ty.config_name(),
     };
     Rejection::new(code, "", &expected, found).at(0)
 }

@@ -355,3 +355,32 @@ proptest! {
         let _ = (field(ALL[n], &text), field(ALL[n], &format!("\"{text}")), field(ALL[n], &format!("\"{like_time}\"")));
     }
 }
+
+#[test]
+fn arrays_hold_values_and_nulls_and_nothing_nested() {
+    let of = |ty| PgType::Array(ElementType::of(ty).expect("a plain type"));
+    let put = |ty, json: &str| {
+        let mut out = b"before".to_vec();
+        let done = Encoder::default().field(ty, json.as_bytes(), &mut out);
+        done.map(|()| out[6..].to_vec()).map_err(|found| {
+            assert_eq!(out, b"before", "an error leaves nothing behind");
+            (found.code, found.path.to_string())
+        })
+    };
+    let head = |dimensions: u8, nulls: u8, oid: u8| vec![0, 0, 0, dimensions, 0, 0, 0, nulls, 0, 0, 0, oid];
+    let field = |body: Vec<u8>| [&(body.len() as i32).to_be_bytes()[..], &body].concat();
+    assert_eq!(put(of(PgType::Text), "[]"), Ok(field(head(0, 0, 25))));
+    let two = [head(1, 0, 23), vec![0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 7, 0, 0, 0, 4, 255, 255, 255, 255]];
+    assert_eq!(put(of(PgType::Int4), "[ 7 , -1 ]"), Ok(field(two.concat())));
+    let null = [head(1, 1, 25), vec![0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, b'a', 255, 255, 255, 255]];
+    assert_eq!(put(of(PgType::Text), "[\"a\",null]"), Ok(field(null.concat())));
+    assert_eq!(put(of(PgType::Text), "null"), Ok(vec![255; 4]));
+    let refused = |code, path: &str| Err((code, path.to_owned()));
+    assert_eq!(put(of(PgType::Int4), "[1,\"x\"]"), refused(RejectCode::ColumnType, "/1"));
+    assert_eq!(put(of(PgType::Int4), "[[1]]"), refused(RejectCode::ColumnType, "/0"));
+    assert_eq!(put(of(PgType::Int4), "{}"), refused(RejectCode::ColumnType, ""));
+    assert_eq!(put(PgType::Int4, "[1]"), refused(RejectCode::ColumnType, ""));
+    assert_eq!(ElementType::of(PgType::Jsonb), None);
+    assert_eq!(ElementType::of(of(PgType::Text)), None);
+    assert_eq!(of(PgType::Numeric(Some((5, 2)))).to_string(), "numeric(5,2)[]");
+}

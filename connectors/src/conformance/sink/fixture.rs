@@ -7,8 +7,8 @@ use crate::sink::{Advance, RangeCounts, RangeStep, SinkBatch};
 use crate::snapshot::Cohorts;
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::{
-    ChildElement, ChildMapping, ChildShape, ColumnMapping, ElementKey, FieldPath, KeyFrom, KeySpec, OnDrop, OnError,
-    RecordFormat, Select, StreamMapping,
+    ChildElement, ChildMapping, ChildShape, ColumnMapping, ElementKey, FieldPath, KeyFrom, KeySpec, Nothing, OnDrop,
+    OnError, RecordFormat, Select, StreamMapping,
 };
 use landfall_schemas::offset::{Generation, Offset, OffsetRange, Sequence, Version};
 use landfall_schemas::pgtype::PgType;
@@ -47,6 +47,7 @@ pub fn mapping(name: &str) -> StreamMapping {
         required: false,
         default: None,
         rule: None,
+        none: Nothing::Missing,
     };
     let mut columns = vec![
         column("id", PgType::Text, ColumnRole::Key),
@@ -92,6 +93,7 @@ pub fn family(name: &str) -> StreamMapping {
             from: Some(FieldPath::parse("parts").expect("a path")),
             shape: ChildShape::Array(ElementKey::Field(FieldPath::parse("id").expect("a path"), Some(PgType::Text))),
             element: ChildElement::Record,
+            none: Nothing::Missing,
             columns: Vec::new(),
             table: TableShape {
                 schema: ident(SCHEMA),

@@ -63,8 +63,9 @@ pub(super) fn put_field(
         let put = put_jsonb_text(out, |out| writer.value(record, element, out));
         return put.map_err(|fault| reject(record, fault));
     }
-    put_bson(field.ty, &element.value(), out)
-        .map_err(|inner| Rejection { path: field.pointer.clone(), ..inner }.at(element.start as u64))
+    put_bson(field.ty, &element.value(), out).map_err(|inner| {
+        Rejection { path: format!("{}{}", field.pointer, inner.path).into(), ..inner }.at(element.start as u64)
+    })
 }
 
 /// Appends the field of a value that is missing.

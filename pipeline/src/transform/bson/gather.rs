@@ -98,10 +98,13 @@ impl<'a> Gather<'a> {
             given_back |= self.child((id, number), element)?;
         }
         let node = self.tree.node(id);
+        for slot in &node.observed {
+            self.slots[*slot] = Some(Slot::of(element));
+        }
         for slot in &node.columns {
             self.slots[*slot] = Some(Slot::of(element));
             given_back |= match self.back[*slot] {
-                _ if element.kind == Kind::Null => false,
+                _ if element.kind == Kind::Null => node.takes_null,
                 GivesBack::Nothing => false,
                 GivesBack::Enough => true,
                 GivesBack::As(PgType::Jsonb) => relaxed_gives_back(self.record, element),
@@ -143,7 +146,7 @@ impl<'a> Gather<'a> {
     }
 
     /// The value of a table below; says whether its rows hold all of it. What makes no row stays where it is: null, and what is
-    /// empty.
+    /// empty, unless no row stands for that.
     fn child(&mut self, (id, number): (NodeId, usize), element: &Element<'a>) -> Result<bool, Stop> {
         let (slot, wanted, holds_all) = match self.tree.node(id).tables[number] {
             ChildNode::Array(slot) => (slot, Kind::Array, true),
@@ -158,7 +161,7 @@ impl<'a> Gather<'a> {
             return Err(Stop::Shape { node: id, wanted, found, at });
         }
         if holds_all && element.body.len() == EMPTY {
-            return Ok(false);
+            return Ok(self.tree.node(id).takes_empty);
         }
         self.slots[slot] = Some(Slot::of(element));
         Ok(holds_all)

@@ -10,7 +10,7 @@ use ::bson::{Binary, Bson, DateTime, Decimal128, Document, RawDocumentBuf, Times
 use landfall_schemas::ident::Ident;
 use landfall_schemas::key::{RecordKey, key_of_bson};
 use landfall_schemas::mapping::{
-    ColumnMapping, FieldPath, KeyFrom, KeySpec, OnDrop, OnError, RecordFormat, Select, StreamMapping,
+    ColumnMapping, FieldPath, KeyFrom, KeySpec, Nothing, OnDrop, OnError, RecordFormat, Select, StreamMapping,
 };
 use landfall_schemas::offset::Version;
 use landfall_schemas::pgtype::PgType;
@@ -28,7 +28,15 @@ fn ident(name: &str) -> Ident {
 
 fn column(path: &str, ty: PgType) -> ColumnMapping {
     let from = FieldPath::parse(path).expect("a path");
-    ColumnMapping { name: ident("c"), from: from.into(), ty, required: false, default: None, rule: None }
+    ColumnMapping {
+        name: ident("c"),
+        from: from.into(),
+        ty,
+        required: false,
+        default: None,
+        rule: None,
+        none: Nothing::Missing,
+    }
 }
 
 /// What the table keeps beside key, columns and version.

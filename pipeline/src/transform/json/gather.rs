@@ -106,10 +106,10 @@ impl Gather<'_> {
     /// A member that lies on a path.
     fn known(&mut self, id: NodeId, member: &Member<'_>) -> Result<Outcome, Stop> {
         let node = self.tree.node(id);
-        for slot in &node.columns {
+        for slot in node.columns.iter().chain(&node.observed) {
             self.slots[*slot] = Some(member.value.clone());
         }
-        let by_column = node.taken && member.kind != Kind::Null;
+        let by_column = node.taken && (member.kind != Kind::Null || node.takes_null);
         let (is_key, tables) = (node.key, node.tables.len());
         let by_key = is_key && self.key(member);
         let mut by_child = false;
@@ -141,7 +141,7 @@ impl Gather<'_> {
     }
 
     /// The value of a table below; says whether its rows hold all of it. What makes no row stays where it is: null, and what is
-    /// empty.
+    /// empty, unless no row stands for that.
     fn child(&mut self, (id, number): (NodeId, usize), member: &Member<'_>) -> Result<bool, Stop> {
         let (slot, wanted, holds_all) = match self.tree.node(id).tables[number] {
             ChildNode::Array(slot) => (slot, Kind::Array, true),
@@ -157,7 +157,7 @@ impl Gather<'_> {
         }
         let inside = skip_space(self.record, at + 1);
         if holds_all && inside + 1 == member.value.end {
-            return Ok(false);
+            return Ok(self.tree.node(id).takes_empty);
         }
         self.slots[slot] = Some(member.value.clone());
         Ok(holds_all)
