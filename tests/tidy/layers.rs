@@ -54,9 +54,10 @@ fn the_product_switches_no_test_hook_on() {
 fn only_assemble_names_concrete_edges() {
     let mut broken = Vec::new();
     for file in all().iter().filter(|file| file.is_rust() && file.path.starts_with("pipeline/src/")) {
-        let allowed = ["pipeline/src/assemble", "pipeline/src/cli/", "pipeline/src/config/"]
-            .iter()
-            .any(|place| file.path.starts_with(place));
+        let allowed =
+            ["pipeline/src/assemble", "pipeline/src/cli/", "pipeline/src/config/", "pipeline/src/infer/sample/"]
+                .iter()
+                .any(|place| file.path.starts_with(place));
         let names_one = ["landfall_connectors::postgres", "landfall_connectors::files", "landfall_connectors::memory"]
             .iter()
             .any(|edge| file.text.contains(edge));
@@ -65,7 +66,7 @@ fn only_assemble_names_concrete_edges() {
         }
     }
     none(
-        "concrete edges are named in pipeline/src/assemble (beside the commands that ask the target itself, and the configuration, which fills in what edges are told)",
+        "concrete edges are named in pipeline/src/assemble (beside the commands that ask the target itself, the configuration, which fills in what edges are told, and the samplers of init, which look at stores without any pipeline)",
         &broken,
     );
 }

@@ -3,13 +3,15 @@
 //! A sampler (`sample`) hands out records of a store, `profile` remembers what stood at each path, `propose` makes tables of it, `yaml`
 //! writes it down. Owns no edge: stores are read through the same confined lookups as the sources read them.
 //!
-//! A proposal is never narrower than what was seen: types are found by trying every value (`types`).
+//! A proposal is never narrower than what was seen: types are found by trying every value (`candidate`).
 
+mod candidate;
+mod distinct;
 mod name;
 mod profile;
 mod propose;
 mod sample;
-mod types;
+mod siblings;
 mod yaml;
 
 pub use sample::{SampleError, Store};

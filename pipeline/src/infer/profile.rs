@@ -3,23 +3,18 @@
 //! Memory is bounded by the paths, not by the records: an object with more names than [`MOST_NAMES`] is taken for a map, whose further
 //! members are profiled together.
 
-use super::types::Types;
+use super::candidate::Candidates;
+use super::distinct::Distinct;
+use super::siblings::Siblings;
 
 use landfall_schemas::bson::{self, Elements};
-use landfall_schemas::hash::KeyHash;
 use landfall_schemas::json::{Items, Kind, Members};
 use landfall_schemas::key::RecordKey;
 use landfall_schemas::value::Encoder;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 /// Names of one object that have a profile of their own.
 const MOST_NAMES: usize = 1_000;
-/// Distinct values of one path that are counted.
-const MOST_DISTINCT: usize = 2_000_000;
-/// Distinct short texts that are kept to be listed.
-const MOST_LISTED: usize = 12;
-/// Longest text that is listed.
-const LONGEST_LISTED: usize = 40;
 /// Deepest nesting that is looked into.
 const DEEPEST: usize = 24;
 
@@ -38,7 +33,7 @@ pub(super) struct Profile {
     /// How often each kind, by the name people know.
     pub(super) kinds: BTreeMap<&'static str, u64>,
     /// Types that hold all scalars.
-    pub(super) types: Types,
+    pub(super) types: Candidates,
     /// Least and greatest number.
     pub(super) numbers: Option<(f64, f64)>,
     /// Shortest and longest text, in bytes.
@@ -54,53 +49,6 @@ pub(super) struct Profile {
     pub(super) elements: Option<Box<Profile>>,
 }
 
-/// Distinct scalars of a path.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Distinct {
-    hashes: HashSet<u64>,
-    /// Some came twice.
-    pub(super) repeated: bool,
-    /// Too many to count.
-    pub(super) overflowed: bool,
-    /// Short texts, while they are few.
-    listed: Option<BTreeMap<Box<str>, u64>>,
-}
-
-impl Distinct {
-    fn add(&mut self, encoded: &[u8], text: Option<&str>, first: bool) {
-        if first {
-            self.listed = Some(BTreeMap::new());
-        }
-        if !self.overflowed {
-            let new = self.hashes.insert(KeyHash::of(encoded).0 as u64);
-            self.repeated |= !new;
-            if self.hashes.len() > MOST_DISTINCT {
-                self.overflowed = true;
-                self.hashes = HashSet::new();
-            }
-        }
-        match (text, &mut self.listed) {
-            (Some(text), Some(listed)) if text.len() <= LONGEST_LISTED => {
-                *listed.entry(text.into()).or_default() += 1;
-                if listed.len() > MOST_LISTED {
-                    self.listed = None;
-                }
-            }
-            _ => self.listed = None,
-        }
-    }
-
-    /// How many, while they were counted.
-    pub(super) fn count(&self) -> usize {
-        self.hashes.len()
-    }
-
-    /// The few texts that there are.
-    pub(super) fn listed(&self) -> Vec<&str> {
-        self.listed.iter().flatten().map(|(text, _)| &**text).collect()
-    }
-}
-
 /// Scratch memory of a look at records.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
@@ -111,7 +59,7 @@ pub(super) struct Scratch {
 }
 
 impl Profile {
-    pub(super) fn new(types: Types) -> Self {
+    pub(super) fn new(types: Candidates) -> Self {
         Self {
             seen: 0,
             nulls: 0,
@@ -339,7 +287,7 @@ impl Profile {
     }
 
     /// All types, of the same notation.
-    fn blank(&self) -> Types {
+    fn blank(&self) -> Candidates {
         self.types.all_again()
     }
 
@@ -372,54 +320,4 @@ impl Profile {
             self.element().merge(elements);
         }
     }
-}
-
-/// The objects in one array: which of their fields hold a value twice.
-#[derive(Default)]
-struct Siblings {
-    count: u64,
-    seen: HashSet<(Box<str>, KeyHash)>,
-    twice: HashSet<Box<str>>,
-}
-
-impl Siblings {
-    fn json(&mut self, object: &[u8], key: &mut RecordKey) {
-        let Some(mut members) = Members::of(object, 0) else { return };
-        while let Ok(Some(member)) = members.next_member() {
-            let mut text = Vec::new();
-            if let Ok(name) = member.name.decode(&mut text)
-                && looks_like_a_key(name)
-                && key.set_json(&object[member.value.clone()]).is_ok()
-            {
-                self.add(name, key);
-            }
-        }
-    }
-
-    fn bson(&mut self, document: &[u8], key: &mut RecordKey) {
-        let Ok(mut elements) = Elements::of(document, 0) else { return };
-        while let Ok(Some(element)) = elements.next_element() {
-            if let Ok(name) = std::str::from_utf8(element.name)
-                && looks_like_a_key(name)
-                && key.set_bson_value(&element.value()).is_ok()
-            {
-                self.add(name, key);
-            }
-        }
-    }
-
-    fn add(&mut self, name: &str, key: &RecordKey) {
-        if !self.seen.insert((name.into(), key.hash())) {
-            self.twice.insert(name.into());
-        }
-    }
-}
-
-/// Whether a field is called as keys are.
-pub(super) fn looks_like_a_key(name: &str) -> bool {
-    let folded = name.to_ascii_lowercase();
-    matches!(folded.as_str(), "id" | "_id" | "uuid" | "guid" | "key" | "slug" | "code")
-        || folded.ends_with("_id")
-        || name.ends_with("Id")
-        || name.ends_with("ID")
 }

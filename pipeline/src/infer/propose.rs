@@ -5,7 +5,8 @@
 //! what it says more often than nothing at all.
 
 use super::name::{Taken, snake};
-use super::profile::{Profile, looks_like_a_key};
+use super::profile::Profile;
+use super::siblings::looks_like_a_key;
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::FieldPath;
 use landfall_schemas::pgtype::{ElementType, PgType};

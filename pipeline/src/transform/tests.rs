@@ -27,8 +27,11 @@ fn mapping(source: &str, key: &str) -> StreamMapping {
     pipeline.streams[0].clone()
 }
 
+/// A record's row, and those below it with their tables' numbers.
+type Rows = (Vec<u8>, Vec<(u16, Vec<u8>)>);
+
 /// Everything that the rows of a record hold.
-fn rows(plan: &mut RowPlan, key: &[u8], record: &[u8]) -> Result<(Vec<u8>, Vec<(u16, Vec<u8>)>), Rejection> {
+fn rows(plan: &mut RowPlan, key: &[u8], record: &[u8]) -> Result<Rows, Rejection> {
     let mut set = RowSet::default();
     let encoded = plan.upsert(key, record, VERSION, &mut set)?.expect("no filter");
     let below = set.children.iter().map(|row| (row.table, set.buffer[row.fields.clone()].to_vec())).collect();

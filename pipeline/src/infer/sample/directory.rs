@@ -2,8 +2,8 @@
 
 use super::{MOST_BYTES, SampleError, Sampled, Seen, open, relative, root, stem};
 use crate::infer::StreamKey;
+use crate::infer::candidate::Candidates;
 use crate::infer::profile::{Profile, Scratch};
-use crate::infer::types::Types;
 use crate::infer::yaml::text;
 use landfall_connectors::files::pattern::Pattern;
 use landfall_connectors::files::root::{Listed, Root};
@@ -27,7 +27,7 @@ pub(super) fn look(dir: &Path, base: &Path) -> Result<Sampled, SampleError> {
     }
     let chosen = chosen(&json);
     let all = chosen.len() == json.len();
-    let (mut profile, mut odd) = (Profile::new(Types::json()), 0);
+    let (mut profile, mut odd) = (Profile::new(Candidates::json()), 0);
     let (mut check, mut scratch, mut bytes) = (StorableCheck::default(), Scratch::default(), Vec::new());
     for file in chosen {
         bytes.clear();

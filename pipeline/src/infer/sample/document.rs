@@ -2,9 +2,9 @@
 
 use super::{MOST_BYTES, SampleError, Sampled, Seen, open, relative, root, split, stem};
 use crate::infer::StreamKey;
+use crate::infer::candidate::Candidates;
 use crate::infer::profile::{Profile, Scratch};
 use crate::infer::propose;
-use crate::infer::types::Types;
 use crate::infer::yaml::text;
 use landfall_connectors::files::split::{Body, NotJson, Origin, Progress, RecordSink, Selection, Shape, Splitter};
 use landfall_schemas::json::{Kind, StorableCheck};
@@ -245,7 +245,7 @@ struct Sink {
 
 impl Sink {
     fn new(parts: usize, size: u64) -> Self {
-        let part = || SeenPart { profile: Profile::new(Types::json()), odd: 0, count: 0, longest: 0 };
+        let part = || SeenPart { profile: Profile::new(Candidates::json()), odd: 0, count: 0, longest: 0 };
         Self {
             parts: std::iter::repeat_with(part).take(parts).collect(),
             step: size.div_ceil(MOST_BYTES).max(1),

@@ -2,9 +2,10 @@
 
 use super::{MOST_BYTES, SampleError, Sampled, Seen, open, relative, root, stem};
 use crate::infer::StreamKey;
-use crate::infer::profile::{Profile, Scratch, looks_like_a_key};
+use crate::infer::candidate::Candidates;
+use crate::infer::profile::{Profile, Scratch};
 use crate::infer::propose;
-use crate::infer::types::Types;
+use crate::infer::siblings::looks_like_a_key;
 use crate::infer::yaml::text;
 use landfall_connectors::files::pattern::Pattern;
 use landfall_schemas::json::{Kind, MAX_RECORD_BYTES, StorableCheck};
@@ -71,7 +72,7 @@ struct Lines {
 impl Default for Lines {
     fn default() -> Self {
         let (check, scratch) = (StorableCheck::default(), Scratch::default());
-        Self { profile: Profile::new(Types::json()), odd: 0, check, scratch }
+        Self { profile: Profile::new(Candidates::json()), odd: 0, check, scratch }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::{SampleError, Sampled, Seen};
 use crate::infer::StreamKey;
+use crate::infer::candidate::Candidates;
 use crate::infer::profile::{Profile, Scratch};
 use crate::infer::propose;
-use crate::infer::types::Types;
 use crate::infer::yaml::text;
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::mongodb::{MongoConfig, MongoSample, SecretUri, client};
@@ -39,7 +39,7 @@ async fn collections(sample: &MongoSample) -> Result<Vec<Seen>, Failure> {
     }
     let mut streams = Vec::new();
     for name in names {
-        let (mut profile, mut scratch) = (Profile::new(Types::bson()), Scratch::default());
+        let (mut profile, mut scratch) = (Profile::new(Candidates::bson()), Scratch::default());
         let count =
             sample.look(&name, MOST_DOCUMENTS, &mut |document| profile.add_bson(document, &mut scratch)).await?;
         if profile.objects == 0 {

@@ -34,12 +34,12 @@ const BSON: [PgType; 9] = [
 
 /// The types that are still in, of one path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Types {
+pub(super) struct Candidates {
     all: &'static [PgType],
     alive: u16,
 }
 
-impl Types {
+impl Candidates {
     pub(super) fn json() -> Self {
         Self { all: &JSON, alive: u16::MAX }
     }
