@@ -16,4 +16,5 @@ pub mod retry;
 pub mod sink;
 pub mod snapshot;
 pub mod source;
+pub mod sqlite;
 pub mod wake;

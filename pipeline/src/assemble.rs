@@ -24,6 +24,7 @@ use landfall_connectors::files::lines::{LinesConfig, LinesSource};
 use landfall_connectors::mongodb::{MongoConfig, MongoSnapshot, MongoSource};
 use landfall_connectors::sink::Sink;
 use landfall_connectors::source::{Registrar, Source, SourceStart, SourceStream};
+use landfall_connectors::sqlite::{SqliteConfig, SqliteSource};
 use landfall_connectors::wake::Wake;
 use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::stream::{SourceName, StreamId, StreamName};
@@ -150,7 +151,7 @@ pub fn open_queue(pipeline: &Pipeline, source: &SourceName) -> Result<EmbeddedQu
 /// What finds, after a lost queue, the rows whose records vanished: sources with an index compare it with the table.
 fn leftovers(kind: &SourceKind) -> Leftovers {
     match kind {
-        SourceKind::Document { .. } | SourceKind::Directory { .. } => Leftovers::Compared,
+        SourceKind::Document { .. } | SourceKind::Directory { .. } | SourceKind::Sqlite { .. } => Leftovers::Compared,
         // A copy sweeps what it has not seen; lines never say what is gone.
         SourceKind::Lines { .. } | SourceKind::Mongo { .. } => Leftovers::Kept,
     }
@@ -243,6 +244,9 @@ fn open_files(spec: &SourceSpec, start: SourceStart) -> Result<Opened, Failure> 
         }
         SourceKind::Lines { dir, pattern, format } => {
             Box::new(LinesSource::open(LinesConfig { dir, pattern, symlinks, format, cadence }, start)?)
+        }
+        SourceKind::Sqlite { dir: root, file } => {
+            Box::new(SqliteSource::open(SqliteConfig { root, file, cadence, symlinks }, start)?)
         }
         SourceKind::Mongo { .. } => {
             return Err(Failure::new(FailureClass::Fatal, "source_kind", "a MongoDB source is no source of files"));

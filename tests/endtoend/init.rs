@@ -5,6 +5,7 @@ use landfall_tests::mongo_server::MongoServer;
 use landfall_tests::mongo_stores;
 use landfall_tests::repository::shared_data;
 use landfall_tests::site::Site;
+use rusqlite::Connection;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -122,4 +123,53 @@ fn a_proposal_does_not_write_over_a_configuration_and_says_what_it_cannot_read()
     let _: Value =
         serde_json::from_str(&site.finish(&["init", "db.json", "-o", "json", "-c", "other.yaml"]).expect(0).stdout)
             .unwrap();
+}
+
+#[test]
+fn a_database_of_sqlite_is_held_by_what_is_proposed_for_it() {
+    let site = Site::new(Config::new("init_sqlite"));
+    let mut writer = Connection::open(site.path("app.db")).unwrap();
+    writer
+        .execute_batch(
+            "PRAGMA journal_mode = wal;
+             CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT, score REAL, odd, photo BLOB, \"last seen\" TEXT);
+             CREATE TABLE shares (owner TEXT, fund TEXT, units, PRIMARY KEY (owner, fund)) WITHOUT ROWID;
+             CREATE TABLE events (what TEXT, rest TEXT);
+             CREATE TABLE empty (id INTEGER PRIMARY KEY);",
+        )
+        .unwrap();
+    let transaction = writer.transaction().unwrap();
+    for n in 0..12_000_i64 {
+        let odd: rusqlite::types::Value = if n % 3 == 0 { n.into() } else { format!("text {n}").into() };
+        let photo = (n % 5 == 0).then(|| vec![1_u8, (n % 251) as u8]);
+        let row = rusqlite::params![
+            n,
+            format!("u{n}@example.org"),
+            n as f64 / 4.0,
+            odd,
+            photo,
+            (n % 2 == 0).then_some("now")
+        ];
+        transaction.execute("insert into users values (?1, ?2, ?3, ?4, ?5, ?6)", row).unwrap();
+        transaction.execute("insert into shares values (?1, 'F', ?2)", rusqlite::params![format!("o{n}"), n]).unwrap();
+        transaction.execute("insert into events values (?1, 'r')", [format!("e{n}")]).unwrap();
+    }
+    transaction.commit().unwrap();
+    let rows = propose_and_load(&site, &["app.db"], "SQLite");
+    assert_eq!(rows, BTreeMap::from([("events".into(), 12_000), ("shares".into(), 12_000), ("users".into(), 12_000)]));
+    let types = site.database().rows("select column_name, data_type from information_schema.columns where table_name = 'users' order by ordinal_position");
+    let types: Vec<String> =
+        types.iter().map(|row| format!("{} {}", row[0].as_deref().unwrap(), row[1].as_deref().unwrap())).collect();
+    assert_eq!(
+        types[..7],
+        [
+            "id bigint",
+            "email text",
+            "score double precision",
+            "odd jsonb",
+            "photo bytea",
+            "last_seen text",
+            "rest jsonb"
+        ]
+    );
 }

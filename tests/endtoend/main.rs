@@ -23,4 +23,5 @@ mod real_stores;
 mod revisions;
 mod rotation;
 mod rules;
+mod sqlite;
 mod unparsable;

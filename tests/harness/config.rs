@@ -37,6 +37,12 @@ impl Config {
         self.source(source, json!({ "kind": "json_directory", "path": path, "glob": glob }))
     }
 
+    /// A SQLite source.
+    #[must_use]
+    pub fn sqlite(self, source: &str, path: &str) -> Self {
+        self.source(source, json!({ "kind": "sqlite", "path": path }))
+    }
+
     /// A MongoDB source, reached at the URI that the site puts into the environment (see `Site::mongo`). Streams `select` a collection.
     #[must_use]
     pub fn mongo(self, source: &str, database: &str) -> Self {

@@ -32,6 +32,7 @@ pub fn of(stream: &StreamMapping) -> [u8; 32] {
     hash.part(match stream.format {
         RecordFormat::Json => "json",
         RecordFormat::Bson => "bson",
+        RecordFormat::Sqlite => "sqlite",
     });
     match &stream.key.from {
         KeyFrom::Field(path) => hash.part("field").part(path),
@@ -39,6 +40,7 @@ pub fn of(stream: &StreamMapping) -> [u8; 32] {
         KeyFrom::Stem => hash.part("stem"),
         KeyFrom::Position => hash.part("position"),
         KeyFrom::Id => hash.part("_id"),
+        KeyFrom::Composite(names) => names.iter().fold(hash.part("composite"), |hash, name| hash.part(name)),
     };
     hash.part(&stream.key.column).part(stream.key.ty.map_or_else(|| "tagged".to_owned(), PgType::config_name));
     spell_table(&mut hash, &stream.table, &stream.columns);

@@ -3,6 +3,7 @@
 mod database;
 mod destination;
 mod finding;
+mod sqlite;
 mod store;
 
 use super::Outcome;
@@ -25,9 +26,10 @@ pub(super) async fn check(settings: &Settings, console: &Console) -> Outcome {
     for source in &pipeline.sources {
         findings.extend(match &source.kind {
             SourceKind::Mongo { config, .. } => database::look(&pipeline, &source.name, config).await,
-            SourceKind::Document { .. } | SourceKind::Lines { .. } | SourceKind::Directory { .. } => {
-                store::look(source, &pipeline.streams_of(&source.name).collect::<Vec<_>>())
-            }
+            SourceKind::Document { .. }
+            | SourceKind::Lines { .. }
+            | SourceKind::Directory { .. }
+            | SourceKind::Sqlite { .. } => store::look(source, &pipeline.streams_of(&source.name).collect::<Vec<_>>()),
         });
     }
     findings.extend(destination::look(&pipeline).await);

@@ -62,6 +62,11 @@ fn omitted(kind: Option<&SourceKind>, stream: Place, reading: &mut Reading<'_>) 
         reading.problems.add(stream, what, "`key: FIELD`, or `key: position` for lines that are only ever added");
         return None;
     }
+    if let Some(SourceKind::Sqlite { .. }) = kind {
+        let what = "a stream of SQLite says which column is its key";
+        reading.problems.add(stream, what, "`key: id`, `key: [a, b]` for several together, or `key: rowid`");
+        return None;
+    }
     if let Some(SourceKind::Mongo { .. }) = kind {
         return Some(KeyFrom::Id);
     }
@@ -75,8 +80,14 @@ fn id_alone(at: Place, reading: &mut Reading<'_>) {
 }
 
 fn from(node: &Node, kind: Option<&SourceKind>, reading: &mut Reading<'_>) -> Option<KeyFrom> {
+    if let (Some(SourceKind::Sqlite { .. }), Value::List(items)) = (kind, &node.value) {
+        let names: Option<Vec<_>> =
+            items.iter().map(|item| reading.text(item, "a column of the key").map(|name| name.value.into())).collect();
+        return names.map(KeyFrom::Composite);
+    }
     let word = reading.text(node, "key")?;
     match (word.value.as_str(), kind) {
+        ("rowid", Some(SourceKind::Sqlite { .. })) => Some(KeyFrom::Name),
         ("position", Some(SourceKind::Lines { .. })) => Some(KeyFrom::Position),
         ("path", Some(SourceKind::Directory { .. })) => Some(KeyFrom::Name),
         ("stem", Some(SourceKind::Directory { .. })) => Some(KeyFrom::Stem),
@@ -88,7 +99,9 @@ fn column(from: &KeyFrom, ty: Option<PgType>, landing: Landing) -> String {
     match (from, ty, landing) {
         (KeyFrom::Field(_), None, Landing::Whole) => KEY_COLUMN.to_owned(),
         (KeyFrom::Field(path), ..) => path.last().to_owned(),
-        (KeyFrom::Name | KeyFrom::Stem | KeyFrom::Position | KeyFrom::Id, ..) => KEY_COLUMN.to_owned(),
+        (KeyFrom::Name | KeyFrom::Stem | KeyFrom::Position | KeyFrom::Id | KeyFrom::Composite(_), ..) => {
+            KEY_COLUMN.to_owned()
+        }
     }
 }
 
@@ -112,6 +125,10 @@ fn long(node: &Node, kind: Option<&SourceKind>, landing: Landing, reading: &mut 
         Some(ty) => Some(ty?),
     };
     let from = found?;
+    if matches!(from, KeyFrom::Composite(_)) && ty.is_some() {
+        reading.problems.add(ty_at, "several columns together have no one type", "no `type`");
+        return None;
+    }
     if from == KeyFrom::Position && ty.is_some() {
         reading.problems.add(ty_at, "`key: position` makes its own text and has no type", "`key: position`");
         return None;

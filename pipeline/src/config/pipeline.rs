@@ -172,6 +172,13 @@ pub enum SourceKind {
         /// Which files below it.
         pattern: Pattern,
     },
+    /// `sqlite`: tables of one database file.
+    Sqlite {
+        /// The directory it stands in.
+        dir: PathBuf,
+        /// Its name there.
+        file: PathBuf,
+    },
     /// `mongodb`: collections of one database.
     Mongo {
         /// Where it is and how it is read.
@@ -206,6 +213,7 @@ impl SourceKind {
             Self::Document { .. } => "json_document",
             Self::Lines { .. } => "json_lines",
             Self::Directory { .. } => "json_directory",
+            Self::Sqlite { .. } => "sqlite",
             Self::Mongo { .. } => "mongodb",
         }
     }
@@ -213,7 +221,10 @@ impl SourceKind {
     /// The directory that is read, for files. Absolute, or relative to the working directory as the configuration file is.
     pub fn dir(&self) -> Option<&Path> {
         match self {
-            Self::Document { dir, .. } | Self::Lines { dir, .. } | Self::Directory { dir, .. } => Some(dir),
+            Self::Document { dir, .. }
+            | Self::Lines { dir, .. }
+            | Self::Directory { dir, .. }
+            | Self::Sqlite { dir, .. } => Some(dir),
             Self::Mongo { .. } => None,
         }
     }
@@ -223,13 +234,16 @@ impl SourceKind {
         match self {
             Self::Document { .. } | Self::Lines { .. } | Self::Directory { .. } => RecordFormat::Json,
             Self::Mongo { .. } => RecordFormat::Bson,
+            Self::Sqlite { .. } => RecordFormat::Sqlite,
         }
     }
 
     /// Whether its first revision, or its copy, is loaded in bulk. Lines may repeat a key, so theirs are ordinary changes.
     pub fn bulk(&self) -> BulkLoad {
         match self {
-            Self::Document { .. } | Self::Directory { .. } | Self::Mongo { .. } => BulkLoad::Expected,
+            Self::Document { .. } | Self::Directory { .. } | Self::Mongo { .. } | Self::Sqlite { .. } => {
+                BulkLoad::Expected
+            }
             Self::Lines { .. } => BulkLoad::None,
         }
     }

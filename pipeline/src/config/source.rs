@@ -53,16 +53,13 @@ fn source(entry: &Entry, pipeline: &str, secrets: &mut Vec<Warning>, reading: &m
     let mut section = Section::open(&entry.node, &format!("sources.{}", super::section::shown(&entry.key)), reading)?;
     let kind = section.need("kind", "kind: json_document", reading).and_then(|node| reading.text(node, "kind"))?;
     let found = match kind.value.as_str() {
-        "json_document" => document(&mut section, reading),
+        "json_document" => one_file(&mut section, "json_document", "path: data/db.json", reading)
+            .map(|(dir, file)| SourceKind::Document { dir, file }),
         "json_lines" => lines(&mut section, reading),
         "json_directory" => directory(&mut section, reading),
         "mongodb" => mongo::mongo(&mut section, pipeline, secrets, reading),
-        "sqlite" => {
-            let what = format!("sources of kind {} are not in this version of landfall", kind.value);
-            reading.problems.add(kind.at, what, "mongodb, json_document, json_lines or json_directory");
-            // Its other keys are right for another version: no word about them.
-            return None;
-        }
+        "sqlite" => one_file(&mut section, "sqlite", "path: data/app.db", reading)
+            .map(|(dir, file)| SourceKind::Sqlite { dir, file }),
         other => {
             reading.problems.add(kind.at, "unknown kind of source", advice(other, &KINDS));
             return None;
@@ -114,17 +111,23 @@ fn path(section: &mut Section<'_>, example: &str, reading: &mut Reading<'_>) -> 
     Some(path)
 }
 
-fn document(section: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<SourceKind> {
-    let path = path(section, "path: data/db.json", reading)?;
+/// The directory and the name of the one file that a source is.
+fn one_file(
+    section: &mut Section<'_>,
+    kind: &str,
+    example: &str,
+    reading: &mut Reading<'_>,
+) -> Option<(PathBuf, PathBuf)> {
+    let path = path(section, example, reading)?;
     let whole = resolve(&path.value, &reading.surroundings.base);
     let (Some(dir), Some(file), false) =
         (whole.parent(), whole.file_name(), path.value.ends_with(['/', '.']) || path.value.contains(['*', '?']))
     else {
-        reading.problems.add(path.at, "a json_document is exactly one file", "the path of one file");
+        reading.problems.add(path.at, format!("a {kind} is exactly one file"), "the path of one file");
         return None;
     };
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    Some(SourceKind::Document { dir: dir.to_path_buf(), file: PathBuf::from(file) })
+    Some((dir.to_path_buf(), PathBuf::from(file)))
 }
 
 fn lines(section: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<SourceKind> {

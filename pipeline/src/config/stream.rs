@@ -79,10 +79,7 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
     // An unknown source was reported; what its keys may be is then unknown too.
     let key = (kind.is_some() || key_node.is_some()).then(|| key::key(key_node, kind, landing, entry.at, reading));
     let rest = rest(section.get("rest"), landing, entry.at, reading);
-    let pattern = match &select {
-        Some(Select::Collection(name)) => NamePattern::of(name),
-        _ => None,
-    };
+    let pattern = pattern(select.as_ref(), kind);
     let table = match &pattern {
         Some(pattern) => template::table(section.get("table"), pattern, reading),
         None => table_name(section.get("table"), entry, reading),
@@ -97,7 +94,7 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
     let (select_at, table_at) = (place(&section, "select", entry.at), place(&section, "table", entry.at));
     section.close(reading);
 
-    let columns = columns.unwrap_or_default();
+    let columns = settled(columns.unwrap_or_default(), kind);
     let plain: Vec<_> = columns.iter().map(|column| At { value: &column.value.column, at: column.at }).collect();
     let (key, rest) = (key.flatten()?, rest?);
     let drops = matches!(rest, Rest::Dropped(_)).then_some(rest.at());
@@ -125,6 +122,22 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
         on_drop: on_drop?,
     };
     Some(WrittenStream { mapping, pattern, columns, at: entry.at, select_at, table_at, drops })
+}
+
+/// Collections of MongoDB are named by patterns too.
+fn pattern(select: Option<&Select>, kind: Option<&SourceKind>) -> Option<NamePattern> {
+    match (select, kind) {
+        (Some(Select::Collection(name)), Some(SourceKind::Mongo { .. })) => NamePattern::of(name),
+        _ => None,
+    }
+}
+
+/// Rows of a table have all its columns: NULL means null there.
+fn settled(mut columns: Vec<At<WrittenColumn>>, kind: Option<&SourceKind>) -> Vec<At<WrittenColumn>> {
+    if let Some(SourceKind::Sqlite { .. }) = kind {
+        columns.iter_mut().for_each(|column| column.value.column.null_stands_for_null());
+    }
+    columns
 }
 
 fn filter(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<Option<Expression>> {
@@ -191,7 +204,8 @@ fn raw(
 /// `on_drop`: only databases have something to drop.
 fn on_drop(section: &mut Section<'_>, kind: Option<&SourceKind>, reading: &mut Reading<'_>) -> Option<OnDrop> {
     let Some(node) = section.get("on_drop") else { return Some(OnDrop::default()) };
-    if let Some(kind @ (SourceKind::Document { .. } | SourceKind::Lines { .. } | SourceKind::Directory { .. })) = kind {
+    let of_files = kind.filter(|kind| !matches!(kind, SourceKind::Mongo { .. }));
+    if let Some(kind) = of_files {
         let what =
             format!("on_drop is for collections: what vanishes from a {} is held by the deletion guard", kind.name());
         reading.problems.add(section.key_place("on_drop"), what, "no `on_drop`");
@@ -230,6 +244,10 @@ fn nearest_source(word: &str, names: &[&str]) -> String {
 fn select(node: Option<&Node>, kind: Option<&SourceKind>, stream: &Entry, reading: &mut Reading<'_>) -> Option<Select> {
     if let Some(SourceKind::Mongo { .. }) = kind {
         return mongo::collection(node, stream, reading);
+    }
+    if let Some(SourceKind::Sqlite { .. }) = kind {
+        let name = node.map_or_else(|| Some(stream.key.clone()), |node| Some(reading.text(node, "select")?.value));
+        return name.map(Select::Collection);
     }
     let Some(node) = node else {
         return Some(Select::Whole);

@@ -6,7 +6,7 @@
 use landfall_schemas::bson::Value;
 use landfall_schemas::json::Kind;
 use landfall_schemas::pgtype::PgType;
-use landfall_schemas::value::{Encoder, gives_back, put_bson};
+use landfall_schemas::value::{Encoder, gives_back, gives_back_by_value, put_bson};
 
 /// What JSON values are tried as, the first that fits is proposed.
 const JSON: [PgType; 8] = [
@@ -32,20 +32,29 @@ const BSON: [PgType; 9] = [
     PgType::Text,
 ];
 
+/// What values of SQLite are tried as.
+const SQLITE: [PgType; 4] = [PgType::Int8, PgType::Float8, PgType::Bytea, PgType::Text];
+
 /// The types that are still in, of one path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Candidates {
     all: &'static [PgType],
     alive: u16,
+    /// Numbers are of one kind, whatever their width.
+    one_kind: bool,
 }
 
 impl Candidates {
     pub(super) fn json() -> Self {
-        Self { all: &JSON, alive: u16::MAX }
+        Self { all: &JSON, alive: u16::MAX, one_kind: false }
     }
 
     pub(super) fn bson() -> Self {
-        Self { all: &BSON, alive: u16::MAX }
+        Self { all: &BSON, alive: u16::MAX, one_kind: false }
+    }
+
+    pub(super) fn sqlite() -> Self {
+        Self { all: &SQLITE, alive: u16::MAX, one_kind: true }
     }
 
     /// Tries a scalar that is not null.
@@ -67,15 +76,16 @@ impl Candidates {
 
     /// Tries a scalar that is not null.
     pub(super) fn try_bson(&mut self, value: &Value<'_>, scratch: &mut Vec<u8>) {
+        let comes_back = if self.one_kind { gives_back_by_value } else { gives_back };
         self.keep(|ty| {
             scratch.clear();
-            gives_back(ty, value) && put_bson(ty, value, scratch).is_ok()
+            comes_back(ty, value) && put_bson(ty, value, scratch).is_ok()
         });
     }
 
     /// All of them again.
     pub(super) fn all_again(self) -> Self {
-        Self { all: self.all, alive: u16::MAX }
+        Self { alive: u16::MAX, ..self }
     }
 
     /// The values of both.

@@ -70,6 +70,8 @@ enum StreamKey {
     /// The property name, the file's path, or `_id` of several kinds.
     Omitted,
     Position,
+    /// Several columns together.
+    Composite(Vec<String>),
     Of {
         from: Option<String>,
         ty: Option<PgType>,
@@ -82,7 +84,7 @@ impl StreamKey {
     fn field(&self) -> Option<String> {
         match self {
             Self::Of { from, .. } => from.clone(),
-            Self::Omitted | Self::Position => None,
+            Self::Omitted | Self::Position | Self::Composite(_) => None,
         }
     }
 }
@@ -106,9 +108,12 @@ pub async fn propose(stores: &[Store], base: &Path, progress: &dyn Fn(&str)) -> 
             let key = seen.key;
             let column = match &key {
                 StreamKey::Of { column, .. } => column.as_str(),
-                StreamKey::Omitted | StreamKey::Position => "key",
+                StreamKey::Omitted | StreamKey::Position | StreamKey::Composite(_) => "key",
             };
-            let table = propose::table(&seen.profile, &name, (column, seen.key_field.as_deref()));
+            let mut table = propose::table(&seen.profile, &name, (column, seen.key_field.as_deref()));
+            if seen.nulls_are_null {
+                table.columns.iter_mut().for_each(|column| column.none_is_null = false);
+            }
             let how = if seen.all { "all" } else { "a sample" };
             let mut note = format!("{} records looked at ({how})", seen.profile.objects);
             if seen.odd > 0 {

@@ -41,6 +41,10 @@ fn stream(stream: &Proposed, out: &mut String) {
     match &stream.key {
         StreamKey::Omitted => {}
         StreamKey::Position => out.push_str("    key: position\n"),
+        StreamKey::Composite(names) => {
+            let names: Vec<_> = names.iter().map(|name| text(name)).collect();
+            let _ = writeln!(out, "    key: [{}]", names.join(", "));
+        }
         StreamKey::Of { from, ty, column } => {
             let mut parts = Vec::new();
             parts.extend(from.as_ref().map(|from| format!("from: {}", text(from))));

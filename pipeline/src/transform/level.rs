@@ -223,7 +223,7 @@ pub(super) fn compile<S: Clone>(mapping: &StreamMapping) -> (Level<S>, Layout, V
     match &mapping.key.from {
         KeyFrom::Field(path) => making.tree.add_key(path.parts()),
         KeyFrom::Id => making.tree.add_key(&["_id".to_owned()]),
-        KeyFrom::Name | KeyFrom::Stem | KeyFrom::Position => {}
+        KeyFrom::Name | KeyFrom::Stem | KeyFrom::Position | KeyFrom::Composite(_) => {}
     }
     let base = making.columns(&[], &mapping.columns);
     let layout = Layout::new(&mapping.table, &mapping.columns, Found::Below(&[]), base);

@@ -52,7 +52,7 @@ impl RowPlan {
     pub fn new(mapping: &StreamMapping) -> Self {
         Self(match mapping.format {
             RecordFormat::Json => Written::Json(Box::new(Plan::new(mapping, Json::of(mapping)))),
-            RecordFormat::Bson => Written::Bson(Box::new(Plan::new(mapping, Bson::of(mapping)))),
+            RecordFormat::Bson | RecordFormat::Sqlite => Written::Bson(Box::new(Plan::new(mapping, Bson::of(mapping)))),
         })
     }
 

@@ -9,7 +9,7 @@ use crate::rejection::RejectCode;
 /// stem (`KeyFrom::Stem`).
 ///
 /// Errors leave the key empty: `KeyMissing` where the field, the name, or the record as an object is missing, and for
-/// `KeyFrom::Position`, whose key the source makes with [`RecordKey::place`]; else those of [`RecordKey::set_json`]. Text
+/// `KeyFrom::Position` and `KeyFrom::Composite`, whose key the source makes with [`RecordKey::place`]; else those of [`RecordKey::set_json`]. Text
 /// behind the field is not read, so success does not mean that the record is JSON.
 pub fn key_of(spec: &KeySpec, record: &[u8], name: Option<&str>, key: &mut RecordKey) -> Result<(), RejectCode> {
     key.0.clear();
@@ -23,7 +23,7 @@ pub fn key_of(spec: &KeySpec, record: &[u8], name: Option<&str>, key: &mut Recor
             key.string(name.ok_or(RejectCode::KeyMissing)?);
             Ok(())
         }
-        KeyFrom::Position | KeyFrom::Id => Err(RejectCode::KeyMissing),
+        KeyFrom::Position | KeyFrom::Id | KeyFrom::Composite(_) => Err(RejectCode::KeyMissing),
     }
 }
 
@@ -35,7 +35,7 @@ pub fn key_of_bson(spec: &KeySpec, document: &[u8], key: &mut RecordKey) -> Resu
     match &spec.from {
         KeyFrom::Id => key.set_bson_field(document, &["_id"]),
         KeyFrom::Field(path) => key.set_bson_field(document, path.parts()),
-        KeyFrom::Name | KeyFrom::Stem | KeyFrom::Position => {
+        KeyFrom::Name | KeyFrom::Stem | KeyFrom::Position | KeyFrom::Composite(_) => {
             key.0.clear();
             Err(RejectCode::KeyMissing)
         }

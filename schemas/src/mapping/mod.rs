@@ -59,6 +59,8 @@ pub enum RecordFormat {
     Json,
     /// A BSON document.
     Bson,
+    /// A row of SQLite, as a BSON document: its integers have one width, its numbers one kind.
+    Sqlite,
 }
 
 /// What happens to the rows of a stream whose collection is dropped, or renamed away.
@@ -80,7 +82,7 @@ pub enum Select {
     Whole,
     /// The array or map at this JSON pointer (unescaped reference tokens).
     Pointer(Vec<String>),
-    /// The collection (of a database) by this name.
+    /// The collection or table (of a database) by this name.
     Collection(String),
 }
 
@@ -100,7 +102,7 @@ pub struct KeySpec {
 pub enum KeyFrom {
     /// A field of the record.
     Field(FieldPath),
-    /// The property name (map-shaped documents) or the file's path without extension (directories).
+    /// The property name (map-shaped documents), the file's path without extension (directories), or the rowid (SQLite).
     Name,
     /// The file's stem alone (directories).
     Stem,
@@ -108,6 +110,8 @@ pub enum KeyFrom {
     Position,
     /// `_id`, MongoDB's own key, of any BSON type.
     Id,
+    /// Several columns together, of a table of SQLite.
+    Composite(Vec<Box<str>>),
 }
 
 /// One mapped column.
@@ -127,6 +131,16 @@ pub struct ColumnMapping {
     pub rule: Option<Box<ValueRule>>,
     /// What NULL stands for: a missing field, or `null`.
     pub none: Nothing,
+}
+
+impl ColumnMapping {
+    /// Every row of a table has all its columns, so that NULL means null: said of columns that take a field's null.
+    pub fn null_stands_for_null(&mut self) {
+        let leaves = self.rule.as_ref().is_some_and(|rule| rule.source == SourceField::Kept);
+        if self.from.field().is_some() && !self.required && !leaves {
+            self.none = Nothing::Null;
+        }
+    }
 }
 
 /// What no value stands for. A record where it is otherwise says so in the rest: a `null` or an empty value stays there, a missing

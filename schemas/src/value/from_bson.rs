@@ -225,6 +225,16 @@ pub fn gives_back(ty: PgType, value: &Value<'_>) -> bool {
     }
 }
 
+/// The same of a value of SQLite, whose numbers are of one kind: by its value, not by its width.
+pub fn gives_back_by_value(ty: PgType, value: &Value<'_>) -> bool {
+    let whole = matches!(ty, PgType::Int2 | PgType::Int4 | PgType::Int8 | PgType::Numeric(_) | PgType::Float8);
+    match value {
+        Value::Int64(_) => whole,
+        Value::Double(_) => matches!(ty, PgType::Numeric(_) | PgType::Float4 | PgType::Float8),
+        other => gives_back(ty, other),
+    }
+}
+
 /// A rejection at the value itself, in words that hold no value.
 fn misfit(code: RejectCode, ty: PgType, value: &Value<'_>) -> Rejection {
     let found = match code {

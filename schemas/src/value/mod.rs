@@ -34,7 +34,7 @@ mod octets;
 mod tests;
 
 use array::{ArrayField, elements_of};
-pub use from_bson::{gives_back, put_bson};
+pub use from_bson::{gives_back, gives_back_by_value, put_bson};
 pub use octets::is_object_id;
 
 use crate::json::{Checked, Items, Kind, Member, RawString, StorableCheck};

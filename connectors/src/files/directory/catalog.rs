@@ -173,7 +173,7 @@ fn name_of(spec: &KeySpec, path: &Path) -> Option<String> {
     match spec.from {
         KeyFrom::Name => path.with_extension("").to_str().map(str::to_owned),
         KeyFrom::Stem => path.file_stem()?.to_str().map(str::to_owned),
-        KeyFrom::Field(_) | KeyFrom::Position | KeyFrom::Id => None,
+        KeyFrom::Field(_) | KeyFrom::Position | KeyFrom::Id | KeyFrom::Composite(_) => None,
     }
 }
 

@@ -37,6 +37,7 @@ pub(super) fn look(source: &SourceSpec, streams: &[&StreamMapping]) -> Vec<Findi
         SourceKind::Document { file, .. } => document(name, &root, file, streams),
         SourceKind::Lines { pattern, .. } => lines(name, &root, pattern, streams),
         SourceKind::Directory { pattern, .. } => directory(name, &root, pattern, streams),
+        SourceKind::Sqlite { file, .. } => super::sqlite::look(name, &root, file, streams),
         SourceKind::Mongo { .. } => Vec::new(),
     }
 }
@@ -110,7 +111,7 @@ fn records<'v>(stream: &str, key: &KeyFrom, total: usize, records: impl Iterator
     let strangers = seen.iter().filter(|record| !record.is_object()).count();
     let keyless = match key {
         KeyFrom::Field(path) => seen.iter().filter(|record| !has(record, path)).count(),
-        KeyFrom::Name | KeyFrom::Stem | KeyFrom::Position | KeyFrom::Id => 0,
+        KeyFrom::Name | KeyFrom::Stem | KeyFrom::Position | KeyFrom::Id | KeyFrom::Composite(_) => 0,
     };
     let first = seen.len();
     if keyless > 0 {

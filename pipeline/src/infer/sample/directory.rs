@@ -48,7 +48,7 @@ pub(super) fn look(dir: &Path, base: &Path) -> Result<Sampled, SampleError> {
     let streams = if profile.objects == 0 {
         Vec::new()
     } else {
-        vec![Seen { name: name.clone(), select: None, key, key_field: None, profile, all, odd }]
+        vec![Seen { name: name.clone(), select: None, key, key_field: None, profile, nulls_are_null: false, all, odd }]
     };
     let fields = format!("kind: json_directory, path: {}, glob: {}", text(&relative(dir, base)), text(GLOB));
     Ok(Sampled { name, fields, streams, notes: Vec::new() })

@@ -59,7 +59,7 @@ pub(super) fn look(path: &Path, base: &Path) -> Result<Sampled, SampleError> {
                 select: (!part.tokens.is_empty()).then_some(pointer),
                 key_field: key.field(),
                 key,
-                profile: seen.profile,
+                profile: seen.profile, nulls_are_null: false,
                 all,
                 odd: seen.odd,
             }),

@@ -53,6 +53,7 @@ pub(super) fn look(path: &Path, base: &Path) -> Result<Sampled, SampleError> {
             key,
             key_field,
             profile: seen.profile,
+            nulls_are_null: false,
             all: total <= MOST_BYTES,
             odd: seen.odd,
         }]

@@ -4,6 +4,7 @@ mod directory;
 mod document;
 mod lines;
 mod mongo;
+mod sqlite;
 
 use super::StreamKey;
 use super::profile::Profile;
@@ -75,6 +76,8 @@ pub(super) struct Seen {
     /// Where the key stands in a record, which is no column then.
     pub(super) key_field: Option<String>,
     pub(super) profile: Profile,
+    /// NULL means null without a word: rows of a table.
+    pub(super) nulls_are_null: bool,
     /// Every record was looked at.
     pub(super) all: bool,
     /// Records that are no JSON, or no objects.
@@ -98,6 +101,10 @@ pub(super) async fn look(store: &Store, base: &Path) -> Result<Sampled, SampleEr
     let lines = [".ndjson", ".jsonl", ".log", ".ndjson.gz", ".jsonl.gz"];
     if lines.iter().any(|end| name.ends_with(end)) {
         return lines::look(path, base);
+    }
+    let ends = [".db", ".sqlite", ".sqlite3", ".db3"];
+    if ends.iter().any(|end| name.ends_with(end)) || sqlite::is_one(path) {
+        return sqlite::look(path, base);
     }
     document::look(path, base)
 }

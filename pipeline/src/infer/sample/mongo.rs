@@ -55,6 +55,7 @@ async fn collections(sample: &MongoSample) -> Result<Vec<Seen>, Failure> {
             key,
             key_field: Some("_id".to_owned()),
             profile,
+            nulls_are_null: false,
             all,
             odd: 0,
         });

@@ -10,7 +10,7 @@ use crate::transform::notation::KeySource;
 use crate::transform::tree::{ChildNode, NodeId, PathTree};
 use landfall_schemas::bson::{Element, Elements, Fault, Kind, Value, Writer, relaxed_gives_back};
 use landfall_schemas::pgtype::PgType;
-use landfall_schemas::value::gives_back;
+use landfall_schemas::value::{gives_back, gives_back_by_value};
 
 /// Why a walk ended early.
 #[derive(Debug)]
@@ -42,6 +42,8 @@ pub(super) struct Gather<'a> {
     pub(super) tree: &'a mut PathTree,
     /// What the columns give back, by slot.
     pub(super) back: &'a [GivesBack],
+    /// Numbers are of one kind, whatever their width.
+    pub(super) one_kind: bool,
     pub(super) slots: &'a mut [Option<Slot>],
     /// Absent: what no column takes is dropped.
     pub(super) rest: Option<&'a mut Vec<u8>>,
@@ -107,7 +109,9 @@ impl<'a> Gather<'a> {
                 _ if element.kind == Kind::Null => node.takes_null,
                 GivesBack::Nothing => false,
                 GivesBack::Enough => true,
+                GivesBack::As(PgType::Jsonb) if self.one_kind && element.kind == Kind::Int64 => true,
                 GivesBack::As(PgType::Jsonb) => relaxed_gives_back(self.record, element),
+                GivesBack::As(ty) if self.one_kind => gives_back_by_value(ty, &element.value()),
                 GivesBack::As(ty) => gives_back(ty, &element.value()),
             };
         }
@@ -134,7 +138,11 @@ impl<'a> Gather<'a> {
     fn key(&mut self, element: &Element<'a>) -> bool {
         let value = element.value();
         match &mut self.key {
-            KeySource::Given(key) => key_gives_back(self.key_type, key, &value),
+            KeySource::Given(key) => {
+                let whole = matches!(self.key_type, None | Some(PgType::Int2 | PgType::Int4 | PgType::Int8));
+                let by_value = self.one_kind && whole && matches!(value, Value::Int64(_));
+                by_value || key_gives_back(self.key_type, key, &value)
+            }
             KeySource::Found(key) => {
                 let made = !matches!(value, Value::Null | Value::Undefined) && key.set_bson_value(&value).is_ok();
                 if !made {

@@ -22,7 +22,7 @@ use gather::{Gather, Stop};
 use landfall_schemas::bson::{Elements, Fault, Form, Kind, Scan, Unstorable, Writer, reject};
 use landfall_schemas::expression::Input;
 use landfall_schemas::key::RecordKey;
-use landfall_schemas::mapping::StreamMapping;
+use landfall_schemas::mapping::{RecordFormat, StreamMapping};
 use landfall_schemas::rejection::{RejectCode, Rejection};
 use landfall_schemas::table::ColumnRole;
 use landfall_schemas::value::rule::Ruler;
@@ -32,6 +32,8 @@ use landfall_schemas::value::{Encoder, put_bytes};
 #[derive(Debug)]
 pub(super) struct Bson {
     unstorable: Unstorable,
+    /// Numbers are of one kind: what holds one gives it back.
+    one_kind: bool,
     scan: Scan,
     /// For defaults and what rules make, which are JSON.
     encoder: Encoder,
@@ -43,8 +45,9 @@ pub(super) struct Bson {
 impl Bson {
     pub(super) fn of(mapping: &StreamMapping) -> Self {
         let unstorable = if has(&mapping.table, ColumnRole::Raw) { Unstorable::Wrap } else { Unstorable::Refuse };
+        let one_kind = mapping.format == RecordFormat::Sqlite;
         let (scan, text) = (Scan::default(), Vec::new());
-        Self { unstorable, scan, encoder: Encoder::default(), ruler: Ruler::default(), text }
+        Self { unstorable, one_kind, scan, encoder: Encoder::default(), ruler: Ruler::default(), text }
     }
 
     fn writer(&self, form: Form) -> Writer<'_> {
@@ -86,6 +89,7 @@ impl Notation for Bson {
             key_type: level.key.ty,
             tree: &mut level.tree,
             back: &level.back,
+            one_kind: self.one_kind,
             slots: &mut level.slots,
             rest: level.rest.then_some(&mut level.rest_text),
             writer: self.writer(Form::Canonical),

@@ -1,0 +1,199 @@
+//! One pass over the tables: every row of one snapshot compared with what was captured; nothing is handed out yet.
+
+use super::database::{After, Database, SeenRow, Table, Trouble};
+use super::row::put_document;
+use super::spool::Spool;
+use crate::files::index::SlotId;
+use crate::files::index::diff::{Diff, Outcome, Verdict};
+use crate::files::index::ledger::Ledger;
+use landfall_schemas::bson;
+use landfall_schemas::hash::RowHash;
+use landfall_schemas::key::{RecordKey, key_of_bson};
+use landfall_schemas::mapping::KeyFrom;
+use landfall_schemas::rejection::RejectCode;
+use rusqlite::types::ValueRef;
+use std::path::Path;
+use std::time::Instant;
+
+/// A row that is to be handed out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pending {
+    pub(super) reject: Option<RejectCode>,
+    pub(super) slot: SlotId,
+    /// For a duplicate: the slot of the row that stands.
+    pub(super) first: Option<SlotId>,
+    /// Its number in the table's order, from 1.
+    pub(super) number: u64,
+    pub(super) at: u64,
+    pub(super) length: u32,
+    pub(super) hash: RowHash,
+}
+
+/// One table in this pass.
+#[derive(Debug)]
+pub(super) struct TablePass {
+    pub(super) diff: Diff,
+    /// `None`: it is not read, and keeps its rows.
+    pub(super) table: Option<Table>,
+    pub(super) rows: u64,
+    pub(super) pending: Vec<Pending>,
+    pub(super) duplicates: Vec<Pending>,
+}
+
+/// A pass under way.
+#[derive(Debug)]
+pub(super) struct Pass {
+    pub(super) began: Instant,
+    /// Of the snapshot that is read.
+    pub(super) data_version: i64,
+    pub(super) tables: Vec<TablePass>,
+    pub(super) spool: Spool,
+    /// Rows in all, as far as they were counted.
+    pub(super) expected: u64,
+    at: usize,
+    after: After,
+}
+
+/// How far a step came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Progress {
+    More,
+    End,
+}
+
+impl Pass {
+    pub(super) fn new(ledger: &Ledger, data_version: i64, tables: Vec<Option<Table>>, expected: u64) -> Self {
+        let pass = |(at, table): (usize, Option<Table>)| TablePass {
+            diff: Diff::new(&ledger.streams[at].index),
+            table,
+            rows: 0,
+            pending: Vec::new(),
+            duplicates: Vec::new(),
+        };
+        let tables = tables.into_iter().enumerate().map(pass).collect();
+        Self { began: Instant::now(), data_version, tables, spool: Spool::default(), expected, at: 0, after: None }
+    }
+
+    /// Rows seen so far.
+    pub(super) fn rows(&self) -> u64 {
+        self.tables.iter().map(|table| table.rows).sum()
+    }
+
+    /// Reads one chunk.
+    pub(super) fn advance(
+        &mut self,
+        database: &Database,
+        ledger: &mut Ledger,
+        directory: &Path,
+    ) -> Result<Progress, Trouble> {
+        let Some(pass) = self.tables.get_mut(self.at) else { return Ok(Progress::End) };
+        let Some(table) = pass.table.clone() else {
+            self.at += 1;
+            return Ok(Progress::More);
+        };
+        let mut comparing = Comparing {
+            pass,
+            spool: &mut self.spool,
+            ledger,
+            at: self.at,
+            directory,
+            key: RecordKey::default(),
+            spooled: Ok(()),
+        };
+        let next = database.chunk(&table, &self.after, &mut |row| comparing.row(row))?;
+        comparing.spooled.map_err(|error| Trouble {
+            code: "spool_unwritable",
+            detail: format!("changed rows cannot be kept in the state directory: {}; make room", error.kind()),
+        })?;
+        if next.is_none() {
+            self.at += 1;
+        }
+        self.after = next;
+        Ok(Progress::More)
+    }
+
+    /// Ends all comparisons.
+    pub(super) fn end(self, ledger: &mut Ledger, outcome: Outcome) {
+        for (pass, stream) in self.tables.into_iter().zip(&mut ledger.streams) {
+            let outcome = if pass.table.is_some() { outcome } else { Outcome::Abandoned };
+            pass.diff.end(&mut stream.index, outcome);
+        }
+    }
+}
+
+struct Comparing<'a> {
+    pass: &'a mut TablePass,
+    spool: &'a mut Spool,
+    ledger: &'a mut Ledger,
+    at: usize,
+    directory: &'a Path,
+    key: RecordKey,
+    spooled: std::io::Result<()>,
+}
+
+impl Comparing<'_> {
+    fn row(&mut self, seen: SeenRow<'_>) {
+        let row = seen.document;
+        self.pass.rows += 1;
+        let made = self.make_key(seen);
+        let stream = &mut self.ledger.streams[self.at];
+        let hash = RowHash::of(row);
+        let verdict = match made {
+            Ok(()) => self.pass.diff.take_by_key(&mut stream.index, &self.key, (hash, row.len() as u32)),
+            Err(_) => self.pass.diff.take_nameless(&mut stream.index, &mut self.key, (hash, row.len() as u32)),
+        };
+        if verdict == Verdict::Unchanged || self.spooled.is_err() {
+            return;
+        }
+        let at = match self.spool.put(row, self.directory) {
+            Ok(at) => at,
+            Err(error) => {
+                self.spooled = Err(error);
+                return;
+            }
+        };
+        let (number, length) = (self.pass.rows, row.len() as u32);
+        let pending = Pending { reject: made.err(), slot: SlotId(0), first: None, number, at, length, hash };
+        match verdict {
+            Verdict::Unchanged => {}
+            Verdict::Changed(slot) => self.pass.pending.push(Pending { slot, ..pending }),
+            Verdict::Duplicate { group, first } => {
+                let reject = Some(RejectCode::DuplicateKey);
+                self.pass.duplicates.push(Pending { slot: group, first: Some(first), reject, ..pending });
+            }
+        }
+    }
+
+    fn make_key(&mut self, seen: SeenRow<'_>) -> Result<(), RejectCode> {
+        let SeenRow { rowid, columns, document } = seen;
+        let spec = &self.ledger.streams[self.at].stream.key;
+        match &spec.from {
+            KeyFrom::Name => match rowid {
+                Some(rowid) => self.key.set_json(rowid.to_string().as_bytes()),
+                None => Err(RejectCode::KeyMissing),
+            },
+            KeyFrom::Composite(names) => {
+                let mut parts = Vec::new();
+                for name in names {
+                    let found = columns.iter().find(|(column, _)| *column == &**name);
+                    let (column, value) = found.ok_or(RejectCode::KeyMissing)?;
+                    if *value == ValueRef::Null {
+                        return Err(RejectCode::KeyMissing);
+                    }
+                    parts.push((*column, *value));
+                }
+                let mut together = Vec::new();
+                put_document(parts.into_iter(), &mut together);
+                self.key.set_bson_value(&bson::Value::Document(&together))
+            }
+            // NULLs of a key column are not one another: SQLite lets a primary key have many.
+            KeyFrom::Field(path)
+                if path.parts().len() == 1
+                    && columns.iter().any(|(name, value)| *name == path.last() && *value == ValueRef::Null) =>
+            {
+                Err(RejectCode::KeyMissing)
+            }
+            _ => key_of_bson(spec, document, &mut self.key),
+        }
+    }
+}
