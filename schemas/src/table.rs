@@ -16,6 +16,8 @@ pub struct TableShape {
     pub key_columns: usize,
     /// Plain secondary indexes, each a list of column numbers; built after a bulk load.
     pub indexes: Vec<Vec<usize>>,
+    /// What is unique beside the key, each a list of column numbers; no constraint while the stream is followed.
+    pub unique: Vec<Vec<usize>>,
 }
 
 /// One column.

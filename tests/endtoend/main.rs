@@ -6,6 +6,7 @@
 
 mod bombs;
 mod children;
+mod constraints;
 mod controls;
 mod expressions;
 mod guard;

@@ -23,6 +23,7 @@ mod child_statement;
 mod classify;
 mod config;
 mod connect;
+mod constraints;
 mod controls;
 mod copy;
 mod ddl;
@@ -46,6 +47,7 @@ mod write;
 
 pub use apply::PostgresWriter;
 pub use config::{InvalidTarget, SecretUrl, SynchronousCommit, TargetConfig, Timeouts};
+pub use constraints::Examined;
 pub use ddl::{MappingChange, WantedStream};
 pub use decisions::Decision;
 pub use target::PostgresTarget;

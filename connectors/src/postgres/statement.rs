@@ -282,6 +282,7 @@ mod tests {
             ],
             key_columns: 1,
             indexes: vec![],
+            unique: Vec::new(),
         }
     }
 

@@ -109,7 +109,7 @@ impl Command {
         match self {
             Self::Init(_) => "init",
             Self::Check => "check",
-            Self::Schema(SchemaCommand::Plan) => "schema plan",
+            Self::Schema(SchemaCommand::Plan { .. }) => "schema plan",
             Self::Schema(SchemaCommand::Apply { .. }) => "schema apply",
             Self::Run(_) => "run",
             Self::Status(_) => "status",
@@ -125,12 +125,19 @@ impl Command {
 #[derive(Debug, Subcommand)]
 pub(super) enum SchemaCommand {
     /// Print the SQL that apply would run.
-    Plan,
+    Plan {
+        /// Those of foreign keys and uniqueness, and what is against them.
+        #[arg(long)]
+        constraints: bool,
+    },
     /// Create and extend tables; additive only, all in one transaction.
     Apply {
         /// Rows written so far keep the old mapping until their records change; without this a changed mapping is refused.
         #[arg(long, env = "LANDFALL_ACCEPT_MAPPING_CHANGE", value_parser = BoolishValueParser::new())]
         accept_mapping_change: bool,
+        /// Build and validate foreign keys and uniqueness; all streams must be quiet.
+        #[arg(long)]
+        constraints: bool,
         #[command(flatten)]
         actor: Actor,
     },

@@ -1,5 +1,7 @@
 //! `landfall schema plan|apply`: the DDL of the target.
 
+mod constraints;
+
 use super::Outcome;
 use super::args::SchemaCommand;
 use super::console::Console;
@@ -18,8 +20,12 @@ pub(super) async fn schema(command: SchemaCommand, settings: &Settings, console:
     let target = target(&pipeline)?;
     let wanted = wanted(&pipeline);
     match command {
-        SchemaCommand::Plan => Ok(planned(&target.schema_plan(&wanted).await?)),
-        SchemaCommand::Apply { accept_mapping_change, actor } => {
+        SchemaCommand::Plan { constraints: true } => constraints::planned(&target, &pipeline).await,
+        SchemaCommand::Plan { .. } => Ok(planned(&target.schema_plan(&wanted).await?)),
+        SchemaCommand::Apply { constraints: true, actor, .. } => {
+            constraints::apply(&target, &pipeline, &settings.actor(actor.actor)).await
+        }
+        SchemaCommand::Apply { accept_mapping_change, actor, .. } => {
             let change = if accept_mapping_change { MappingChange::Accept } else { MappingChange::Refuse };
             let actor = settings.actor(actor.actor);
             let plan = Box::pin(target.schema_apply(&wanted, change, &actor)).await.map_err(explained)?;

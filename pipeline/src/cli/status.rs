@@ -47,7 +47,7 @@ pub(super) async fn status(options: StatusArguments, settings: &Settings, consol
 
 /// Asks the service, else looks by itself. A lock without a socket is a service that starts or ends, or another look: it is tried
 /// again, since one of the two ways opens soon.
-async fn look(pipeline: &Pipeline) -> Result<StatusReport, CliFailure> {
+pub(super) async fn look(pipeline: &Pipeline) -> Result<StatusReport, CliFailure> {
     let until = Instant::now() + PATIENCE;
     loop {
         if let Some(mut client) = ControlClient::connect(&pipeline.state_dir).await? {

@@ -61,7 +61,12 @@ impl Above {
 }
 
 /// The children of a stream or a child.
-pub fn children(node: &Node, path: &str, above: &Above, reading: &mut Reading<'_>) -> Option<Vec<ChildMapping>> {
+pub fn children(
+    node: &Node,
+    path: &str,
+    (above, referring): (&Above, &mut Vec<(Ident, At<WrittenColumn>)>),
+    reading: &mut Reading<'_>,
+) -> Option<Vec<ChildMapping>> {
     let Value::Map(entries) = &node.value else {
         let what = format!("{path}.children must be a mapping from names to tables");
         reading.problems.add(node.at, what, "`tasks: { key: id, columns: { … } }`");
@@ -72,7 +77,7 @@ pub fn children(node: &Node, path: &str, above: &Above, reading: &mut Reading<'_
         reading.problems.add(node.at, what, "a jsonb column for what lies deeper");
         return None;
     }
-    let read: Vec<_> = entries.iter().map(|entry| child(entry, path, above, reading)).collect();
+    let read: Vec<_> = entries.iter().map(|entry| child(entry, path, (above, referring), reading)).collect();
     read.into_iter().collect()
 }
 
@@ -97,11 +102,18 @@ struct Written<'n> {
     order: Option<At<Option<Ident>>>,
     mapped: Option<Vec<(ColumnMapping, Place)>>,
     rest: Option<Option<At<Ident>>>,
+    referring: Vec<At<WrittenColumn>>,
     indexes: Option<&'n Node>,
+    unique: Option<&'n Node>,
     below: Option<&'n Node>,
 }
 
-fn child(entry: &Entry, path: &str, above: &Above, reading: &mut Reading<'_>) -> Option<ChildMapping> {
+fn child(
+    entry: &Entry,
+    path: &str,
+    (above, referring): (&Above, &mut Vec<(Ident, At<WrittenColumn>)>),
+    reading: &mut Reading<'_>,
+) -> Option<ChildMapping> {
     let path = format!("{path}.children.{}", shown(&entry.key));
     let written = read(entry, &path, above, reading)?;
     let (element, key, mapped) = (written.element?, written.key?, written.mapped?);
@@ -122,15 +134,14 @@ fn child(entry: &Entry, path: &str, above: &Above, reading: &mut Reading<'_>) ->
     keys.extend(key.column());
     let layout = Layout { keys, order, mapped: &mapped, rest: written.rest?, at: written.at };
     let mut table = layout.table((above.schema.clone(), written.table?), reading)?;
-    if let Some(node) = written.indexes {
-        table.indexes = table_layout::indexes(node, &table, reading)?;
-    }
+    (table.indexes, table.unique) = table_layout::lists((written.indexes, written.unique), &table, reading)?;
+    referring.extend(written.referring.into_iter().map(|column| (table.name.clone(), column)));
     let children = match written.below {
         Some(node) if element == ChildElement::Value => {
             reading.problems.add(node.at, "single values have no tables below them", "`columns` instead of `value`");
             return None;
         }
-        Some(node) => children(node, &path, &above.below(&table), reading)?,
+        Some(node) => children(node, &path, (&above.below(&table), referring), reading)?,
         None => Vec::new(),
     };
     Some(ChildMapping {
@@ -172,13 +183,32 @@ fn read<'n>(entry: &'n Entry, path: &str, above: &Above, reading: &mut Reading<'
     let order = section.get("order").map(|node| At { value: column_word(node, "order", reading), at: node.at });
     let rest = rest(&mut section, (word, element), reading);
     let none = none(section.get("none"), word, reading);
-    let (indexes, below) = (section.get("indexes"), section.get("children"));
+    let (indexes, unique, below) = (section.get("indexes"), section.get("unique"), section.get("children"));
     section.close(reading);
     let mapped = match value {
         Some(value) => value.map(|value| vec![value]),
-        None => plain(columns.unwrap_or_default(), reading),
+        None => Some(columns.iter().flatten().map(|column| (column.value.column.clone(), column.at)).collect()),
     };
-    Some(Written { at: entry.at, word, element, from, table, parent, none, key, order, mapped, rest, indexes, below })
+    let refers = |column: &At<WrittenColumn>| column.value.references.is_some();
+    let referring = columns.unwrap_or_default().into_iter().filter(refers).collect();
+    let at = entry.at;
+    Some(Written {
+        at,
+        word,
+        element,
+        from,
+        table,
+        parent,
+        none,
+        key,
+        order,
+        mapped,
+        rest,
+        referring,
+        indexes,
+        unique,
+        below,
+    })
 }
 
 /// What no row stands for.
@@ -266,15 +296,4 @@ fn rest(
         }
         _ => Some(Some(At { value: column_word(node, "rest", reading)?, at })),
     }
-}
-
-/// The columns without what only a stream's may say.
-fn plain(columns: Vec<At<WrittenColumn>>, reading: &mut Reading<'_>) -> Option<Vec<(ColumnMapping, Place)>> {
-    let target = columns.iter().find_map(|column| column.value.references.as_ref());
-    if let Some(target) = target {
-        let what = "columns of children refer to no table in this version";
-        reading.problems.add(target.at, what, "no `references`");
-        return None;
-    }
-    Some(columns.into_iter().map(|column| (column.value.column, column.at)).collect())
 }

@@ -10,10 +10,11 @@ use landfall_connectors::files::pattern::Pattern;
 use landfall_connectors::files::root::Symlinks;
 use landfall_connectors::mongodb::MongoConfig;
 use landfall_connectors::source::Cadence;
-use landfall_schemas::ddl::BulkLoad;
+use landfall_schemas::ddl::{BulkLoad, Constraint, TableName};
 use landfall_schemas::ident::Ident;
-use landfall_schemas::mapping::{RecordFormat, Select, StreamMapping};
+use landfall_schemas::mapping::{ChildMapping, RecordFormat, Select, StreamMapping};
 use landfall_schemas::stream::{SourceName, StreamName};
+use landfall_schemas::table::{TableColumn, TableShape};
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
@@ -87,9 +88,44 @@ impl Pipeline {
         whole
     }
 
+    /// What the mapping declares and no table has while it is followed: rows below refer to their parents, columns to keys, and what
+    /// is unique.
+    pub fn constraints(&self) -> Vec<Constraint> {
+        let mut all = Vec::new();
+        for stream in &self.streams {
+            unique(&stream.table, &mut all);
+            below(&stream.table, &stream.children, &mut all);
+        }
+        let schema = &self.target.schema;
+        let table = |name: &Ident| TableName { schema: schema.clone(), name: name.clone() };
+        let foreign = |one: &Reference| {
+            let to = (table(&one.table), vec![one.key.clone()]);
+            Constraint::references(table(&one.from), vec![one.column.clone()], to, false)
+        };
+        all.extend(self.references.iter().map(foreign));
+        all
+    }
+
     /// The source of a stream.
     pub fn source_of(&self, stream: &StreamMapping) -> Option<&SourceSpec> {
         self.sources.iter().find(|source| source.name == stream.source)
+    }
+}
+
+fn unique(table: &TableShape, all: &mut Vec<Constraint>) {
+    let name = |at: &usize| table.columns[*at].name.clone();
+    let one = |columns: &Vec<usize>| Constraint::unique(TableName::of(table), columns.iter().map(name).collect());
+    all.extend(table.unique.iter().map(one));
+}
+
+fn below(parent: &TableShape, children: &[ChildMapping], all: &mut Vec<Constraint>) {
+    let names = |columns: &[TableColumn]| columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
+    for child in children {
+        let columns = names(&child.table.columns[..parent.key_columns]);
+        let to = (TableName::of(parent), names(parent.key()));
+        all.push(Constraint::references(TableName::of(&child.table), columns, to, true));
+        unique(&child.table, all);
+        below(&child.table, &child.children, all);
     }
 }
 
@@ -254,6 +290,8 @@ impl SourceKind {
 pub struct Reference {
     /// Stream that refers.
     pub stream: StreamName,
+    /// Its table, or one below it.
+    pub from: Ident,
     /// Its column.
     pub column: Ident,
     /// Table referred to.

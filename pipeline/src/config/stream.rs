@@ -13,9 +13,8 @@ use super::tree::{Entry, Node, Value};
 use landfall_schemas::expression::Expression;
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::path::unescape;
-use landfall_schemas::mapping::{ChildMapping, OnDrop, OnError, RecordFormat, Select, StreamMapping};
+use landfall_schemas::mapping::{ChildMapping, OnDrop, OnError, Select, StreamMapping};
 use landfall_schemas::stream::{PartitionCount, StreamName};
-use landfall_schemas::table::TableShape;
 
 /// A stream and the places that checks across streams need.
 #[derive(Clone, Debug)]
@@ -26,6 +25,8 @@ pub struct WrittenStream {
     pub pattern: Option<NamePattern>,
     /// Its columns as written.
     pub columns: Vec<At<WrittenColumn>>,
+    /// Those of tables below it that refer to others.
+    pub below: Vec<(Ident, At<WrittenColumn>)>,
     /// Where its name stands.
     pub at: Place,
     /// Where `select` stands (else the name).
@@ -90,7 +91,7 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
     let raw = raw(&mut section, kind, landing, reading);
     let on_drop = on_drop(&mut section, kind, reading);
     let children_node = section.get("children");
-    let index_node = section.get("indexes");
+    let (index_node, unique_node) = (section.get("indexes"), section.get("unique"));
     let (select_at, table_at) = (place(&section, "select", entry.at), place(&section, "table", entry.at));
     section.close(reading);
 
@@ -103,10 +104,9 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
         Landing::Mapped => Body::Mapped { columns: &plain, rest: rest.column() },
     };
     let mut table = table_layout::table((setting.schema.clone(), table?), &key, &body, raw?, reading)?;
-    if let Some(node) = index_node {
-        table.indexes = table_layout::indexes(node, &table, reading)?;
-    }
-    let children = below(children_node, (&table, &path), (landing, kind?.format(), pattern.as_ref()), reading)?;
+    (table.indexes, table.unique) = table_layout::lists((index_node, unique_node), &table, reading)?;
+    let above = child::Above::of(&table, kind?.format());
+    let (children, below) = below(children_node, (&above, &path), (landing, &pattern), reading)?;
     let mapping = StreamMapping {
         name: name.ok()?,
         source: source?.name.clone(),
@@ -121,7 +121,7 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
         on_error: on_error?,
         on_drop: on_drop?,
     };
-    Some(WrittenStream { mapping, pattern, columns, at: entry.at, select_at, table_at, drops })
+    Some(WrittenStream { mapping, pattern, columns, below, at: entry.at, select_at, table_at, drops })
 }
 
 /// Collections of MongoDB are named by patterns too.
@@ -144,14 +144,17 @@ fn filter(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<Option<Expre
     node.map_or(Some(None), |node| column::expression(node, "filter", reading).map(Some))
 }
 
+/// Columns of tables below that refer to others.
+type Referring = Vec<(Ident, At<WrittenColumn>)>;
+
 /// The tables below the stream's own.
 fn below(
     node: Option<&Node>,
-    (table, path): (&TableShape, &str),
-    (landing, format, pattern): (Landing, RecordFormat, Option<&NamePattern>),
+    (above, path): (&child::Above, &str),
+    (landing, pattern): (Landing, &Option<NamePattern>),
     reading: &mut Reading<'_>,
-) -> Option<Vec<ChildMapping>> {
-    let Some(node) = node else { return Some(Vec::new()) };
+) -> Option<(Vec<ChildMapping>, Referring)> {
+    let Some(node) = node else { return Some(Default::default()) };
     if landing == Landing::Whole {
         let what = "a stream without columns keeps the whole record in `doc`";
         reading.problems.add(node.at, what, "`columns` beside `children`");
@@ -162,7 +165,9 @@ fn below(
         reading.problems.add(node.at, what, "a stream for each collection, or no `children`");
         return None;
     }
-    child::children(node, path, &child::Above::of(table, format), reading)
+    let mut referring = Vec::new();
+    let children = child::children(node, path, (above, &mut referring), reading)?;
+    Some((children, referring))
 }
 
 fn on_error(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<OnError> {

@@ -19,11 +19,19 @@ pub fn check(streams: &[WrittenStream], reading: &mut Reading<'_>) -> Vec<Refere
     streams
         .iter()
         .filter(|stream| stream.pattern.is_none())
-        .flat_map(|stream| stream.columns.iter().map(move |column| (stream, column)))
-        .filter_map(|(stream, column)| {
+        .flat_map(|stream| {
+            let own = stream.columns.iter().map(|column| (&stream.mapping.table.name, column));
+            own.chain(stream.below.iter().map(|(table, column)| (table, column))).map(move |found| (stream, found))
+        })
+        .filter_map(|(stream, (from, column))| {
             let target = column.value.references.as_ref()?;
             let held = reference(streams, &column.value.column, target, reading)?;
-            Some(Reference { stream: stream.mapping.name.clone(), column: column.value.column.name.clone(), ..held })
+            Some(Reference {
+                stream: stream.mapping.name.clone(),
+                from: from.clone(),
+                column: column.value.column.name.clone(),
+                ..held
+            })
         })
         .collect()
 }
@@ -122,6 +130,7 @@ fn reference(
         }
         Some(_) => Some(Reference {
             stream: other.mapping.name.clone(),
+            from: other.mapping.table.name.clone(),
             column: column.name.clone(),
             table: table.clone(),
             key: key.clone(),

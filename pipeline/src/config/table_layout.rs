@@ -103,7 +103,7 @@ pub fn table(
     }
     let version = Ident::new(TableShape::VERSION).ok()?;
     columns.push(TableColumn { name: version, ty: PgType::Int8, not_null: true, role: ColumnRole::Version });
-    clean.then_some(TableShape { schema, name, columns, key_columns: 1, indexes: Vec::new() })
+    clean.then_some(TableShape { schema, name, columns, key_columns: 1, indexes: Vec::new(), unique: Vec::new() })
 }
 
 fn fold(name: &Ident) -> String {
@@ -136,8 +136,24 @@ fn case_note(role: &str, other: &str) -> &'static str {
     if role == other { " (or one that differs only in case)" } else { "" }
 }
 
-/// `indexes`: lists of column names.
-pub fn indexes(node: &Node, table: &TableShape, reading: &mut Reading<'_>) -> Option<Vec<Vec<usize>>> {
+/// Lists of columns.
+type Lists = Vec<Vec<usize>>;
+
+/// `indexes` and `unique`.
+pub fn lists(
+    (indexes, unique): (Option<&Node>, Option<&Node>),
+    table: &TableShape,
+    reading: &mut Reading<'_>,
+) -> Option<(Lists, Lists)> {
+    let read = |node: Option<&Node>, reading: &mut Reading<'_>| match node {
+        None => Some(Vec::new()),
+        Some(node) => self::indexes(node, table, reading),
+    };
+    Some((read(indexes, reading)?, read(unique, reading)?))
+}
+
+/// Lists of column names.
+fn indexes(node: &Node, table: &TableShape, reading: &mut Reading<'_>) -> Option<Vec<Vec<usize>>> {
     let items = reading.list(node, "indexes")?;
     if items.len() > MAX_INDEXES {
         reading.problems.add(node.at, format!("more than {MAX_INDEXES} indexes"), "fewer");

@@ -371,6 +371,12 @@ impl StreamReport {
         self.control.as_ref().is_some_and(|control| control.paused)
     }
 
+    /// Live, and all that was captured is settled.
+    pub fn is_quiet(&self) -> bool {
+        let calm = matches!(self.condition, StreamCondition::Stopped | StreamCondition::Following);
+        self.phase == StreamPhase::Live && self.queued == 0 && calm
+    }
+
     /// captured = applied + superseded + filtered + dead-lettered + queued.
     pub fn identity_holds(&self) -> bool {
         let ended = self.applied + self.superseded + self.filtered + self.dead_lettered;

@@ -6,11 +6,13 @@
 //! adopted only while it is empty. Keeps the rule that no table is written by two streams.
 
 pub mod catalogue;
+mod constraint;
 mod statement;
 #[cfg(test)]
 mod tests;
 
 pub use catalogue::{Catalogue, Filled, LiveColumn, LiveTable, Owner, RelationKind};
+pub use constraint::{Constraint, Rule, TableName};
 pub use statement::{FILLFACTOR, add_column, add_key, analyze, create_index, create_schema, create_table, index_name};
 
 use crate::ident::Ident;

@@ -80,6 +80,11 @@ pub fn index_name(shape: &TableShape, columns: &[usize]) -> Ident {
     Ident::new(&name).expect("made of checked identifiers and cut to length")
 }
 
+/// Names in a row.
+pub(super) fn listed(names: &[Ident]) -> String {
+    names.iter().map(Ident::quoted).collect::<Vec<_>>().join(", ")
+}
+
 fn names(columns: &[TableColumn]) -> String {
     columns.iter().map(|c| c.name.quoted()).collect::<Vec<_>>().join(", ")
 }

@@ -27,6 +27,7 @@ fn shape(columns: &[(&str, PgType)]) -> TableShape {
         columns: list,
         key_columns: 1,
         indexes: vec![vec![1]],
+        unique: Vec::new(),
     }
 }
 

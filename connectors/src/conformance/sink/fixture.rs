@@ -65,7 +65,14 @@ pub fn mapping(name: &str) -> StreamMapping {
         format: RecordFormat::Json,
         key: KeySpec { from: KeyFrom::Name, column: ident("id"), ty: None },
         partitions: PartitionCount::new(PARTITIONS).expect("a small count"),
-        table: TableShape { schema: ident(SCHEMA), name: ident(name), columns, key_columns: 1, indexes: vec![vec![2]] },
+        table: TableShape {
+            schema: ident(SCHEMA),
+            name: ident(name),
+            columns,
+            key_columns: 1,
+            indexes: vec![vec![2]],
+            unique: Vec::new(),
+        },
         columns: vec![mapped("name", PgType::Text), mapped("amount", PgType::Int8)],
         on_error: OnError::Park,
         on_drop: OnDrop::Halt,
@@ -101,6 +108,7 @@ pub fn family(name: &str) -> StreamMapping {
                 columns,
                 key_columns,
                 indexes: vec![vec![key_columns]],
+                unique: Vec::new(),
             },
             children,
         }

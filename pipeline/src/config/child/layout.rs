@@ -49,6 +49,6 @@ impl Layout<'_> {
             }
         }
         let columns = placed.into_iter().map(|(column, _)| column).collect();
-        clean.then_some(TableShape { schema, name, columns, key_columns, indexes: Vec::new() })
+        clean.then_some(TableShape { schema, name, columns, key_columns, indexes: Vec::new(), unique: Vec::new() })
     }
 }

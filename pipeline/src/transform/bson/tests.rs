@@ -81,6 +81,7 @@ fn mapping(key: Option<PgType>, columns: Vec<ColumnMapping>, beside: Beside) -> 
             columns: table.collect(),
             key_columns: 1,
             indexes: Vec::new(),
+            unique: Vec::new(),
         },
         columns,
         on_error: OnError::Park,

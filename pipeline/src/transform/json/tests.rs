@@ -49,6 +49,7 @@ fn table(roles: &[(ColumnRole, PgType)]) -> TableShape {
         columns: columns.collect(),
         key_columns: 1,
         indexes: Vec::new(),
+        unique: Vec::new(),
     }
 }
 
