@@ -18,4 +18,5 @@ pub mod status;
 pub mod streams;
 pub mod supervise;
 pub mod transform;
+pub mod trial;
 pub mod worker;

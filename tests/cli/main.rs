@@ -6,3 +6,4 @@ mod commands;
 mod config_errors;
 mod demo;
 mod exit_codes;
+mod trials;

@@ -82,6 +82,8 @@ impl Output {
 pub(super) enum Command {
     /// Look at stores and write a configuration that holds them.
     Init(InitArguments),
+    /// Try the mapping: a record in, the rows expected out. Offline.
+    Test(TestArguments),
     /// Look at configuration, stores and target, and change nothing.
     Check,
     /// Tables in the target: show or run what the streams need.
@@ -108,6 +110,7 @@ impl Command {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Init(_) => "init",
+            Self::Test(_) => "test",
             Self::Check => "check",
             Self::Schema(SchemaCommand::Plan { .. }) => "schema plan",
             Self::Schema(SchemaCommand::Apply { .. }) => "schema apply",
@@ -151,6 +154,13 @@ pub(super) struct InitArguments {
     /// Write over a configuration that is there.
     #[arg(long)]
     pub(super) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TestArguments {
+    /// Files of cases; landfall.test.yaml beside landfall.yaml when left out.
+    #[arg(value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

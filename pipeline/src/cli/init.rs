@@ -57,15 +57,7 @@ fn write(file: &Path, text: &str) -> Result<(), CliFailure> {
     };
     let beside = file.with_extension("yaml.new");
     std::fs::write(&beside, text).map_err(failed)?;
-    let variable = |name: &str| {
-        let known = std::env::var(name).ok();
-        known.or_else(|| match name {
-            "DATABASE_URL" => Some("postgresql://localhost/db".to_owned()),
-            "MONGODB_URI" => Some("mongodb://localhost/db".to_owned()),
-            _ => None,
-        })
-    };
-    if let Err(error) = config::load(&beside, &variable) {
+    if let Err(error) = config::load(&beside, &super::settings::or_stand_in) {
         let what = format!("the proposal is not a configuration: {error}; please report this");
         return Err(CliFailure::new(Exit::Failed, "bad_proposal", what).suggest(format!("see {}", beside.display())));
     }

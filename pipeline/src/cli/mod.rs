@@ -18,6 +18,7 @@ mod run;
 mod schema;
 mod settings;
 mod status;
+mod test;
 
 #[cfg(test)]
 pub(crate) mod golden;
@@ -68,6 +69,7 @@ fn perform(arguments: Arguments, console: &Console) -> Outcome {
     runtime.block_on(async {
         match arguments.command {
             Command::Init(options) => init::init(options, &written, console).await,
+            Command::Test(options) => test::test(options, &settings),
             Command::Check => check::check(&settings, console).await,
             Command::Schema(command) => schema::schema(command, &settings, console).await,
             Command::Run(options) => Box::pin(run::run(options, &settings, console)).await,

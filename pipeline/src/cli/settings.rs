@@ -20,6 +20,11 @@ impl Settings {
         Ok(config::load(&self.config, &|name| std::env::var(name).ok())?)
     }
 
+    /// Reads the configuration where nothing will be connected to: variables that are not set stand for something.
+    pub(super) fn pipeline_offline(&self) -> Result<Pipeline, CliFailure> {
+        Ok(config::load(&self.config, &or_stand_in)?)
+    }
+
     /// Reads the configuration and says its warnings.
     pub(super) fn pipeline_with_warnings(&self, console: &super::Console) -> Result<Pipeline, CliFailure> {
         let pipeline = self.pipeline()?;
@@ -37,4 +42,15 @@ impl Settings {
         let name = name.unwrap_or_else(|| format!("uid {}", rustix::process::geteuid().as_raw()));
         name.chars().filter(|c| !c.is_control()).take(MOST).collect()
     }
+}
+
+/// A variable of the process, else what stands in for it.
+pub(super) fn or_stand_in(name: &str) -> Option<String> {
+    std::env::var(name).ok().or_else(|| Some(stand_in(name)))
+}
+
+/// A value that is right wherever the variable's name says what is wanted.
+fn stand_in(name: &str) -> String {
+    if name.to_ascii_uppercase().contains("MONGO") { "mongodb://localhost/none" } else { "postgresql://localhost/none" }
+        .to_owned()
 }

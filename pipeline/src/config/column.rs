@@ -204,7 +204,7 @@ fn default(node: &Node, ty: Option<PgType>, reading: &mut Reading<'_>) -> Option
 }
 
 /// A node as JSON text. References are not resolved: this is data.
-fn json(node: &Node, reading: &mut Reading<'_>) -> Option<String> {
+pub fn json(node: &Node, reading: &mut Reading<'_>) -> Option<String> {
     match &node.value {
         Value::Scalar { text, plain: true } if text == "true" || text == "false" => Some(text.clone()),
         Value::Scalar { .. } if node.is_null() => Some("null".to_owned()),

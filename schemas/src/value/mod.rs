@@ -29,6 +29,7 @@ mod array;
 mod from_bson;
 mod number;
 mod octets;
+mod show;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ mod tests;
 use array::{ArrayField, elements_of};
 pub use from_bson::{gives_back, gives_back_by_value, put_bson};
 pub use octets::is_object_id;
+pub use show::show;
 
 use crate::json::{Checked, Items, Kind, Member, RawString, StorableCheck};
 use crate::pgtype::{ElementType, PgType};

@@ -69,3 +69,33 @@ pub fn put_numeric(limit: Option<(u16, u16)>, text: &[u8], out: &mut Vec<u8>) ->
     }
     Ok(())
 }
+
+/// The number as PostgreSQL prints it; `None`: these bytes are no number.
+pub(super) fn text_of(bytes: &[u8]) -> Option<String> {
+    let (head, digits) = bytes.split_at_checked(8)?;
+    let word = |at: usize| Some(u16::from_be_bytes(head.get(at..at + 2)?.try_into().ok()?));
+    let (weight, sign, scale) = (word(2)?.cast_signed(), word(4)?, usize::from(word(6)?));
+    let name = match sign {
+        NOT_A_NUMBER => Some("NaN"),
+        INFINITE => Some("Infinity"),
+        NEGATIVE_INFINITE => Some("-Infinity"),
+        _ => None,
+    };
+    if let Some(name) = name {
+        return Some(name.to_owned());
+    }
+    let groups: Vec<u16> = digits.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
+    let group = |at: i32| usize::try_from(at).ok().and_then(|at| groups.get(at)).copied().unwrap_or(0);
+    let weight = i32::from(weight);
+    let mut text = String::from(if sign == NEGATIVE { "-" } else { "" });
+    let whole: String = (0..=weight).map(|at| format!("{:04}", group(at))).collect();
+    let whole = whole.trim_start_matches('0');
+    text.push_str(if whole.is_empty() { "0" } else { whole });
+    if scale > 0 {
+        let places = i32::try_from(scale.div_ceil(4)).ok()?;
+        let fraction: String = (weight + 1..=weight + places).map(|at| format!("{:04}", group(at))).collect();
+        text.push('.');
+        text.push_str(&fraction[..scale]);
+    }
+    Some(text)
+}
