@@ -21,6 +21,7 @@ help:
 	@echo "make setup      install what is missing (PostgreSQL, python3 and openssl from Debian, MongoDB test servers; MONGO=skip: not those)"
 	@echo "make build      the product: target/release/landfall"
 	@echo "make demo       a whole pipeline on a sample store, in under two minutes after the build"
+	@echo "make demo       STORE=flux|pend|finance|myfinance: one of the four example stores, with edits of every kind"
 	@echo "make demo-mongo the same from MongoDB, on a test server that is installed in seconds"
 	@echo "make test       lint and every proof"
 	@echo "make lint       formatting and clippy"
@@ -35,9 +36,11 @@ setup:
 build:
 	$(WITH_MOLD) $(CARGO) build --release --locked -p landfall-pipeline --bin landfall
 
+# STORE=flux|pend|finance|myfinance: one of the example stores instead of the small one.
 demo: build
 	@deploy/setup/postgres.sh
-	LANDFALL_BIN=$(CURDIR)/target/release/landfall deploy/demo/demo.sh
+	@[ "$(STORE)" != finance ] || LANDFALL_MONGO=python deploy/setup/mongodb.sh
+	LANDFALL_BIN=$(CURDIR)/target/release/landfall deploy/demo/$(if $(STORE),demo-store.sh $(STORE),demo.sh)
 
 demo-mongo: build
 	@deploy/setup/postgres.sh

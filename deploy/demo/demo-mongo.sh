@@ -27,20 +27,7 @@ say "A PostgreSQL of our own in $dir/pg"
 start_postgres bakery
 
 say "A MongoDB test server of our own in $dir/mongo: $(basename "$mongod")"
-mkdir -p "$dir/mongo" "$dir/site"
-port=$(free_port)
-cd "$dir/mongo"
-"$mongod" --port "$port" --storage-path "$dir/mongo/data" > "$dir/mongo.log" 2>&1 &
-mongo=$!
-children=$mongo
-export MONGODB_URI="mongodb://127.0.0.1:$port/?directConnection=true&serverSelectionTimeoutMS=5000"
-tries=0
-until python3 -c 'import socket, sys; socket.create_connection(("127.0.0.1", int(sys.argv[1])), 1)' "$port" 2>/dev/null; do
-    tries=$((tries + 1))
-    [ "$tries" -lt "$TRIES" ] || fail "the MongoDB test server did not start; see $dir/mongo.log"
-    kill -0 "$mongo" 2>/dev/null || fail "the MongoDB test server ended; see $dir/mongo.log"
-    sleep 0.2
-done
+start_mongodb "$mongod"
 cp -r "$root/schemas/examples/bakery/." "$dir/site/"
 cd "$dir/site"
 bakery() { "$python" -B "$here/bakery.py" "$@"; }

@@ -68,6 +68,24 @@ start_postgres() {
     export PGDATABASE="$1"
 }
 
+# start_mongodb PROGRAM: a test server below the folder; exports MONGODB_URI.
+start_mongodb() {
+    mkdir -p "$dir/mongo" "$dir/site"
+    port=$(free_port)
+    cd "$dir/mongo"
+    "$1" --port "$port" --storage-path "$dir/mongo/data" > "$dir/mongo.log" 2>&1 &
+    mongo=$!
+    children=$mongo
+    export MONGODB_URI="mongodb://127.0.0.1:$port/?directConnection=true&serverSelectionTimeoutMS=5000"
+    tries=0
+    until python3 -c 'import socket, sys; socket.create_connection(("127.0.0.1", int(sys.argv[1])), 1)' "$port" 2>/dev/null; do
+        tries=$((tries + 1))
+        [ "$tries" -lt "$TRIES" ] || fail "the MongoDB test server did not start; see $dir/mongo.log"
+        kill -0 "$mongo" 2>/dev/null || fail "the MongoDB test server ended; see $dir/mongo.log"
+        sleep 0.2
+    done
+}
+
 # end_service: SIGTERM, and it must end well.
 end_service() {
     kill -TERM "$service"
