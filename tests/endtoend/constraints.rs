@@ -70,6 +70,9 @@ fn constraints_are_built_when_quiet_with_what_is_against_them_named_before() {
         assert!(refused.output().contains(words), "{words} in {}", refused.output());
     }
     assert!(site.database().rows(BUILT).is_empty(), "nothing was changed");
+    // A try that was cut off leaves an index that PostgreSQL calls invalid.
+    let cut_off = site.database().try_rows("create unique index concurrently users_email_key on public.users (email)");
+    assert!(cut_off.is_err(), "the address stands twice");
 
     // Mended, and two unique values swapped in one revision: while streams are followed nothing stands in the way.
     write(&site, &json!([user(1, "a@x"), user(2, "c@x"), user(3, "b@x")]), &json!([project(2, json!([good]))]));

@@ -20,8 +20,7 @@ fn propose_and_load(site: &Site, sources: &[&str], moment: &str) -> BTreeMap<Str
     words.extend(sources);
     words.extend(["-o", "landfall.yaml", "--force"]);
     let proposed = run(&words).expect(0);
-    let checked = run(&["check"]);
-    assert!(!checked.stdout.contains("failed, "), "{moment}: {}", checked.stdout);
+    let _ = run(&["check"]).expect(0);
     let _ = run(&["schema", "apply"]).expect(0);
     let _ = run(&["run", "--until-caught-up"]).expect(0);
     let parked = site.database().rows(

@@ -249,6 +249,7 @@ fn odd_values_are_exact_or_parked_and_keys_are_never_merged() {
              INSERT INTO things VALUES (NULL, 1, 1, 'no key', NULL, 1);
              INSERT INTO things VALUES ('twice', 1, 1, 'first', NULL, 1);
              INSERT INTO things VALUES ('twice', 2, 2, 'second', NULL, 1);
+             INSERT INTO things VALUES ('large', 1, 1, 'x', zeroblob(17000000), 1);
              INSERT INTO things VALUES ('utf', 2, 2, cast(x'ff' as text), NULL, 1);",
         )
         .unwrap();
@@ -274,7 +275,7 @@ fn odd_values_are_exact_or_parked_and_keys_are_never_merged() {
         parked.iter().map(|row| format!("{} {}", row[0].as_deref().unwrap(), row[1].as_deref().unwrap())).collect();
     assert_eq!(
         found,
-        ["column_type /n", "duplicate_key ", "invalid_utf8 /t", "key_missing ", "nul_character /t"],
+        ["column_type /n", "duplicate_key ", "invalid_utf8 /t", "key_missing ", "nul_character /t", "too_large "],
         "{parked:?}"
     );
 }

@@ -66,7 +66,6 @@ pub async fn connect(config: &MongoConfig) -> Result<Client, Failure> {
     Client::with_options(options).map_err(|_| unusable("its TLS settings or credentials cannot be used together"))
 }
 
-/// What a client for `config` is made of.
 /// Closes the connections of `client`, and those of its clones. A driver whose client just falls may panic in a task of its own.
 pub(crate) async fn farewell(client: Client) {
     let all = client.clone().shutdown();
@@ -75,6 +74,7 @@ pub(crate) async fn farewell(client: Client) {
     }
 }
 
+/// What a client for `config` is made of.
 pub(crate) async fn options(config: &MongoConfig) -> Result<ClientOptions, Failure> {
     let uri = config.uri.expose();
     let read = ConnectionString::parse(uri).map_err(|_| unusable(&remedy(uri)))?;

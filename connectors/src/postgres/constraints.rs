@@ -15,7 +15,10 @@ use tokio_postgres::{Client, Error};
 const STANDING: &str = "SELECT c.conname::text FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_class r ON r.oid = c.conrelid \
     JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace WHERE n.nspname = $1 AND r.relname = $2 AND c.convalidated";
 const HALF_BUILT: &str = "SELECT c.conname::text FROM pg_catalog.pg_constraint c JOIN pg_catalog.pg_class r ON r.oid = c.conrelid \
-    JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace WHERE n.nspname = $1 AND r.relname = $2 AND NOT c.convalidated";
+    JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace WHERE n.nspname = $1 AND r.relname = $2 AND NOT c.convalidated \
+    UNION ALL SELECT x.relname::text FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid \
+    JOIN pg_catalog.pg_class r ON r.oid = i.indrelid JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace \
+    WHERE n.nspname = $1 AND r.relname = $2 AND NOT i.indisvalid";
 const NUMBER: &str = "INSERT INTO landfall.target_migrations (pipeline, number, statements, actor) \
     SELECT $1, COALESCE(pg_catalog.max(number), 0) + 1, $2, $3 FROM landfall.target_migrations WHERE pipeline = $1";
 
@@ -32,7 +35,7 @@ pub struct Examined {
     pub constraint: Constraint,
     /// It stands and is valid: nothing is to be done.
     pub stands: bool,
-    /// It was added, and its rows were not looked at yet.
+    /// An earlier try was cut off: a foreign key whose rows were not looked at, or an invalid index.
     pub half_built: bool,
     /// Rows against it: orphans, or values that stand more than once.
     pub violations: u64,
@@ -63,9 +66,8 @@ impl PostgresTarget {
         unbounded.map_err(|error| classify(&error, "build a constraint"))?;
         let mut run = Vec::new();
         for one in seen.iter().filter(|one| !one.stands && one.violations == 0) {
-            // What was added before is only to be validated.
-            let skip = usize::from(one.half_built);
-            for statement in one.constraint.build().into_iter().skip(skip) {
+            let statements = if one.half_built { one.constraint.go_on() } else { one.constraint.build() };
+            for statement in statements {
                 let done = driver.drive(LONGEST, client.batch_execute(&statement)).await;
                 done.map_err(|error| classify(&error, "build a constraint"))?;
                 run.push(statement);

@@ -1,6 +1,6 @@
 //! What a pass found, handed out: changed rows in the tables' order, duplicates, what is gone, then the end of a first revision.
 
-use super::pass::{Pass, Pending};
+use super::pass::{Pass, Pending, TablePass};
 use crate::files::index::ledger::Ledger;
 use crate::files::index::{FirstRevision, Kind, SlotId};
 use landfall_schemas::event::{ChangeBatch, Place};
@@ -30,7 +30,8 @@ pub(super) struct HandingOut {
     stage: Stage,
     /// Per stream: the guard let deletes pass because they were accepted.
     accepted: Vec<bool>,
-    file: Box<str>,
+    /// What the rows of each table are called, in places.
+    places: Vec<Box<str>>,
     buffer: Vec<u8>,
 }
 
@@ -41,7 +42,9 @@ impl HandingOut {
             table.duplicates.retain(|pending| diff.is_group_changed(&stream.index, pending.slot));
             table.duplicates.sort_by_key(|pending| pending.slot);
         }
-        Self { pass, stage: Stage::Changed(0, 0), accepted, file: file.into(), buffer: Vec::new() }
+        let name = |table: &TablePass| table.table.as_ref().map_or("", |table| table.name.as_str()).to_owned();
+        let places = pass.tables.iter().map(|table| format!("{file} table {}", name(table)).into()).collect();
+        Self { pass, stage: Stage::Changed(0, 0), accepted, places, buffer: Vec::new() }
     }
 
     /// Nothing to hand out.
@@ -86,8 +89,7 @@ impl HandingOut {
     }
 
     fn place(&self, batch: &mut ChangeBatch, at: usize, number: u64) -> Place {
-        let table = self.pass.tables[at].table.as_ref().map_or("", |table| table.name.as_str());
-        Place { index: batch.place(&format!("{} table {table}, row", self.file)), at: number }
+        Place { index: batch.place(&self.places[at]), at: number }
     }
 
     fn changed(&mut self, ledger: &mut Ledger, batch: &mut ChangeBatch, at: usize, pending: &Pending) -> Option<()> {
@@ -110,9 +112,8 @@ impl HandingOut {
     ) -> Option<()> {
         let table = &self.pass.tables[at];
         let first = pending.first.and_then(|first| table.diff.ordinal(first)).unwrap_or_default();
-        let name = table.table.as_ref().map_or("", |table| table.name.as_str());
-        let index = batch.place(&format!("{} table {name}, the key's first row is number {first}, row", self.file));
-        let place = Place { index, at: pending.number };
+        let name = format!("{} (the key's first row is number {first})", self.places[at]);
+        let place = Place { index: batch.place(&name), at: pending.number };
         let before = next.checked_sub(1).map(|before| self.pass.tables[at].duplicates[before].slot);
         if before != Some(pending.slot) && ledger.streams[at].index.kind(pending.slot) == Kind::Duplicate {
             ledger.retract_group(batch, at, pending.slot, place);

@@ -30,7 +30,7 @@ use pass::{Pass, Progress};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// After trouble the next look waits this long.
+/// Between two looks: commits of a writer whose files are mapped may cause no event, and asking for the version costs nothing.
 const PACE: Duration = Duration::from_millis(200);
 /// Passes take at most this part of the time: a large database that is written to all the time is not read without end.
 const REST_FACTOR: u32 = 3;
@@ -80,7 +80,6 @@ pub struct SqliteSource {
     taken: Option<i64>,
     /// Not before this moment is it read again.
     rests_until: Option<Instant>,
-    troubled: bool,
     state: State,
 }
 
@@ -105,7 +104,6 @@ impl SqliteSource {
             conditions,
             taken: None,
             rests_until: None,
-            troubled: false,
             state: State::Idle,
         })
     }
@@ -122,7 +120,6 @@ impl SqliteSource {
     /// Nothing can be read: every stream waits.
     fn trouble(&mut self, Trouble { code, detail }: Trouble) -> Step {
         self.opened = None;
-        self.troubled = true;
         let detail = format!("{}: {detail}; nothing is deleted meanwhile", self.path().display());
         for (at, stream) in self.ledger.streams.iter().enumerate() {
             if stream.lost.is_none() {
@@ -160,7 +157,6 @@ impl SqliteSource {
         let begun = database.data_version().and_then(|version| Ok((version, tables(database, &self.ledger)?)));
         match begun {
             Ok((version, (tables, expected))) => {
-                self.troubled = false;
                 for (at, stream) in self.ledger.streams.iter().enumerate() {
                     self.conditions[at] =
                         condition(&stream.stream, stream.lost.as_ref(), tables[at].as_ref(), &self.config);

@@ -6,8 +6,10 @@ use super::spool::Spool;
 use crate::files::index::SlotId;
 use crate::files::index::diff::{Diff, Outcome, Verdict};
 use crate::files::index::ledger::Ledger;
+use crate::files::split::TOO_LARGE_HEAD;
 use landfall_schemas::bson;
 use landfall_schemas::hash::RowHash;
+use landfall_schemas::json::MAX_RECORD_BYTES;
 use landfall_schemas::key::{RecordKey, key_of_bson};
 use landfall_schemas::mapping::KeyFrom;
 use landfall_schemas::rejection::RejectCode;
@@ -145,15 +147,19 @@ impl Comparing<'_> {
         if verdict == Verdict::Unchanged || self.spooled.is_err() {
             return;
         }
-        let at = match self.spool.put(row, self.directory) {
+        // As of every source: what is longer is parked with its head.
+        let too_large = row.len() > MAX_RECORD_BYTES;
+        let kept = if too_large { &row[..TOO_LARGE_HEAD] } else { row };
+        let at = match self.spool.put(kept, self.directory) {
             Ok(at) => at,
             Err(error) => {
                 self.spooled = Err(error);
                 return;
             }
         };
-        let (number, length) = (self.pass.rows, row.len() as u32);
-        let pending = Pending { reject: made.err(), slot: SlotId(0), first: None, number, at, length, hash };
+        let (number, length) = (self.pass.rows, kept.len() as u32);
+        let reject = made.err().or(too_large.then_some(RejectCode::TooLarge));
+        let pending = Pending { reject, slot: SlotId(0), first: None, number, at, length, hash };
         match verdict {
             Verdict::Unchanged => {}
             Verdict::Changed(slot) => self.pass.pending.push(Pending { slot, ..pending }),

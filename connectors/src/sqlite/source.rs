@@ -1,6 +1,6 @@
 //! The database as the capture loop meets it: steps, waits, what became durable, and an operator's word.
 
-use super::{LONGEST_REST, PACE, SqliteSource, State};
+use super::{PACE, SqliteSource, State};
 use crate::failure::Failure;
 use crate::files::index::FirstRevision;
 use crate::source::{Condition, Decision, Source, Step};
@@ -22,12 +22,7 @@ impl Source for SqliteSource {
     fn wait(&mut self) -> Woken {
         self.ledger.save_due();
         let rest = self.rests_until.map(|until| until.saturating_duration_since(Instant::now()));
-        match rest.filter(|rest| !rest.is_zero()) {
-            Some(rest) => self.watch.wait_at_most(rest),
-            None if self.troubled => self.watch.wait_at_most(PACE),
-            // Commits of a writer whose files are mapped may cause no event: the version is asked for, which costs nothing.
-            None => self.watch.wait_at_most(PACE.min(LONGEST_REST)),
-        }
+        self.watch.wait_at_most(rest.filter(|rest| !rest.is_zero()).unwrap_or(PACE))
     }
 
     fn durable(&mut self, until: Sequence) -> Result<(), Failure> {

@@ -4,7 +4,7 @@ use landfall_schemas::hash::KeyHash;
 use std::collections::{BTreeMap, HashSet};
 
 /// Distinct values of one path that are counted.
-const MOST_DISTINCT: usize = 2_000_000;
+const MOST_DISTINCT: usize = 500_000;
 /// Distinct short texts that are kept to be listed.
 const MOST_LISTED: usize = 12;
 /// Longest text that is listed.
@@ -16,7 +16,7 @@ pub(super) struct Distinct {
     hashes: HashSet<u64>,
     /// Some came twice.
     pub(super) repeated: bool,
-    /// Too many to count.
+    /// No longer counted: some came twice, or they are too many.
     pub(super) overflowed: bool,
     /// Short texts, while they are few.
     listed: Option<BTreeMap<Box<str>, u64>>,
@@ -30,7 +30,8 @@ impl Distinct {
         if !self.overflowed {
             let new = self.hashes.insert(KeyHash::of(encoded).0 as u64);
             self.repeated |= !new;
-            if self.hashes.len() > MOST_DISTINCT {
+            // What came twice is no key: nothing more is asked of it.
+            if self.repeated || self.hashes.len() > MOST_DISTINCT {
                 self.overflowed = true;
                 self.hashes = HashSet::new();
             }

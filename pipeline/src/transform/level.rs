@@ -47,7 +47,7 @@ struct Mark {
 }
 
 /// The member of a rest that names what the record lacks.
-const MISSING: &str = "$landfall.missing";
+const MISSING: &str = "\"$landfall.missing\"";
 
 impl<S: Clone> Level<S> {
     /// Names in the rest what was not found. Once, behind the walk.
@@ -55,10 +55,9 @@ impl<S: Clone> Level<S> {
         if self.marks.is_empty() || !self.rest {
             return Ok(());
         }
-        let quoted = format!("\"{MISSING}\"");
-        if memchr::memmem::find(&self.rest_text, quoted.as_bytes()).is_some() {
-            let path = format!("/{MISSING}");
-            return Err(Rejection::new(RejectCode::DuplicateMember, &path, "no member of that name", "one"));
+        if memchr::memmem::find(&self.rest_text, MISSING.as_bytes()).is_some() {
+            let path = "/$landfall.missing";
+            return Err(Rejection::new(RejectCode::DuplicateMember, path, "no member of that name", "one"));
         }
         let mut named: Vec<&str> = Vec::new();
         for mark in self.marks.iter().filter(|mark| self.slots[mark.slot].is_none()) {
@@ -77,7 +76,7 @@ impl<S: Clone> Level<S> {
         }
         // Strings alone: writing them cannot fail.
         let list = serde_json::to_string(&named).unwrap_or_default();
-        self.rest_text.extend_from_slice(format!("{quoted}:{list}}}").as_bytes());
+        self.rest_text.extend_from_slice(format!("{MISSING}:{list}}}").as_bytes());
         Ok(())
     }
 

@@ -94,6 +94,20 @@ impl Constraint {
         }
     }
 
+    /// The statements that go on with one that an earlier try left half built: a foreign key that was not validated, or an index that
+    /// PostgreSQL calls invalid.
+    pub fn go_on(&self) -> Vec<String> {
+        let mut statements = self.build();
+        match self.rule {
+            Rule::References { .. } => drop(statements.remove(0)),
+            Rule::Unique => {
+                let drop = format!("DROP INDEX CONCURRENTLY {}.{}", self.table.schema.quoted(), self.name.quoted());
+                statements.insert(0, drop);
+            }
+        }
+        statements
+    }
+
     /// The statements that build it, each to be run by itself: none holds a lock that writers wait for while it looks at all rows.
     pub fn build(&self) -> Vec<String> {
         let (table, name, columns) = (self.table.qualified(), self.name.quoted(), listed(&self.columns));
@@ -110,9 +124,7 @@ impl Constraint {
                 ]
             }
             Rule::Unique => vec![
-                // One that an earlier try left half built is worth nothing.
-                format!("DROP INDEX CONCURRENTLY IF EXISTS {}.{name}", self.table.schema.quoted()),
-                format!("CREATE UNIQUE INDEX CONCURRENTLY {name} ON {table} ({columns})"),
+                format!("CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS {name} ON {table} ({columns})"),
                 format!("ALTER TABLE {table} ADD CONSTRAINT {name} UNIQUE USING INDEX {name}"),
             ],
         }
