@@ -35,8 +35,7 @@ def differing(store):
     for table, query in store.TABLES.items():
         theirs, ours = sorted(wanted[table], key=repr), sorted(landed(query), key=repr)
         if theirs != ours:
-            missing = [row for row in theirs if row not in set(ours)][:2]
-            extra = [row for row in ours if row not in set(theirs)][:2]
+            missing, extra = list(set(theirs) - set(ours))[:2], list(set(ours) - set(theirs))[:2]
             return f"{table}: {len(ours)} rows, {len(theirs)} expected; missing {missing}, not expected {extra}"
     return None
 

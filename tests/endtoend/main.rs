@@ -25,4 +25,5 @@ mod revisions;
 mod rotation;
 mod rules;
 mod sqlite;
+mod stores;
 mod unparsable;
