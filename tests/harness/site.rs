@@ -188,7 +188,11 @@ impl Site {
     #[track_caller]
     pub fn expect_soon_equal(&self, moment: &str) {
         let verdict = self.soon_equal(LIVE_PATIENCE);
-        verdict.expect(moment);
+        if verdict.holds {
+            return;
+        }
+        let status = self.status().map_or_else(|| "no status".into(), |status| format!("{status:#?}"));
+        verdict.expect(&format!("{moment}, {status}"));
     }
 
     /// Asks until stores and tables agree or `deadline` is over; the last answer.

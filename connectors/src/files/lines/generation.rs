@@ -160,8 +160,10 @@ impl Generation {
         if usize::from(self.head.len) >= HEAD_BYTES || stat.size <= u64::from(self.head.len) {
             return Ok(());
         }
-        let head = Fingerprint::of(&body.stretch(0, HEAD_BYTES)?);
-        if head.len > self.head.len {
+        let bytes = body.stretch(0, HEAD_BYTES)?;
+        let head = Fingerprint::of(&bytes);
+        // What no longer begins as it did is another content, whose head is not ours.
+        if head.len > self.head.len && self.head.begins(&bytes) {
             self.head = head;
             self.touched = true;
         }

@@ -79,6 +79,17 @@ impl View {
         self.members.get(base).map_or(&[], Vec::as_slice)
     }
 
+    /// The chain under a path consists of the same files in a later listing, and none of them has become shorter.
+    pub(super) fn chain_stands(&self, base: &Path, later: &Self) -> bool {
+        let (before, after) = (self.members(base), later.members(base));
+        before.len() == after.len()
+            && before.iter().zip(after).all(|(before, after)| {
+                let (before, after) = (&self.files[before.file], &later.files[after.file]);
+                let same = before.path == after.path && before.stat.same_inode(&after.stat);
+                same && before.stat.size <= after.stat.size
+            })
+    }
+
     /// All paths with a chain.
     pub(super) fn bases(&self) -> impl Iterator<Item = &PathBuf> {
         self.members.keys()

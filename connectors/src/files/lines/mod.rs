@@ -8,6 +8,7 @@
 //! How it fails: a missing or unreadable file or directory is [`Condition::Waiting`] and mends itself; a file whose rest
 //! cannot be found is [`Condition::Halted`] with [`FILE_SHRANK`], until an operator accepts that or the rest comes back.
 
+mod arrival;
 mod body;
 mod generation;
 mod ledger;
@@ -124,11 +125,26 @@ impl LinesSource {
         self.watch.state()
     }
 
-    /// Lists the root and finds every generation.
-    fn survey(&mut self) -> Result<(Pass, Root), Trouble> {
+    /// Lists the root: the first part of a step that finds the source idle.
+    fn list(&mut self) -> Result<(Root, View), Trouble> {
+        self.later = std::mem::take(&mut self.waited);
+        self.reader.leave();
         let root = Root::open(&self.config.dir, self.config.symlinks).map_err(|error| root_trouble(&error))?;
         let view = View::take(&root, &self.config.pattern, &self.ledger)
             .map_err(|error| Trouble::Waiting(error.code(), format!("{}: {}", root.path().display(), error.errno)))?;
+        Ok((root, view))
+    }
+
+    /// Takes a listing in; the world may have moved on since.
+    fn take_in(&mut self, listing: Result<(Root, View), Trouble>) {
+        match listing.and_then(|(root, view)| self.conclude(root, view)) {
+            Ok(reading) => (self.trouble, self.state) = (None, reading),
+            Err(trouble) => (self.trouble, self.state) = (Some(trouble), State::Idle),
+        }
+    }
+
+    /// Finds every generation in a listing.
+    fn conclude(&mut self, root: Root, view: View) -> Result<State, Trouble> {
         let nothing = view.files.is_empty() && view.unreadable.is_empty();
         let skipped =
             view.skipped.first().map(|skip| format!(" ({} is not read: {})", skip.path.display(), skip.reason.name()));
@@ -140,6 +156,7 @@ impl LinesSource {
             bodies: &mut self.bodies,
             copies: &mut self.copies,
             later: self.later,
+            arrivals: Vec::new(),
         };
         survey.run();
         let pass = Pass::plan(&self.ledger);
@@ -148,7 +165,34 @@ impl LinesSource {
             let detail = format!("no file in {} matches; waiting for one{skipped}", self.config.dir.display());
             return Err(Trouble::Waiting("missing", detail));
         }
-        Ok((pass, root))
+        Ok(State::Reading(pass, root))
+    }
+
+    /// Reads what was found, from where the last batch ended.
+    fn read_on(&mut self, batch: &mut ChangeBatch) -> Step {
+        let State::Reading(pass, root) = &mut self.state else {
+            self.ledger.save(batch, None);
+            return if batch.is_empty() { Step::Blocked } else { Step::More };
+        };
+        let mut reading = Reading {
+            root,
+            reader: &mut self.reader,
+            bodies: &mut self.bodies,
+            interpreter: &mut self.interpreter,
+            later: self.later,
+        };
+        pass.read(&mut self.ledger, batch, &mut reading);
+        fail::fail_point!("lines::after_position");
+        if !batch.is_empty() || !pass.is_over() || self.ledger.unsaved {
+            return Step::More;
+        }
+        self.stale = if pass.stale { self.stale.saturating_add(1) } else { 0 };
+        self.state = State::Idle;
+        match self.stale {
+            0 if self.troubles().next().is_none() => Step::CaughtUp,
+            1..STALE_PASSES => Step::More,
+            _ => Step::Blocked,
+        }
     }
 
     fn troubles(&self) -> impl Iterator<Item = &Trouble> {
@@ -169,40 +213,10 @@ impl LinesSource {
 impl Source for LinesSource {
     fn next(&mut self, batch: &mut ChangeBatch) -> Result<Step, Failure> {
         if matches!(self.state, State::Idle) {
-            self.later = std::mem::take(&mut self.waited);
-            self.reader.leave();
-            match self.survey() {
-                Ok((pass, root)) => {
-                    self.trouble = None;
-                    self.state = State::Reading(pass, root);
-                }
-                Err(trouble) => {
-                    self.trouble = Some(trouble);
-                    self.ledger.save(batch, None);
-                    return Ok(if batch.is_empty() { Step::Blocked } else { Step::More });
-                }
-            }
+            let listing = self.list();
+            self.take_in(listing);
         }
-        let State::Reading(pass, root) = &mut self.state else { return Ok(Step::More) };
-        let mut reading = Reading {
-            root,
-            reader: &mut self.reader,
-            bodies: &mut self.bodies,
-            interpreter: &mut self.interpreter,
-            later: self.later,
-        };
-        pass.read(&mut self.ledger, batch, &mut reading);
-        fail::fail_point!("lines::after_position");
-        if !batch.is_empty() || !pass.is_over() || self.ledger.unsaved {
-            return Ok(Step::More);
-        }
-        self.stale = if pass.stale { self.stale.saturating_add(1) } else { 0 };
-        self.state = State::Idle;
-        Ok(match self.stale {
-            0 if self.troubles().next().is_none() => Step::CaughtUp,
-            1..STALE_PASSES => Step::More,
-            _ => Step::Blocked,
-        })
+        Ok(self.read_on(batch))
     }
 
     fn wait(&mut self) -> Woken {

@@ -183,7 +183,7 @@ impl Reader {
         if read == 0 {
             return Ok(Filled::End);
         }
-        if !generation.compressed && !self.still_follows(from, body)? {
+        if !generation.compressed && !self.still_follows((from, read), generation, body)? {
             return Ok(Filled::Changed);
         }
         self.end = from + read;
@@ -192,11 +192,17 @@ impl Reader {
         Ok(Filled::More)
     }
 
-    /// The bytes in front of a chunk just read are still in the file: it was not truncated and written anew in between.
-    fn still_follows(&self, from: usize, body: &mut Body) -> io::Result<bool> {
-        let before = from.saturating_sub(TAIL_BYTES)..from;
-        let now = body.stretch(self.at + before.start as u64, before.len())?;
-        Ok(now == self.bytes[before])
+    /// The bytes in front of a chunk just read are still in the file: it was not truncated and written anew in between. In
+    /// front of the first chunk stands nothing: it has to be the beginning that is remembered, and to stay there.
+    fn still_follows(&self, chunk: (usize, usize), generation: &Generation, body: &mut Body) -> io::Result<bool> {
+        let (from, read) = chunk;
+        let first = self.at == 0 && from == 0;
+        if first && !generation.head.begins(&self.bytes[..read]) {
+            return Ok(false);
+        }
+        let known = if first { 0..read.min(TAIL_BYTES) } else { from.saturating_sub(TAIL_BYTES)..from };
+        let now = body.stretch(self.at + known.start as u64, known.len())?;
+        Ok(now == self.bytes[known])
     }
 
     fn make_room(&mut self) {

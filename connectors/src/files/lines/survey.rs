@@ -6,11 +6,12 @@
 //! not be listed or opened proves nothing (promise 12).
 
 use crate::failure::{Failure, FailureClass};
-use crate::files::identity::{Fingerprint, HEAD_BYTES, Inode, TAIL_BYTES};
+use crate::files::identity::{Fingerprint, Inode, TAIL_BYTES};
+use crate::files::lines::arrival::Arrival;
 use crate::files::lines::body::{Body, OpenBodies};
 use crate::files::lines::generation::{Generation, Standing};
 use crate::files::lines::ledger::{Ledger, Lineage, Trouble};
-use crate::files::lines::likeness::{Holds, holds, repeats};
+use crate::files::lines::likeness::{Holds, holds};
 use crate::files::lines::listing::{Member, View};
 use crate::files::lines::rotation::{self, Age};
 use crate::files::pattern::Pattern;
@@ -38,9 +39,11 @@ pub(super) struct Survey<'a> {
     pub copies: &'a mut Copies,
     /// A wait has passed since the last survey: only then does "nothing changed" mean anything.
     pub later: bool,
+    /// Content that was not known before.
+    pub arrivals: Vec<Arrival>,
 }
 
-type Outcome<T> = Result<T, Trouble>;
+pub(super) type Outcome<T> = Result<T, Trouble>;
 
 impl Survey<'_> {
     /// Brings all lineages up to date with the listing.
@@ -66,6 +69,7 @@ impl Survey<'_> {
             self.ledger.lineages.insert(base.clone(), lineage);
             self.forget(&base);
         }
+        self.confirm_arrivals();
         self.ledger.lineages.retain(|_, lineage| !lineage.generations.is_empty() || lineage.trouble.is_some());
         let files = &self.view.files;
         self.copies.retain(|path, _| files.binary_search_by(|file| file.path.cmp(path)).is_ok());
@@ -146,6 +150,7 @@ impl Survey<'_> {
             self.bodies.hold(&generation.slot, body);
         }
         let Some(body) = self.bodies.get(&generation.slot) else { return Ok(false) };
+        let bare = generation.head.len == 0;
         let checked = generation.agrees(body, &stat).and_then(|agrees| {
             if agrees {
                 generation.lengthen_head(body, &stat)?;
@@ -160,17 +165,18 @@ impl Survey<'_> {
             (generation.path, generation.inode) = (path.to_owned(), inode);
             generation.verified = Some(stat);
             self.ledger.unsaved |= generation.touched;
+            if bare && generation.head.len > 0 {
+                self.arrivals.push(Arrival::first_bytes(generation));
+            }
         }
         Ok(agrees)
     }
 
     /// Opens a listed file; `None` if another one stands there by now (the next pass sees it).
-    fn open(&self, path: &Path, stat: &FileStat) -> Outcome<Option<Body>> {
+    pub(super) fn open(&self, path: &Path, stat: &FileStat) -> Outcome<Option<Body>> {
         match self.root.open_file(path) {
             Ok((file, now)) if now.same_inode(stat) => Ok(Some(Body::new(file, rotation::is_compressed(path)))),
-            Ok(_) | Err(OpenError::Missing) => {
-                Err(Trouble::Waiting("changing", format!("{} was replaced while it was looked at", path.display())))
-            }
+            Ok(_) | Err(OpenError::Missing) => Err(changing(path)),
             Err(OpenError::Skipped(reason)) => {
                 Err(Trouble::Waiting("unreadable", format!("{}: {}", path.display(), reason.name())))
             }
@@ -238,92 +244,6 @@ impl Survey<'_> {
         Ok(())
     }
 
-    /// Takes in the files of a chain that no generation stands in: those the pattern means, and those newer than the
-    /// oldest known generation (what is known stays known while it is listed, so these were never read).
-    fn see_new(&mut self, base: &Path, lineage: &mut Lineage, chain: &[Member]) -> Outcome<()> {
-        let mut ages = Vec::with_capacity(lineage.generations.len());
-        for generation in &lineage.generations {
-            ages.push(self.age(generation, chain)?);
-        }
-        let oldest = ages.iter().flatten().min().cloned();
-        for member in chain {
-            if self.view.claimed[member.file] {
-                continue;
-            }
-            let listed = self.view.files[member.file].clone();
-            let live = member.age == Age::Live;
-            let meant = live || self.pattern.matches(&listed.path);
-            let behind = oldest.as_ref().is_some_and(|oldest| member.age > *oldest);
-            let empty = listed.stat.size == 0 && !live;
-            if empty || !(meant || behind) || self.copies.get(&listed.path) == Some(&listed.stat) {
-                continue;
-            }
-            let Some(mut body) = self.open(&listed.path, &listed.stat)? else { continue };
-            if !live && self.is_copy(lineage, &mut body, &listed.path)? {
-                self.copies.insert(listed.path, listed.stat);
-                continue;
-            }
-            let head = body.stretch(0, HEAD_BYTES).map_err(|error| unreadable(&listed.path, &error))?;
-            let newer = |age: &Option<Age>| age.as_ref().is_some_and(|age| *age > member.age);
-            let at = ages.iter().position(newer).unwrap_or(ages.len());
-            let serial = self.ledger.serial_at(lineage, at);
-            let seen = (&listed.stat, Fingerprint::of(&head));
-            let generation = Generation::first_seen(base, &listed.path, serial, seen);
-            self.ledger.unsaved = true;
-            self.view.claim(member.file);
-            self.bodies.hold(&generation.slot, body);
-            lineage.generations.insert(at, generation);
-            ages.insert(at, Some(member.age.clone()));
-        }
-        Ok(())
-    }
-
-    /// Where a generation stands in the chain. One that only an open descriptor leads to is placed by its compressed copy.
-    fn age(&self, generation: &Generation, chain: &[Member]) -> Outcome<Option<Age>> {
-        let listed = matches!(generation.standing, Standing::Listed(_));
-        for member in chain.iter().rev().filter(|member| listed || member.age != Age::Live) {
-            let file = &self.view.files[member.file];
-            if listed && file.path == generation.path {
-                return Ok(Some(member.age.clone()));
-            }
-            if listed || self.view.claimed[member.file] {
-                continue;
-            }
-            let Some(mut body) = self.open(&file.path, &file.stat)? else { continue };
-            let found = holds(generation, &mut body).map_err(|error| unreadable(&file.path, &error))?;
-            if matches!(found, Holds::Rest) {
-                return Ok(Some(member.age.clone()));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Whether a rotated file only repeats a generation that is known: it, or a part of it, under another name.
-    fn is_copy(&mut self, lineage: &Lineage, body: &mut Body, path: &Path) -> Outcome<bool> {
-        for generation in &lineage.generations {
-            let held = match self.bodies.get(&generation.slot) {
-                Some(held) => Some(held),
-                None => match generation.standing {
-                    Standing::Listed(stat) => {
-                        if let Some(opened) = self.open(&generation.path, &stat)? {
-                            self.bodies.hold(&generation.slot, opened);
-                        }
-                        self.bodies.get(&generation.slot)
-                    }
-                    _ => None,
-                },
-            };
-            let copy = match held {
-                Some(original) if !generation.compressed => repeats(original, body),
-                _ => holds(generation, body).map(|holds| generation.offset > 0 && matches!(holds, Holds::Rest)),
-            };
-            if copy.map_err(|error| unreadable(path, &error))? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     /// Forgets what is finished and gone, while its lineage lives on.
     fn forget(&mut self, base: &Path) {
         let Some(lineage) = self.ledger.lineages.get_mut(base) else { return };
@@ -377,7 +297,11 @@ fn loss(generation: &Generation, searches: u8) -> Trouble {
     Trouble::Lost(Failure::new(FailureClass::Halt, FILE_SHRANK, detail))
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Trouble {
+pub(super) fn changing(path: &Path) -> Trouble {
+    Trouble::Waiting("changing", format!("{} was replaced while it was looked at", path.display()))
+}
+
+pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Trouble {
     let code = if error.kind() == std::io::ErrorKind::NotFound { "missing" } else { "unreadable" };
     Trouble::Waiting(code, format!("{}: {error}", path.display()))
 }

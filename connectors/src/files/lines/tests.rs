@@ -94,8 +94,21 @@ impl Bench {
 
     /// One batch, made durable.
     fn step(&mut self) -> Step {
+        self.raced_step(|_| {}, |_| {})
+    }
+
+    /// A step into whose survey and reading others break: after the listing, and after what was concluded from it.
+    fn raced_step(&mut self, listed: impl FnOnce(&Self), concluded: impl FnOnce(&Self)) -> Step {
+        let mut source = self.source.take().unwrap();
         let mut batch = ChangeBatch::default();
-        let step = self.source().next(&mut batch).unwrap();
+        let listing = matches!(source.state, State::Idle).then(|| source.list());
+        listed(self);
+        if let Some(listing) = listing {
+            source.take_in(listing);
+        }
+        concluded(self);
+        let step = source.read_on(&mut batch);
+        self.source = Some(source);
         assert!(batch.changes().len() <= ChangeBatch::MAX_CHANGES);
         for change in batch.changes() {
             let payload = String::from_utf8_lossy(batch.bytes(&change.payload)).into_owned();
@@ -147,7 +160,15 @@ impl Bench {
 
     fn copy_truncate(&self, from: &str, to: &str) {
         fs::copy(self.dir.join(from), self.dir.join(to)).unwrap();
-        OpenOptions::new().write(true).open(self.dir.join(from)).unwrap().set_len(0).unwrap();
+        self.truncate(from);
+    }
+
+    fn truncate(&self, name: &str) {
+        OpenOptions::new().write(true).open(self.dir.join(name)).unwrap().set_len(0).unwrap();
+    }
+
+    fn exists(&self, name: &str) -> bool {
+        self.dir.join(name).exists()
     }
 
     fn gzip(&self, name: &str) {

@@ -18,6 +18,62 @@ impl Dice {
     }
 }
 
+/// What befalls the log while it is looked at.
+enum Interruption {
+    Nothing,
+    Append(String),
+    /// All of a rotation by copying, and lines after it.
+    CopyTruncate(String),
+    /// The end of one whose copy was there before.
+    Truncate(String),
+    Rename(String),
+}
+
+impl Interruption {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Append(_) => "append",
+            Self::CopyTruncate(_) => "copytruncate",
+            Self::Truncate(_) => "truncate",
+            Self::Rename(_) => "rename",
+        }
+    }
+
+    fn strike(&self, bench: &Bench) {
+        let text = match self {
+            Self::Nothing => return,
+            Self::Append(text) | Self::CopyTruncate(text) | Self::Truncate(text) | Self::Rename(text) => text,
+        };
+        if bench.exists(LOG) {
+            match self {
+                Self::CopyTruncate(_) => {
+                    shift(bench);
+                    bench.copy_truncate(LOG, &format!("{LOG}.1"));
+                }
+                Self::Truncate(_) => bench.truncate(LOG),
+                Self::Rename(_) => {
+                    shift(bench);
+                    bench.rename(LOG, &format!("{LOG}.1"));
+                }
+                Self::Nothing | Self::Append(_) => {}
+            }
+        }
+        bench.append(LOG, text);
+    }
+}
+
+/// Moves the chain up by one: 1 becomes 2, and so on, all kept.
+fn shift(bench: &Bench) {
+    for n in (1..40).rev() {
+        for end in ["", ".gz"] {
+            if bench.exists(&format!("{LOG}.{n}{end}")) {
+                bench.rename(&format!("{LOG}.{n}{end}"), &format!("{LOG}.{}{end}", n + 1));
+            }
+        }
+    }
+}
+
 /// The log's writer and all that befalls the log.
 struct World {
     bench: Bench,
@@ -61,6 +117,13 @@ impl World {
 
     fn append(&mut self) {
         self.finish_line();
+        let text = self.new_lines();
+        self.note(format!("append to {}", self.next));
+        self.bench.append(LOG, &text);
+    }
+
+    /// Lines that count as written from now on.
+    fn new_lines(&mut self) -> String {
         let mut text = String::new();
         for _ in 0..=self.dice.roll(5) {
             let line = self.new_line();
@@ -68,8 +131,7 @@ impl World {
             text += if self.dice.roll(8) == 0 { "\r\n" } else { "\n" };
             self.written.push(line);
         }
-        self.note(format!("append to {}", self.next));
-        self.bench.append(LOG, &text);
+        text
     }
 
     fn begin_line(&mut self) {
@@ -90,18 +152,11 @@ impl World {
     }
 
     fn exists(&self) -> bool {
-        self.bench.dir.join(LOG).exists()
+        self.bench.exists(LOG)
     }
 
-    /// Moves the chain up by one: 1 becomes 2, and so on, all kept.
     fn shift(&mut self) {
-        for n in (1..40).rev() {
-            for end in ["", ".gz"] {
-                if self.bench.dir.join(format!("{LOG}.{n}{end}")).exists() {
-                    self.bench.rename(&format!("{LOG}.{n}{end}"), &format!("{LOG}.{}{end}", n + 1));
-                }
-            }
-        }
+        shift(&self.bench);
     }
 
     fn rotate(&mut self) {
@@ -125,6 +180,32 @@ impl World {
         self.note("copytruncate");
         self.shift();
         self.bench.copy_truncate(LOG, &format!("{LOG}.1"));
+    }
+
+    fn interruption(&mut self) -> Interruption {
+        match self.dice.roll(4) {
+            0 => Interruption::Nothing,
+            1 => Interruption::Append(self.new_lines()),
+            2 => Interruption::CopyTruncate(self.new_lines()),
+            _ => Interruption::Rename(self.new_lines()),
+        }
+    }
+
+    /// A step into which the writer and rotation break at the worst of times.
+    fn race(&mut self) {
+        self.finish_line();
+        self.start();
+        let halfway = self.exists() && self.dice.roll(2) == 0;
+        let listed = if halfway {
+            self.shift();
+            fs::copy(self.bench.dir.join(LOG), self.bench.dir.join(format!("{LOG}.1"))).unwrap();
+            Interruption::Truncate(self.new_lines())
+        } else {
+            self.interruption()
+        };
+        let concluded = self.interruption();
+        self.note(format!("race {} {} to {}", listed.name(), concluded.name(), self.next));
+        self.bench.raced_step(|bench| listed.strike(bench), |bench| concluded.strike(bench));
     }
 
     fn compress(&mut self) {
@@ -239,6 +320,7 @@ impl World {
             13 => self.damage(),
             14 => self.stop(),
             15 => self.start(),
+            16 | 17 => self.race(),
             _ => self.read_some(),
         }
     }
