@@ -1,4 +1,4 @@
-//! The suite of sources, on a real disk: a document, a folder of files. Lines pass it in their own crate.
+//! The suite of sources, on a real disk: a document, a folder of files, a SQLite database. Lines pass it in their own crate.
 
 use landfall_connectors::conformance::source::{Store, all};
 use landfall_connectors::failure::Failure;
@@ -7,6 +7,7 @@ use landfall_connectors::files::document::{DocumentConfig, DocumentSource};
 use landfall_connectors::files::pattern::Pattern;
 use landfall_connectors::files::root::Symlinks;
 use landfall_connectors::source::{Cadence, SourceStart, SourceStream};
+use landfall_connectors::sqlite::{SqliteConfig, SqliteSource};
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::{FieldPath, KeyFrom, KeySpec, Select};
 use landfall_schemas::stream::{PartitionCount, StreamId, StreamName};
@@ -129,6 +130,70 @@ impl Store for Folder {
         std::fs::remove_file(self.0.folder.join(format!("store/{id}.json"))).unwrap();
         true
     }
+}
+
+struct Database(PathBuf);
+
+impl Database {
+    fn new(name: &str) -> Self {
+        let database = Self(Records::new(&format!("database-{name}")).folder);
+        let schema = "PRAGMA journal_mode = WAL; CREATE TABLE records (id INTEGER UNIQUE, v INTEGER)";
+        database.writer().execute_batch(schema).unwrap();
+        database
+    }
+
+    fn writer(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.0.join("store/store.db")).unwrap()
+    }
+}
+
+impl Store for Database {
+    type Source = SqliteSource;
+
+    fn open(&self, start: SourceStart) -> Result<SqliteSource, Failure> {
+        let config = SqliteConfig {
+            root: self.0.join("store"),
+            file: PathBuf::from("store.db"),
+            cadence: CADENCE,
+            symlinks: Symlinks::Refuse,
+        };
+        SqliteSource::open(config, start)
+    }
+
+    fn stream(&self) -> SourceStream {
+        SourceStream { select: Select::Collection("records".into()), ..stream() }
+    }
+
+    fn state_dir(&self) -> PathBuf {
+        self.0.join("state")
+    }
+
+    fn put(&mut self, records: &[(u64, u64)]) {
+        let mut writer = self.writer();
+        let together = writer.transaction().unwrap();
+        for (id, v) in records {
+            if together.execute("UPDATE records SET v = ?2 WHERE id = ?1", [*id as i64, *v as i64]).unwrap() == 0 {
+                together.execute("INSERT INTO records VALUES (?1, ?2)", [*id as i64, *v as i64]).unwrap();
+            }
+        }
+        together.commit().unwrap();
+    }
+
+    fn remove(&mut self, id: u64) -> bool {
+        self.writer().execute("DELETE FROM records WHERE id = ?1", [id as i64]).unwrap();
+        true
+    }
+
+    fn read(payload: &[u8]) -> Option<(u64, u64)> {
+        let record = bson::RawDocument::from_bytes(payload).ok()?;
+        let number = |name: &str| record.get(name).ok()??.as_i64()?.try_into().ok();
+        Some((number("id")?, number("v")?))
+    }
+}
+
+#[test]
+fn a_database_passes_the_suite_of_sources() {
+    all(|name| Database::new(name));
 }
 
 #[test]

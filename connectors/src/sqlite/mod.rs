@@ -132,7 +132,8 @@ impl SqliteSource {
     /// Looks whether anybody committed, and begins a pass if so.
     fn look(&mut self) -> Step {
         if self.rests_until.is_some_and(|until| Instant::now() < until) {
-            return self.quiet();
+            // A commit that waits for the rest to end is not caught up with.
+            return if self.is_current() { self.quiet() } else { Step::Blocked };
         }
         match self.changed() {
             Ok(None) => self.quiet(),
@@ -142,6 +143,12 @@ impl SqliteSource {
             }
             Err(trouble) => self.trouble(trouble),
         }
+    }
+
+    /// Nobody committed since the snapshot that was taken in last.
+    fn is_current(&self) -> bool {
+        let standing = self.opened.as_ref().and_then(|opened| opened.database.data_version().ok());
+        standing.is_none() || standing == self.taken
     }
 
     /// A pass over a new snapshot; `None`: the one that was taken in stands.

@@ -85,15 +85,18 @@ impl PlainQueue {
         Sequence(self.content().events.len() as u64)
     }
 
-    /// Applies every event in order. A record that cannot be read, or a reject, is a broken promise of its own.
-    pub fn replay(&self) -> Replayed {
+    /// Applies every event in order; `read` gives id and value of a record. One that cannot be read, or a reject, is a broken
+    /// promise of its own.
+    pub fn replay(&self, read: impl Fn(&[u8]) -> Option<(u64, u64)>) -> Replayed {
         let content = self.content();
         let mut replayed = Replayed::default();
         let mut ids: HashMap<&[u8], u64> = HashMap::new();
         for (sequence, event) in content.events.iter().enumerate() {
             let changed = match event.op {
                 Op::Upsert => {
-                    let (id, value) = read(&event.payload, sequence);
+                    let record = read(&event.payload);
+                    let (id, value) =
+                        record.unwrap_or_else(|| panic!("sequence {sequence} is no record of `id` and `v`"));
                     ids.insert(&event.key, id);
                     replayed.rows.insert(id, value) != Some(value)
                 }
@@ -107,15 +110,6 @@ impl PlainQueue {
             }
         }
         replayed
-    }
-}
-
-fn read(payload: &[u8], sequence: usize) -> (u64, u64) {
-    let record: serde_json::Value =
-        serde_json::from_slice(payload).unwrap_or_else(|error| panic!("sequence {sequence} is no record: {error}"));
-    match (record["id"].as_u64(), record["v"].as_u64()) {
-        (Some(id), Some(value)) => (id, value),
-        _ => panic!("sequence {sequence} lacks `id` or `v`"),
     }
 }
 
