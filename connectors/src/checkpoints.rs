@@ -123,7 +123,8 @@ pub struct Rebinding<'a> {
 pub trait Checkpoints: Send + Sync {
     /// Makes `nonce` the owner of the stream and reads all its state, in one transaction. Fails with
     /// `Halt`/`queue_changed` when the stored checkpoint counts in another queue, with `Halt`/`mapping_changed` when
-    /// the stored mapping is another, with `Halt`/`schema_missing` when `schema apply` has not been run.
+    /// the stored mapping is another, with `Halt`/`schema_missing` when `schema apply` has not been run, with
+    /// `Halt`/`schema_drift` as [`Checkpoints::fits`] does.
     fn admit(
         &self,
         stream: &StreamMapping,
@@ -134,6 +135,9 @@ pub trait Checkpoints: Send + Sync {
     /// Reads the checkpoints of a stream without owning it: status, and settling an unknown commit (then under the row
     /// lock, so that a commit still on its way has ended before the answer).
     fn read(&self, stream: &StreamName, settle: bool) -> impl Future<Output = Result<Vec<Checkpoint>, Failure>> + Send;
+
+    /// Whether the stream's tables are as it maps them. Fails with `Halt`/`schema_drift`, naming every difference.
+    fn fits(&self, stream: &StreamMapping) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// Takes the stored word on a halted state of a stream, if there is one: it is gone afterwards.
     fn take_word(

@@ -8,6 +8,7 @@ mod bombs;
 mod children;
 mod constraints;
 mod controls;
+mod drift;
 mod expressions;
 mod guard;
 mod init;

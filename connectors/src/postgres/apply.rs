@@ -20,7 +20,7 @@ use super::tail::Tail;
 use super::target::Target;
 use super::wire::{Link, WireError};
 use super::write::{plan, write};
-use super::{bulk, refused};
+use super::{bulk, drift, refused};
 use crate::checkpoints::{OwnerNonce, Phase};
 use crate::failure::{Failure, FailureClass};
 use crate::sink::{Applied, ApplyFailure, SinkBatch, Writer};
@@ -135,6 +135,9 @@ impl Target {
                     if state == "23505" && writing.way == Way::Merge {
                         writing.way = Way::OnConflict;
                         continue;
+                    }
+                    if may_be_a_row(&state) || failure.code == drift::SCHEMA_DRIFT {
+                        drift::find(self, link, stream).await?;
                     }
                     if !may_be_a_row(&state) || batch.rows.rows.is_empty() {
                         return Err(failure.into());

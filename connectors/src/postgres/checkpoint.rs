@@ -8,6 +8,7 @@ use super::apply::{commit, roll_back};
 use super::classify::{classify, classify_commit};
 use super::connect::BEGIN;
 use super::decisions::VOID;
+use super::drift;
 use super::fingerprint;
 use super::rebind;
 use super::schema::{self, SchemaState};
@@ -94,6 +95,11 @@ impl Checkpoints for PostgresTarget {
         driver.drive(limit, read).await.map_err(|error| classify(&error, "read checkpoints"))
     }
 
+    async fn fits(&self, stream: &StreamMapping) -> Result<(), Failure> {
+        let mut link = self.inner.connector.connect().await?;
+        drift::find(&self.inner, &mut link, stream).await
+    }
+
     async fn take_word(&self, stream: &StreamName, subject: &str) -> Result<Option<Word>, Failure> {
         self.take(stream, subject).await
     }
@@ -131,6 +137,9 @@ async fn admit(
     let locked = client.query(&format!("{PROGRESS} FOR UPDATE"), &[&pipeline, &name]).await?;
     let before = locked.iter().map(checkpoint).collect::<Result<Vec<_>, _>>()?;
     if let Some(failure) = objection(&row, stream, queue, &before)? {
+        return Ok(Found::Refused(failure));
+    }
+    if let Some(failure) = drift::of(client, pipeline, stream).await? {
         return Ok(Found::Refused(failure));
     }
     let Some(generation) = generation(client, (pipeline, stream.source.as_str()), queue).await? else {

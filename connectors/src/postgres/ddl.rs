@@ -111,7 +111,7 @@ impl PostgresTarget {
 }
 
 /// Every table of every stream: its own, and those below it.
-fn wanted(streams: &[WantedStream<'_>]) -> Vec<WantedTable> {
+pub(crate) fn wanted(streams: &[WantedStream<'_>]) -> Vec<WantedTable> {
     let of_stream = |s: &WantedStream<'_>| {
         let (stream, bulk) = (s.mapping.name.clone(), s.bulk);
         let shapes = std::iter::once(&s.mapping.table).chain(s.mapping.child_tables().map(|child| &child.table));
@@ -205,7 +205,7 @@ async fn register(client: &Client, pipeline: &str, stream: &WantedStream<'_>) ->
 }
 
 /// The catalogue, as far as these tables are concerned.
-async fn read(client: &Client, wanted: &[WantedTable]) -> Result<Catalogue, Error> {
+pub(crate) async fn read(client: &Client, wanted: &[WantedTable]) -> Result<Catalogue, Error> {
     let mut live = Catalogue::default();
     for row in client.query(SCHEMAS, &[]).await? {
         live.schemas.insert(row.try_get(0)?);

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `config`, `tls`, `connect`, `wire` | reaching the server: URL, `sslmode`, session settings, one connection with its driver |
 //! | `classify` | SQLSTATE → what to do |
-//! | `schema/`, `ddl` | Landfall's own tables; the mapped tables |
+//! | `schema/`, `ddl`, `drift` | Landfall's own tables; the mapped tables; what somebody changed of them |
 //! | `statement`, `child_statement`, `copy` | SQL text, rows on the wire |
 //! | `advance`, `tail` | what commits beside the rows |
 //! | `apply`, `write`, `refused`, `bulk` | the writer |
@@ -28,6 +28,7 @@ mod controls;
 mod copy;
 mod ddl;
 mod decisions;
+mod drift;
 pub mod fingerprint;
 mod keys;
 #[cfg(feature = "mutants")]

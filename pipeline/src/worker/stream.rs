@@ -24,6 +24,7 @@ use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::offset::{Generation, Offset, OffsetRange};
 use landfall_schemas::stream::StreamId;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -99,6 +100,23 @@ enum Next {
     /// Be admitted again, with this word on the state it halted in.
     Told(Word),
     End,
+}
+
+/// How often a table that somebody changed is looked at.
+const MENDED: Duration = Duration::from_secs(2);
+
+/// Waits until the tables are as mapped again, where that is what the stream halted for; for any other reason, for ever.
+async fn mended(target: &impl Checkpoints, stream: &StreamMapping, halted: &Failure) {
+    if halted.code != "schema_drift" {
+        return std::future::pending().await;
+    }
+    loop {
+        tokio::time::sleep(MENDED).await;
+        if target.fits(stream).await.is_ok() {
+            tracing::info!(stream = %stream.name, "the table is as mapped again");
+            return;
+        }
+    }
 }
 
 /// Runs the stream until the service stops. A halted stream stays halted and says so; only what must end the whole process is
@@ -280,6 +298,7 @@ impl<T: Sink + Checkpoints + Ranges + 'static> StreamWorker<T> {
                 self.progress.state(StreamState::Halted(failure.clone()));
                 tokio::select! {
                     word = self.words.accepted(&*self.target, (&self.mapping.name, &failure)) => Ok(Next::Told(word)),
+                    () = mended(&*self.target, &self.mapping, &failure) => Ok(Next::Again),
                     () = self.stop.cancelled() => Ok(Next::End),
                 }
             }
