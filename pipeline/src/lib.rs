@@ -12,6 +12,7 @@ pub mod offline;
 pub mod overview;
 pub mod queue;
 mod resync;
+pub mod roundtrip;
 pub mod run;
 pub mod service;
 pub mod status;

@@ -61,6 +61,19 @@ pub struct RowSet {
     pub buffer: Vec<u8>,
 }
 
+/// The fields of an encoded row, one after the other; `None` for NULL.
+pub fn fields(mut row: &[u8]) -> Vec<Option<&[u8]>> {
+    let mut fields = Vec::new();
+    while let Some((length, rest)) = row.split_first_chunk::<4>() {
+        let length = i32::from_be_bytes(*length);
+        let size = usize::try_from(length).unwrap_or(0).min(rest.len());
+        let (field, rest) = rest.split_at(size);
+        fields.push((length >= 0).then_some(field));
+        row = rest;
+    }
+    fields
+}
+
 impl RowSet {
     /// The fields of a row.
     pub fn fields(&self, row: &Row) -> &[u8] {

@@ -3,6 +3,7 @@
 mod database;
 mod destination;
 mod finding;
+mod round_trip;
 mod sqlite;
 mod store;
 

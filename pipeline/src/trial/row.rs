@@ -3,6 +3,7 @@
 use super::file::ExpectedTable;
 use landfall_schemas::key::RecordKey;
 use landfall_schemas::mapping::StreamMapping;
+use landfall_schemas::row::fields;
 use landfall_schemas::table::{ColumnRole, TableColumn, TableShape};
 use landfall_schemas::value::{Encoder, show};
 use serde_json::{Map, Value};
@@ -111,17 +112,4 @@ fn seen(shape: &TableShape, fields: &[Option<&[u8]>], columns: &[usize]) -> Stri
 fn written(row: &[(Box<str>, Box<str>)]) -> String {
     let parts: Vec<String> = row.iter().map(|(name, json)| format!("\"{name}\":{json}")).collect();
     format!("{{{}}}", parts.join(","))
-}
-
-/// The fields of a row, `None` for NULL.
-fn fields(mut row: &[u8]) -> Vec<Option<&[u8]>> {
-    let mut fields = Vec::new();
-    while let Some((length, rest)) = row.split_first_chunk::<4>() {
-        let length = i32::from_be_bytes(*length);
-        let size = usize::try_from(length).unwrap_or(0).min(rest.len());
-        let (field, rest) = rest.split_at(size);
-        fields.push((length >= 0).then_some(field));
-        row = rest;
-    }
-    fields
 }

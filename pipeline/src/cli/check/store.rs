@@ -4,7 +4,9 @@
 //! never shown: only counts, kinds and places.
 
 use super::finding::Finding;
+use super::round_trip;
 use crate::config::{SourceKind, SourceSpec};
+use landfall_connectors::files::lines::LinesFormat;
 use landfall_connectors::files::pattern::Pattern;
 use landfall_connectors::files::root::{Listing, OpenError, Root};
 use landfall_schemas::mapping::{FieldPath, KeyFrom, Select, StreamMapping};
@@ -16,6 +18,8 @@ use std::path::Path;
 const MOST_BYTES: u64 = 64 << 20;
 /// Most records whose keys are looked for.
 const MOST_RECORDS: usize = 100;
+/// Most records whose rows are made and read back.
+const MOST_SAMPLES: usize = 1_000;
 /// Bytes of a log that are looked at: its first lines.
 const LINES_BYTES: u64 = 1 << 20;
 
@@ -35,7 +39,7 @@ pub(super) fn look(source: &SourceSpec, streams: &[&StreamMapping]) -> Vec<Findi
     };
     match &source.kind {
         SourceKind::Document { file, .. } => document(name, &root, file, streams),
-        SourceKind::Lines { pattern, .. } => lines(name, &root, pattern, streams),
+        SourceKind::Lines { pattern, format, .. } => lines(name, &root, (pattern, format), streams),
         SourceKind::Directory { pattern, .. } => directory(name, &root, pattern, streams),
         SourceKind::Sqlite { file, .. } => super::sqlite::look(name, &root, file, streams),
         SourceKind::Mongo { .. } => Vec::new(),
@@ -77,7 +81,13 @@ fn document(name: &str, root: &Root, file: &Path, streams: &[&StreamMapping]) ->
         }
     };
     let mut findings = vec![Finding::pass(name, "store_readable", format!("{} is {}", path.display(), shape(&value)))];
-    findings.extend(streams.iter().map(|stream| selected(stream, &value)));
+    for stream in streams {
+        findings.push(selected(stream, &value));
+        let samples = round_trip::samples(&bytes, &stream.select, MOST_SAMPLES);
+        if !samples.is_empty() {
+            findings.extend(round_trip::look(stream, &samples));
+        }
+    }
     findings
 }
 
@@ -172,7 +182,12 @@ fn listed(name: &str, root: &Root, listing: &Listing) -> Vec<Finding> {
     findings
 }
 
-fn lines(name: &str, root: &Root, pattern: &Pattern, streams: &[&StreamMapping]) -> Vec<Finding> {
+fn lines(
+    name: &str,
+    root: &Root,
+    (pattern, format): (&Pattern, &LinesFormat),
+    streams: &[&StreamMapping],
+) -> Vec<Finding> {
     let listing = match list(name, root, pattern) {
         Ok(listing) => listing,
         Err(finding) => return vec![finding],
@@ -181,11 +196,25 @@ fn lines(name: &str, root: &Root, pattern: &Pattern, streams: &[&StreamMapping])
     let plain = listing.files.iter().find(|file| file.path.extension().is_none_or(|extension| extension != "gz"));
     if let Some(file) = plain {
         match read(name, root, &file.path, LINES_BYTES) {
-            Ok((bytes, _)) => findings.push(first_lines(name, &file.path, &bytes, streams)),
+            Ok((bytes, _)) => {
+                findings.push(first_lines(name, &file.path, &bytes, streams));
+                if matches!(format, LinesFormat::Record) {
+                    findings.extend(streams.iter().flat_map(|stream| lines_back(stream, &bytes)));
+                }
+            }
             Err(finding) => findings.push(finding),
         }
     }
     findings
+}
+
+/// What the rows of the first whole lines give back.
+fn lines_back(stream: &StreamMapping, bytes: &[u8]) -> Vec<Finding> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let whole = memchr::memrchr(b'\n', bytes).map_or(&bytes[..0], |end| &bytes[..end]);
+    let lines = whole.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    let samples: Vec<_> = lines.take(MOST_SAMPLES).map(|text| round_trip::Sample { text, name: None }).collect();
+    if samples.is_empty() { Vec::new() } else { round_trip::look(stream, &samples) }
 }
 
 fn first_lines(name: &str, file: &Path, bytes: &[u8], streams: &[&StreamMapping]) -> Finding {
@@ -233,11 +262,14 @@ fn directory(name: &str, root: &Root, pattern: &Pattern, streams: &[&StreamMappi
         Err(finding) => return vec![finding],
     };
     let mut findings = listed(name, root, &listing);
-    let mut values = Vec::new();
+    let (mut values, mut texts) = (Vec::new(), Vec::new());
     for file in listing.files.iter().take(MOST_RECORDS) {
         match read(name, root, &file.path, LINES_BYTES) {
             Ok((bytes, size)) if size <= LINES_BYTES => match serde_json::from_slice::<Value>(&bytes) {
-                Ok(value) => values.push(value),
+                Ok(value) => {
+                    values.push(value);
+                    texts.push((bytes, file.path.with_extension("").to_string_lossy().into_owned()));
+                }
                 Err(_) => {
                     let message = format!("{} is not JSON", file.path.display());
                     findings.push(
@@ -250,7 +282,14 @@ fn directory(name: &str, root: &Root, pattern: &Pattern, streams: &[&StreamMappi
         }
     }
     let total = listing.files.len();
-    findings.extend(streams.iter().map(|stream| records(stream.name.as_str(), &stream.key.from, total, values.iter())));
+    for stream in streams {
+        findings.push(records(stream.name.as_str(), &stream.key.from, total, values.iter()));
+        let samples: Vec<_> =
+            texts.iter().map(|(text, name)| round_trip::Sample { text, name: Some(name.clone()) }).collect();
+        if !samples.is_empty() {
+            findings.extend(round_trip::look(stream, &samples));
+        }
+    }
     findings
 }
 
