@@ -53,7 +53,7 @@ pub(crate) struct Discovery {
     /// The source, and its place among the service's.
     pub(crate) source: (SourceName, usize),
     pub(crate) queue: Arc<EmbeddedQueue>,
-    /// Of the whole service: a table is one stream's.
+    /// Of the whole service: a table is one stream's, or shared.
     pub(crate) streams: Arc<Streams>,
     /// Tells where copies are read of one more stream.
     pub(crate) copies: Box<dyn Fn(&SourceStream) + Send + Sync>,
@@ -68,7 +68,9 @@ impl Discovery {
         let fitted = template.stream(collection).and_then(|mapping| {
             let same_name = |other: &&&StreamMapping| other.name == mapping.name;
             let table = mapping.table.name.as_str().to_lowercase();
-            let same_table = |other: &&&StreamMapping| other.table.name.as_str().to_lowercase() == table;
+            let same_table = |other: &&&StreamMapping| {
+                other.table.name.as_str().to_lowercase() == table && !other.table.is_shared_with(&mapping.table)
+            };
             if others.iter().any(|other| same_name(&other)) {
                 return Err(format!("there is a stream {} already", mapping.name));
             }

@@ -12,8 +12,11 @@ pub struct TableShape {
     pub name: Ident,
     /// Columns in row order.
     pub columns: Vec<TableColumn>,
-    /// How many of the first columns are the primary key: one, and one more for each table above.
+    /// How many of the first columns are the primary key: one, and one more for each table above, and one in front of all that tells
+    /// the stream in a shared table.
     pub key_columns: usize,
+    /// Other streams write this table too: what the first column holds in this stream's rows, and in no other's.
+    pub shared: Option<Box<str>>,
     /// Plain secondary indexes, each a list of column numbers; built after a bulk load.
     pub indexes: Vec<Vec<usize>>,
     /// What is unique beside the key, each a list of column numbers; no constraint while the stream is followed.
@@ -36,6 +39,8 @@ pub struct TableColumn {
 /// What a column holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ColumnRole {
+    /// Which stream wrote the row, in a shared table.
+    Stream,
     /// The key of a row above: of the stream's table first.
     Parent(usize),
     /// The record's key, or that of a nested value among its siblings (tagged text, or typed).
@@ -63,6 +68,12 @@ impl TableShape {
     /// `"schema"."name"`.
     pub fn qualified(&self) -> String {
         format!("{}.{}", self.schema.quoted(), self.name.quoted())
+    }
+
+    /// Two streams may write one table: each tells its rows, and all else is the same.
+    pub fn is_shared_with(&self, other: &Self) -> bool {
+        let told_apart = self.shared.is_some() && other.shared.is_some() && self.shared != other.shared;
+        told_apart && Self { shared: other.shared.clone(), ..self.clone() } == *other
     }
 
     /// The key columns.

@@ -193,7 +193,7 @@ impl Store for Database {
 
 #[test]
 fn a_database_passes_the_suite_of_sources() {
-    all(|name| Database::new(name));
+    all(Database::new);
 }
 
 #[test]

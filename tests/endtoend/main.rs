@@ -25,6 +25,7 @@ mod real_stores;
 mod revisions;
 mod rotation;
 mod rules;
+mod shared_tables;
 mod sqlite;
 mod stores;
 mod unparsable;

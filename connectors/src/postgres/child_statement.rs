@@ -112,7 +112,7 @@ mod tests {
         columns.push(column("no\"te", PgType::Text, ColumnRole::Mapped(0)));
         columns.push(column("_lf_version", PgType::Int8, ColumnRole::Version));
         let (schema, name, key_columns) = (ident("pub\"lic"), ident(name), keys.len());
-        TableShape { schema, name, columns, key_columns, indexes: Vec::new(), unique: Vec::new() }
+        TableShape { schema, name, columns, key_columns, shared: None, indexes: Vec::new(), unique: Vec::new() }
     }
 
     fn text(verb: ChildVerb) -> String {

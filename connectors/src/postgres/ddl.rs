@@ -39,10 +39,10 @@ const STANDING: &str = "SELECT mapping_hash, EXISTS (SELECT FROM landfall.checkp
       WHERE c.pipeline = s.pipeline AND c.stream = s.stream AND c.next_offset > 0) \
     FROM landfall.streams s WHERE s.pipeline = $1 AND s.stream = $2";
 const REGISTER: &str = "INSERT INTO landfall.streams AS s \
-      (pipeline, stream, source, target_schema, target_table, phase, mapping_hash, partitions) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (pipeline, stream) DO UPDATE \
+      (pipeline, stream, source, target_schema, target_table, phase, mapping_hash, partitions, told_by) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (pipeline, stream) DO UPDATE \
     SET source = excluded.source, target_schema = excluded.target_schema, target_table = excluded.target_table, \
-        mapping_hash = excluded.mapping_hash, partitions = excluded.partitions";
+        mapping_hash = excluded.mapping_hash, partitions = excluded.partitions, told_by = excluded.told_by";
 const FORGET_CHILDREN: &str = "DELETE FROM landfall.child_tables WHERE pipeline = $1 AND stream = $2";
 const REGISTER_CHILD: &str =
     "INSERT INTO landfall.child_tables (pipeline, stream, target_schema, target_table) VALUES ($1, $2, $3, $4)";
@@ -115,6 +115,7 @@ pub(crate) fn wanted(streams: &[WantedStream<'_>]) -> Vec<WantedTable> {
     let of_stream = |s: &WantedStream<'_>| {
         let (stream, bulk) = (s.mapping.name.clone(), s.bulk);
         let shapes = std::iter::once(&s.mapping.table).chain(s.mapping.child_tables().map(|child| &child.table));
+        let bulk = if s.mapping.table.shared.is_some() { BulkLoad::None } else { bulk };
         let table = |shape: &TableShape| WantedTable { stream: stream.clone(), shape: shape.clone(), bulk };
         shapes.map(table).collect::<Vec<_>>()
     };
@@ -129,7 +130,8 @@ async fn run(
     (change, actor): (MappingChange, &str),
 ) -> Result<Result<Plan, Failure>, Error> {
     client.batch_execute(BEGIN).await?;
-    let lock = xxhash_rust::xxh3::xxh3_64(format!("landfall ddl\0{pipeline}").as_bytes());
+    // One at a time in a database, whatever the pipeline: two that want one table see each other.
+    let lock = xxhash_rust::xxh3::xxh3_64(b"landfall ddl");
     client.execute(LOCK, &[&lock.cast_signed()]).await?;
     for stream in streams {
         if let Some(refused) = mapping_refused(client, pipeline, stream.mapping, change).await? {
@@ -176,10 +178,12 @@ async fn mapping_refused(
 
 async fn register(client: &Client, pipeline: &str, stream: &WantedStream<'_>) -> Result<(), Error> {
     let mapping = stream.mapping;
-    let phase = match stream.bulk {
-        BulkLoad::Expected => "bulk",
-        BulkLoad::None => "live",
+    // Rows of other streams may stand in a shared table: it has its key from the first row on.
+    let phase = match (stream.bulk, &mapping.table.shared) {
+        (BulkLoad::Expected, None) => "bulk",
+        _ => "live",
     };
+    let told_by = mapping.table.shared.as_deref().unwrap_or_default();
     let hash = fingerprint::of(mapping);
     client
         .execute(
@@ -193,6 +197,7 @@ async fn register(client: &Client, pipeline: &str, stream: &WantedStream<'_>) ->
                 &phase,
                 &hash.as_slice(),
                 &i32::from(mapping.partitions.get()),
+                &told_by,
             ],
         )
         .await?;
@@ -220,21 +225,24 @@ pub(crate) async fn read(client: &Client, wanted: &[WantedTable]) -> Result<Cata
             _ => RelationKind::Other,
         };
         let oid: u32 = row.try_get(0)?;
-        let owner = if registered { owner(client, schema, name).await? } else { None };
+        let owners = if registered { owners(client, schema, name).await? } else { Vec::new() };
         let is_empty = kind == RelationKind::Other || is_empty(client, &table.shape.qualified()).await?;
         let indexes = client.query(INDEXES, &[&oid]).await?.iter().map(|r| r.try_get(0)).collect::<Result<_, _>>()?;
         let key = client.query(KEY, &[&oid]).await?.iter().map(|r| r.try_get(0)).collect::<Result<_, _>>()?;
         let columns = columns(client, oid).await?;
-        let standing = LiveTable { kind, columns, key, indexes, is_empty, owner };
+        let standing = LiveTable { kind, columns, key, indexes, is_empty, owners };
         live.tables.insert((schema.to_owned(), name.to_owned()), standing);
     }
     Ok(live)
 }
 
-async fn owner(client: &Client, schema: &str, name: &str) -> Result<Option<Owner>, Error> {
-    let Some(row) = client.query_opt(REGISTERED, &[&schema, &name]).await? else { return Ok(None) };
-    let in_bulk = row.try_get::<_, &str>(2)? == "bulk";
-    Ok(Some(Owner { pipeline: row.try_get(0)?, stream: row.try_get(1)?, in_bulk }))
+async fn owners(client: &Client, schema: &str, name: &str) -> Result<Vec<Owner>, Error> {
+    let rows = client.query(REGISTERED, &[&schema, &name]).await?;
+    let owner = |row: &tokio_postgres::Row| {
+        let in_bulk = row.try_get::<_, &str>(2)? == "bulk";
+        Ok(Owner { pipeline: row.try_get(0)?, stream: row.try_get(1)?, in_bulk })
+    };
+    rows.iter().map(owner).collect()
 }
 
 async fn is_empty(client: &Client, qualified: &str) -> Result<bool, Error> {

@@ -54,6 +54,10 @@ pub fn of(stream: &StreamMapping) -> [u8; 32] {
 
 fn spell_table(hash: &mut Spelled, table: &TableShape, columns: &[ColumnMapping]) {
     hash.part(&table.schema).part(&table.name).part(table.key_columns);
+    // Tables of one stream are spelled as before there were others.
+    if let Some(value) = &table.shared {
+        hash.part("shared").part(value);
+    }
     hash.part(table.columns.len());
     for column in &table.columns {
         hash.part(&column.name)

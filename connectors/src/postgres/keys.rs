@@ -1,6 +1,7 @@
 //! The keys that stand in a table, encoded as capture encodes them: what takes the place of a lost file index.
 
 use super::classify::classify;
+use super::statement::own_rows;
 use super::target::PostgresTarget;
 use super::wire::Link;
 use crate::failure::{Failure, FailureClass};
@@ -20,7 +21,8 @@ impl PostgresTarget {
     /// (a `uuid` forgets its case, a time its zone).
     pub async fn keys(&self, mapping: &StreamMapping) -> Result<Vec<Vec<u8>>, Failure> {
         let encode = encoder(mapping)?;
-        let sql = format!("SELECT {}::text FROM {}", mapping.key.column.quoted(), mapping.table.qualified());
+        let (column, table) = (mapping.key.column.quoted(), &mapping.table);
+        let sql = format!("SELECT t.{column}::text FROM {} AS t WHERE true{}", table.qualified(), own_rows(table));
         let mut link = self.inner.connector.connect().await?;
         let Link { client, driver, .. } = &mut link;
         let read = Box::pin(read(client, &sql, encode));

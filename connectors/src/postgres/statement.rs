@@ -120,7 +120,12 @@ pub(crate) fn sql(shape: &TableShape, verb: Verb, stage: &str) -> String {
         Verb::Merge(rows, equal) => merge(shape, &source(shape, rows, stage), equal),
         Verb::Upsert(rows, equal) => upsert(shape, &source(shape, rows, stage), equal),
         Verb::Sweep => {
-            format!("DELETE FROM {} AS t WHERE t.{} < $1", shape.qualified(), version(shape).quoted())
+            format!(
+                "DELETE FROM {} AS t WHERE t.{} < $1{}",
+                shape.qualified(),
+                version(shape).quoted(),
+                own_rows(shape)
+            )
         }
         Verb::Delete(rows) => format!(
             "DELETE FROM {} AS t USING {} WHERE s.\"{OP_COLUMN}\" = 'D' AND {} AND {}",
@@ -130,6 +135,19 @@ pub(crate) fn sql(shape: &TableShape, verb: Verb, stage: &str) -> String {
             is_newer(shape, "s"),
         ),
     }
+}
+
+/// ` AND …` that leaves the rows of other streams of a shared table out.
+pub(crate) fn own_rows(shape: &TableShape) -> String {
+    match &shape.shared {
+        None => String::new(),
+        Some(value) => format!(" AND t.{} = {}", shape.columns[0].name.quoted(), literal(value)),
+    }
+}
+
+/// A text of the configuration as a literal, whatever the server's settings.
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
 /// `relation AS s`.
@@ -281,6 +299,7 @@ mod tests {
                 column("_lf_version", PgType::Int8, ColumnRole::Version),
             ],
             key_columns: 1,
+            shared: None,
             indexes: vec![],
             unique: Vec::new(),
         }

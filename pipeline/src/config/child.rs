@@ -28,6 +28,7 @@ pub struct Above {
     /// Keys of all tables above: each with the name it has in them.
     keys: Vec<TableColumn>,
     format: RecordFormat,
+    shared: Option<Box<str>>,
     depth: usize,
 }
 
@@ -35,7 +36,8 @@ impl Above {
     /// The stream's own table.
     pub fn of(table: &TableShape, format: RecordFormat) -> Self {
         let name = table.name.clone();
-        Self { schema: table.schema.clone(), table: name, keys: table.key().to_vec(), format, depth: 0 }
+        let (schema, keys, shared) = (table.schema.clone(), table.key().to_vec(), table.shared.clone());
+        Self { schema, table: name, keys, format, shared, depth: 0 }
     }
 
     /// What lies below a child whose table this is.
@@ -132,7 +134,8 @@ fn child(
     };
     let mut keys = above.carried(parent)?;
     keys.extend(key.column());
-    let layout = Layout { keys, order, mapped: &mapped, rest: written.rest?, at: written.at };
+    let layout =
+        Layout { keys, order, mapped: &mapped, rest: written.rest?, at: written.at, shared: above.shared.clone() };
     let mut table = layout.table((above.schema.clone(), written.table?), reading)?;
     (table.indexes, table.unique) = table_layout::lists((written.indexes, written.unique), &table, reading)?;
     referring.extend(written.referring.into_iter().map(|column| (table.name.clone(), column)));

@@ -8,6 +8,7 @@ pub mod child;
 pub mod column;
 pub mod column_type;
 pub mod connection;
+mod discriminator;
 pub mod key;
 pub mod load;
 pub mod mongo;

@@ -92,7 +92,11 @@ impl Pipeline {
     /// is unique.
     pub fn constraints(&self) -> Vec<Constraint> {
         let mut all = Vec::new();
-        for stream in &self.streams {
+        for (at, stream) in self.streams.iter().enumerate() {
+            // A shared table has its constraints once.
+            if self.streams[..at].iter().any(|earlier| earlier.table.is_shared_with(&stream.table)) {
+                continue;
+            }
             unique(&stream.table, &mut all);
             below(&stream.table, &stream.children, &mut all);
         }

@@ -2,6 +2,7 @@
 
 use super::child;
 use super::column::{self, WrittenColumn};
+use super::discriminator;
 use super::key::{self, Landing};
 use super::mongo;
 use super::pipeline::{SourceKind, SourceSpec};
@@ -81,9 +82,11 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
     let key = (kind.is_some() || key_node.is_some()).then(|| key::key(key_node, kind, landing, entry.at, reading));
     let rest = rest(section.get("rest"), landing, entry.at, reading);
     let pattern = pattern(select.as_ref(), kind);
+    let told = (entry.key.as_str(), select.as_ref(), pattern.as_ref());
+    let discriminator = discriminator::read(section.get("discriminator"), told, reading);
     let table = match &pattern {
-        Some(pattern) => template::table(section.get("table"), pattern, reading),
-        None => table_name(section.get("table"), entry, reading),
+        Some(pattern) if !section.has("discriminator") => template::table(section.get("table"), pattern, reading),
+        _ => table_name(section.get("table"), entry, reading),
     };
     let on_error = on_error(section.get("on_error"), reading);
     let partitions = partitions(section.get("partitions"), reading);
@@ -103,7 +106,8 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
         Landing::Whole => Body::Landing,
         Landing::Mapped => Body::Mapped { columns: &plain, rest: rest.column() },
     };
-    let mut table = table_layout::table((setting.schema.clone(), table?), &key, &body, raw?, reading)?;
+    let keys = (discriminator?, &key);
+    let mut table = table_layout::table((setting.schema.clone(), table?), keys, &body, raw?, reading)?;
     (table.indexes, table.unique) = table_layout::lists((index_node, unique_node), &table, reading)?;
     let above = child::Above::of(&table, kind?.format());
     let (children, below) = below(children_node, (&above, &path), (landing, &pattern), reading)?;

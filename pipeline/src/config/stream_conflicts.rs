@@ -1,5 +1,6 @@
 //! What no stream can say alone: streams that read the same records, write the same table, or refer to each other.
 
+use super::discriminator;
 use super::pipeline::Reference;
 use super::section::{At, Reading};
 use super::stream::WrittenStream;
@@ -50,7 +51,14 @@ fn same_table(earlier: &WrittenStream, stream: &WrittenStream, reading: &mut Rea
         return;
     }
     let (one, two) = (tables(earlier), tables(stream));
-    if let Some(name) = two.iter().find(|name| one.contains(name)) {
+    let own = |of: &WrittenStream| of.mapping.table.name.as_str().to_lowercase();
+    if own(earlier) == own(stream) {
+        if let Some(what) = discriminator::objection(earlier, stream) {
+            let instead =
+                "`table: …` with a name of its own, or the same columns and a `discriminator` of its own in both";
+            reading.problems.add(stream.table_at, what, instead);
+        }
+    } else if let Some(name) = two.iter().find(|name| one.contains(name)) {
         let what = format!(
             "streams {} and {} write to one table (`{name}`): no row may be written by two streams",
             earlier.mapping.name, stream.mapping.name
@@ -106,6 +114,11 @@ fn reference(
         reading.problems.add(target.at, what, "a table of this file, as `table.key_column`");
         return None;
     };
+    if let Some(told) = other.mapping.table.shared.as_ref().and(other.mapping.table.key().first()) {
+        let what = format!("{table} is shared by several streams: its key is `{}` and `{key}` together", told.name);
+        reading.problems.add(target.at, what, "no `references`");
+        return None;
+    }
     let spec = &other.mapping.key;
     if spec.column != *key {
         let what = format!("`{key}` is not the key column of {table}");

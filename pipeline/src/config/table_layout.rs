@@ -1,5 +1,6 @@
 //! From key, columns and rest to the table: one list, one order.
 
+use super::discriminator::Discriminator;
 use super::place::Place;
 use super::section::{At, Reading, shown};
 use super::tree::Node;
@@ -59,20 +60,27 @@ pub fn column_name(name: &str, at: Place, reading: &mut Reading<'_>) -> Option<I
 /// Builds the table. Collisions are reported where the later of two names was written.
 pub fn table(
     (schema, name): (Ident, Ident),
-    key: &At<KeySpec>,
+    (discriminator, key): (Option<Discriminator>, &At<KeySpec>),
     body: &Body<'_>,
     raw: RawBytes,
     reading: &mut Reading<'_>,
 ) -> Option<TableShape> {
     let mut taken: HashMap<String, &'static str> = HashMap::new();
     taken.insert(fold(&key.value.column), "the key column");
-    let mut columns = vec![TableColumn {
+    let mut clean = true;
+    let mut columns = Vec::new();
+    if let Some(Discriminator { column, .. }) = &discriminator {
+        clean &= claim(&mut taken, (&column.value, "the discriminator"), column.at, reading);
+        let (name, role) = (column.value.clone(), ColumnRole::Stream);
+        columns.push(TableColumn { name, ty: PgType::Text, not_null: true, role });
+    }
+    columns.push(TableColumn {
         name: key.value.column.clone(),
         ty: key.value.ty.unwrap_or(PgType::Text),
         not_null: true,
         role: ColumnRole::Key,
-    }];
-    let mut clean = true;
+    });
+    let key_columns = columns.len();
     match body {
         Body::Landing => {
             let doc = Ident::new(DOC).ok()?;
@@ -103,7 +111,8 @@ pub fn table(
     }
     let version = Ident::new(TableShape::VERSION).ok()?;
     columns.push(TableColumn { name: version, ty: PgType::Int8, not_null: true, role: ColumnRole::Version });
-    clean.then_some(TableShape { schema, name, columns, key_columns: 1, indexes: Vec::new(), unique: Vec::new() })
+    let shared = discriminator.map(|found| found.value);
+    clean.then_some(TableShape { schema, name, columns, key_columns, shared, indexes: Vec::new(), unique: Vec::new() })
 }
 
 fn fold(name: &Ident) -> String {

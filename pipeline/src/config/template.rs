@@ -1,7 +1,7 @@
 //! Streams by pattern: one entry of the configuration, a stream for every collection that matches.
 //!
 //! Owns what a pattern matches and what the stream of a matching collection is: named `ENTRY.COLLECTION`, its table named as the
-//! collection, all else as the entry says. Does not know which collections there are. A pattern begins with literal characters, so that
+//! collection (or shared, with the collection as discriminator), all else as the entry says. Does not know which collections there are. A pattern begins with literal characters, so that
 //! names which come from data stay inside a prefix that somebody wrote down; what cannot be a stream or a table is refused by name.
 
 use super::section::{Reading, shown};
@@ -62,13 +62,19 @@ impl Template {
     pub fn stream(&self, collection: &str) -> Result<StreamMapping, String> {
         let name = format!("{}.{collection}", self.common.name);
         let name = StreamName::new(&name).map_err(|error| format!("its stream would be called {name:?}: {error}"))?;
+        let mut mapping =
+            StreamMapping { name, select: Select::Collection(collection.to_owned()), ..self.common.clone() };
+        if mapping.table.shared.is_some() {
+            if collection.contains('\0') {
+                return Err("no text of PostgreSQL holds U+0000".to_owned());
+            }
+            mapping.table.shared = Some(collection.into());
+            return Ok(mapping);
+        }
         if collection.contains('.') {
             return Err("a table has no dot in its name".to_owned());
         }
-        let table = Ident::new(collection).map_err(|error| error.to_string())?;
-        let mut mapping =
-            StreamMapping { name, select: Select::Collection(collection.to_owned()), ..self.common.clone() };
-        mapping.table.name = table;
+        mapping.table.name = Ident::new(collection).map_err(|error| error.to_string())?;
         Ok(mapping)
     }
 

@@ -6,7 +6,7 @@ use landfall_schemas::pgtype::PgType;
 use landfall_schemas::rejection::{RejectCode, Rejection};
 use landfall_schemas::table::{ColumnRole, TableShape};
 use landfall_schemas::value::rule::Ruler;
-use landfall_schemas::value::{Encoder, put_null};
+use landfall_schemas::value::{Encoder, put_bytes, put_null};
 
 /// A field that is NULL.
 pub(super) const NULL: [u8; 4] = (-1_i32).to_be_bytes();
@@ -14,6 +14,8 @@ pub(super) const NULL: [u8; 4] = (-1_i32).to_be_bytes();
 /// A column of the table.
 #[derive(Debug)]
 pub(super) enum Column {
+    /// The same in every row: what tells the stream in a shared table.
+    Constant(Box<[u8]>),
     /// The keys of all rows above.
     Parents,
     Key,
@@ -126,6 +128,7 @@ pub(super) enum Found<'a> {
 pub(super) fn columns(table: &TableShape, mapped: &[ColumnMapping], found: Found<'_>) -> Vec<Column> {
     let roles = table.columns.iter().map(|column| column.role);
     let columns = roles.filter_map(|role| match role {
+        ColumnRole::Stream => Some(Column::Constant(constant(table))),
         ColumnRole::Parent(0) => Some(Column::Parents),
         ColumnRole::Parent(_) => None,
         ColumnRole::Key => Some(Column::Key),
@@ -137,6 +140,13 @@ pub(super) fn columns(table: &TableShape, mapped: &[ColumnMapping], found: Found
         ColumnRole::Version => Some(Column::Version),
     });
     columns.collect()
+}
+
+/// The field that tells the stream.
+fn constant(table: &TableShape) -> Box<[u8]> {
+    let mut field = Vec::new();
+    put_bytes(table.shared.as_deref().unwrap_or_default().as_bytes(), &mut field);
+    field.into()
 }
 
 /// Whether a column leaves the field that it takes its value from in the rest too.

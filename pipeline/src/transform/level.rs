@@ -132,6 +132,7 @@ impl Layout {
     ) -> Result<(), Rejection> {
         for column in &self.columns {
             match column {
+                Column::Constant(field) => out.extend_from_slice(field),
                 Column::Parents => out.extend_from_within(row.parents.clone()),
                 Column::Key => notation.put_key(key, row.key, out)?,
                 Column::Position => {
@@ -165,6 +166,7 @@ impl Layout {
     ) -> Result<(), Rejection> {
         for column in &self.columns {
             match column {
+                Column::Constant(field) => out.extend_from_slice(field),
                 Column::Key => notation.put_key(column_of_key, key, out)?,
                 Column::Version => put_int8(version.0, out),
                 _ => put_null(out),

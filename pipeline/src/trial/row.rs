@@ -75,7 +75,7 @@ fn encode(mapping: &StreamMapping, shape: &TableShape, name: &str, json: &str) -
     // A key without a type is compared as it is stored: the tagged text.
     let tagged = match column.role {
         ColumnRole::Key => untyped(mapping, shape),
-        ColumnRole::Parent(0) => mapping.key.ty.is_none(),
+        ColumnRole::Parent(above) => mapping.key.ty.is_none() && is_key(mapping, above),
         _ => false,
     };
     if tagged && json != "null" {
@@ -87,6 +87,11 @@ fn encode(mapping: &StreamMapping, shape: &TableShape, name: &str, json: &str) -
     let fitted = Encoder::default().field(column.ty, json.as_bytes(), &mut out);
     fitted.map_err(|found| format!("the expected value of {name} is no {}: {found}", column.ty))?;
     Ok((at, fields(&out).remove(0).map(<[u8]>::to_vec)))
+}
+
+/// The column of a row above is the record's key.
+fn is_key(mapping: &StreamMapping, above: usize) -> bool {
+    mapping.table.key().get(above).is_some_and(|column| column.role == ColumnRole::Key)
 }
 
 fn untyped(mapping: &StreamMapping, shape: &TableShape) -> bool {

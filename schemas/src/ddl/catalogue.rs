@@ -24,8 +24,16 @@ pub struct LiveTable {
     pub indexes: BTreeSet<String>,
     /// It holds no row.
     pub is_empty: bool,
-    /// The stream it is registered to.
-    pub owner: Option<Owner>,
+    /// The streams it is registered to: one, or those that share it.
+    pub owners: Vec<Owner>,
+}
+
+impl LiveTable {
+    /// The registration of this stream, else any.
+    pub fn owner(&self, pipeline: &str, stream: &str) -> Option<&Owner> {
+        let own = self.owners.iter().find(|owner| owner.pipeline == pipeline && owner.stream == stream);
+        own.or_else(|| self.owners.first())
+    }
 }
 
 /// What a relation is.

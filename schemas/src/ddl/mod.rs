@@ -96,7 +96,9 @@ pub struct Refusal {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Reason {
     /// Two streams want it.
-    #[error("streams {0} and {1} both want it: a table belongs to one stream")]
+    #[error(
+        "streams {0} and {1} both want it: a table belongs to one stream, or to several that say `discriminator` and agree in all else"
+    )]
     WantedTwice(StreamName, StreamName),
     /// Registered to somebody else.
     #[error("it belongs to stream {stream} of pipeline {pipeline}: choose another table or schema")]
@@ -160,11 +162,13 @@ pub fn plan(pipeline: &str, wanted: &[WantedTable], live: &Catalogue) -> Plan {
     for schema in schemas.into_iter().filter(|schema| !live.schemas.contains(schema.as_str())) {
         plan.push(StepKind::CreateSchema, schema.to_string(), create_schema(schema));
     }
-    let mut seen: BTreeMap<(&Ident, &Ident), &StreamName> = BTreeMap::new();
+    let mut seen: BTreeMap<(&Ident, &Ident), &WantedTable> = BTreeMap::new();
     for table in wanted {
         let shape = &table.shape;
-        if let Some(first) = seen.insert((&shape.schema, &shape.name), &table.stream) {
-            plan.refuse(shape, Reason::WantedTwice(first.clone(), table.stream.clone()));
+        if let Some(first) = seen.insert((&shape.schema, &shape.name), table) {
+            if !first.shape.is_shared_with(shape) {
+                plan.refuse(shape, Reason::WantedTwice(first.stream.clone(), table.stream.clone()));
+            }
             continue;
         }
         match live.tables.get(&(shape.schema.to_string(), shape.name.to_string())) {
@@ -208,8 +212,9 @@ impl Plan {
         if live.kind == RelationKind::Other {
             return self.refuse(shape, Reason::NotATable);
         }
-        match &live.owner {
-            Some(owner) if owner.pipeline != pipeline || owner.stream != table.stream.as_str() => {
+        let stream = table.stream.as_str();
+        match live.owner(pipeline, stream) {
+            Some(owner) if owner.pipeline != pipeline || (owner.stream != stream && shape.shared.is_none()) => {
                 let reason = Reason::OwnedByOther { pipeline: owner.pipeline.clone(), stream: owner.stream.clone() };
                 return self.refuse(shape, reason);
             }
@@ -228,7 +233,7 @@ impl Plan {
             }
         }
         self.compare_foreign(shape, live);
-        self.compare_key(table, live);
+        self.compare_key(table, live, live.owner(pipeline, stream).map(|owner| owner.in_bulk));
     }
 
     fn compare(&mut self, shape: &TableShape, number: usize, live: &LiveColumn) {
@@ -258,13 +263,10 @@ impl Plan {
         }
     }
 
-    fn compare_key(&mut self, table: &WantedTable, live: &LiveTable) {
+    fn compare_key(&mut self, table: &WantedTable, live: &LiveTable, in_bulk: Option<bool>) {
         let shape = &table.shape;
         let wanted: Vec<&str> = shape.key().iter().map(|c| c.name.as_str()).collect();
-        let still_bare = match &live.owner {
-            Some(owner) => owner.in_bulk,
-            None => table.bulk == BulkLoad::Expected,
-        };
+        let still_bare = in_bulk.unwrap_or(table.bulk == BulkLoad::Expected);
         if live.key.is_empty() && still_bare {
             return;
         }

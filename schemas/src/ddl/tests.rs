@@ -26,6 +26,7 @@ fn shape(columns: &[(&str, PgType)]) -> TableShape {
         name: Ident::new("users").unwrap(),
         columns: list,
         key_columns: 1,
+        shared: None,
         indexes: vec![vec![1]],
         unique: Vec::new(),
     }
@@ -69,7 +70,7 @@ fn standing(table: &WantedTable) -> LiveTable {
         key: vec!["id".to_owned()],
         indexes: shape.indexes.iter().map(|i| index_name(shape, i).to_string()).collect(),
         is_empty: false,
-        owner: Some(Owner { pipeline: "p".into(), stream: "users".into(), in_bulk: false }),
+        owners: vec![Owner { pipeline: "p".into(), stream: "users".into(), in_bulk: false }],
     }
 }
 
@@ -119,11 +120,11 @@ fn a_missing_column_is_added_nullable() {
 #[test]
 fn rows_of_somebody_else_are_never_adopted_but_an_empty_table_is() {
     let mut table = standing(&users(BulkLoad::None));
-    table.owner = None;
+    table.owners.clear();
     assert_eq!(reasons(table.clone()), [Reason::NotOurs]);
     table.is_empty = true;
     assert_eq!(reasons(table.clone()), []);
-    table.owner = Some(Owner { pipeline: "other".into(), stream: "users".into(), in_bulk: false });
+    table.owners = vec![Owner { pipeline: "other".into(), stream: "users".into(), in_bulk: false }];
     assert!(matches!(reasons(table)[..], [Reason::OwnedByOther { .. }]));
 }
 
@@ -164,7 +165,7 @@ fn a_table_whose_bulk_load_goes_on_is_not_asked_for_its_key() {
     let mut table = standing(&users(BulkLoad::Expected));
     table.key.clear();
     table.indexes.clear();
-    table.owner = Some(Owner { pipeline: "p".into(), stream: "users".into(), in_bulk: true });
+    table.owners = vec![Owner { pipeline: "p".into(), stream: "users".into(), in_bulk: true }];
     assert!(plan("p", &[users(BulkLoad::Expected)], &live(table)).is_empty());
 }
 

@@ -14,6 +14,8 @@ pub(super) struct Layout<'a> {
     pub(super) mapped: &'a [(ColumnMapping, Place)],
     pub(super) rest: Option<At<Ident>>,
     pub(super) at: Place,
+    /// What tells the stream in tables that it shares.
+    pub(super) shared: Option<Box<str>>,
 }
 
 impl Layout<'_> {
@@ -49,6 +51,14 @@ impl Layout<'_> {
             }
         }
         let columns = placed.into_iter().map(|(column, _)| column).collect();
-        clean.then_some(TableShape { schema, name, columns, key_columns, indexes: Vec::new(), unique: Vec::new() })
+        clean.then_some(TableShape {
+            schema,
+            name,
+            columns,
+            key_columns,
+            shared: self.shared,
+            indexes: Vec::new(),
+            unique: Vec::new(),
+        })
     }
 }

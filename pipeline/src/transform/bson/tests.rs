@@ -80,6 +80,7 @@ fn mapping(key: Option<PgType>, columns: Vec<ColumnMapping>, beside: Beside) -> 
             name: ident("t"),
             columns: table.collect(),
             key_columns: 1,
+            shared: None,
             indexes: Vec::new(),
             unique: Vec::new(),
         },

@@ -48,6 +48,7 @@ fn table(roles: &[(ColumnRole, PgType)]) -> TableShape {
         name: ident("t"),
         columns: columns.collect(),
         key_columns: 1,
+        shared: None,
         indexes: Vec::new(),
         unique: Vec::new(),
     }
