@@ -25,6 +25,7 @@ mod real_stores;
 mod revisions;
 mod rotation;
 mod rules;
+mod schema_changes;
 mod shared_tables;
 mod sqlite;
 mod stores;

@@ -12,10 +12,12 @@ use super::wire::Link;
 use super::{fingerprint, schema};
 use crate::failure::{Failure, FailureClass};
 use landfall_schemas::ddl::{
-    BulkLoad, Catalogue, Filled, LiveColumn, LiveTable, Owner, Plan, RelationKind, WantedTable, plan,
+    BulkLoad, Catalogue, Filled, LiveColumn, LiveTable, Owner, Plan, RelationKind, Step, StepKind, WantedTable, plan,
 };
 use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::table::TableShape;
+use std::collections::BTreeSet;
+use std::time::Duration;
 use tokio_postgres::{Client, Error};
 
 const SCHEMAS: &str = "SELECT nspname::text FROM pg_catalog.pg_namespace";
@@ -30,7 +32,7 @@ const KEY: &str = "SELECT a.attname::text FROM pg_catalog.pg_constraint c \
     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum \
     WHERE c.conrelid = $1 AND c.contype = 'p' ORDER BY k.place";
 const INDEXES: &str = "SELECT r.relname::text FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class r ON r.oid = i.indexrelid \
-    WHERE i.indrelid = $1 AND i.indisvalid";
+    WHERE i.indrelid = $1 AND i.indisvalid = $2";
 const REGISTERED: &str = "SELECT s.pipeline, s.stream, s.phase FROM landfall.streams s WHERE s.target_schema = $1 AND s.target_table = $2 \
      UNION ALL SELECT s.pipeline, s.stream, s.phase FROM landfall.child_tables c JOIN landfall.streams s USING (pipeline, stream) \
      WHERE c.target_schema = $1 AND c.target_table = $2";
@@ -42,7 +44,10 @@ const REGISTER: &str = "INSERT INTO landfall.streams AS s \
       (pipeline, stream, source, target_schema, target_table, phase, mapping_hash, partitions, told_by) \
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (pipeline, stream) DO UPDATE \
     SET source = excluded.source, target_schema = excluded.target_schema, target_table = excluded.target_table, \
-        mapping_hash = excluded.mapping_hash, partitions = excluded.partitions, told_by = excluded.told_by";
+        mapping_hash = excluded.mapping_hash, partitions = excluded.partitions, told_by = excluded.told_by, \
+        mapped_at = CASE WHEN s.mapping_hash = excluded.mapping_hash THEN s.mapped_at ELSE pg_catalog.now() END";
+const REGISTER_COLUMNS: &str = "INSERT INTO landfall.columns (pipeline, target_schema, target_table, target_column) \
+    SELECT $1, $2, $3, c FROM pg_catalog.unnest($4::text[]) AS c ON CONFLICT DO NOTHING";
 const FORGET_CHILDREN: &str = "DELETE FROM landfall.child_tables WHERE pipeline = $1 AND stream = $2";
 const REGISTER_CHILD: &str =
     "INSERT INTO landfall.child_tables (pipeline, stream, target_schema, target_table) VALUES ($1, $2, $3, $4)";
@@ -100,6 +105,7 @@ impl PostgresTarget {
         match driver.drive(limit, run).await.map_err(|error| classify(&error, "schema apply"))? {
             Ok(plan) => {
                 commit(&mut link, limit).await.map_err(|error| classify_commit(&error))?;
+                build_indexes(&mut link, limit, &plan).await?;
                 Ok(plan)
             }
             Err(refused) => {
@@ -108,6 +114,27 @@ impl PostgresTarget {
             }
         }
     }
+}
+
+/// Longest that building an index may take.
+const LONGEST: Duration = Duration::from_secs(24 * 3_600);
+/// Our connections write in transactions that say so; these statements must stand outside of any.
+const OPEN: &str = "SET statement_timeout = 0; SET default_transaction_read_only = off";
+
+/// Builds indexes beside writers. One whose building fails is left invalid: the next try takes it away first.
+async fn build_indexes(link: &mut Link, limit: Duration, plan: &Plan) -> Result<(), Failure> {
+    let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.kind == StepKind::BuildIndex).collect();
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let Link { client, driver, .. } = &mut *link;
+    let opened = driver.drive(limit, client.batch_execute(OPEN)).await;
+    opened.map_err(|error| classify(&error, "build an index"))?;
+    for step in steps {
+        let built = driver.drive(LONGEST, client.batch_execute(&step.sql)).await;
+        built.map_err(|error| classify(&error, &format!("build index {}", step.object)))?;
+    }
+    Ok(())
 }
 
 /// Every table of every stream: its own, and those below it.
@@ -145,7 +172,9 @@ async fn run(
         return Ok(Err(Failure::new(FailureClass::Halt, "schema_refused", list.join("; "))));
     }
     for step in &plan.steps {
-        client.batch_execute(&step.sql).await?;
+        if step.kind != StepKind::BuildIndex {
+            client.batch_execute(&step.sql).await?;
+        }
     }
     for stream in streams {
         register(client, pipeline, stream).await?;
@@ -206,6 +235,10 @@ async fn register(client: &Client, pipeline: &str, stream: &WantedStream<'_>) ->
         let (schema, table) = (child.table.schema.as_str(), child.table.name.as_str());
         client.execute(REGISTER_CHILD, &[&pipeline, &mapping.name.as_str(), &schema, &table]).await?;
     }
+    for shape in std::iter::once(&mapping.table).chain(mapping.child_tables().map(|child| &child.table)) {
+        let columns: Vec<&str> = shape.columns.iter().map(|column| column.name.as_str()).collect();
+        client.execute(REGISTER_COLUMNS, &[&pipeline, &shape.schema.as_str(), &shape.name.as_str(), &columns]).await?;
+    }
     Ok(())
 }
 
@@ -227,10 +260,11 @@ pub(crate) async fn read(client: &Client, wanted: &[WantedTable]) -> Result<Cata
         let oid: u32 = row.try_get(0)?;
         let owners = if registered { owners(client, schema, name).await? } else { Vec::new() };
         let is_empty = kind == RelationKind::Other || is_empty(client, &table.shape.qualified()).await?;
-        let indexes = client.query(INDEXES, &[&oid]).await?.iter().map(|r| r.try_get(0)).collect::<Result<_, _>>()?;
+        let indexes = indexes_of(client, oid, true).await?;
+        let half_built = indexes_of(client, oid, false).await?;
         let key = client.query(KEY, &[&oid]).await?.iter().map(|r| r.try_get(0)).collect::<Result<_, _>>()?;
         let columns = columns(client, oid).await?;
-        let standing = LiveTable { kind, columns, key, indexes, is_empty, owners };
+        let standing = LiveTable { kind, columns, key, indexes, half_built, is_empty, owners };
         live.tables.insert((schema.to_owned(), name.to_owned()), standing);
     }
     Ok(live)
@@ -243,6 +277,11 @@ async fn owners(client: &Client, schema: &str, name: &str) -> Result<Vec<Owner>,
         Ok(Owner { pipeline: row.try_get(0)?, stream: row.try_get(1)?, in_bulk })
     };
     rows.iter().map(owner).collect()
+}
+
+/// Names of a table's indexes: the valid ones, or those whose building was cut off.
+async fn indexes_of(client: &Client, table: u32, valid: bool) -> Result<BTreeSet<String>, Error> {
+    client.query(INDEXES, &[&table, &valid]).await?.iter().map(|row| row.try_get(0)).collect()
 }
 
 async fn is_empty(client: &Client, qualified: &str) -> Result<bool, Error> {

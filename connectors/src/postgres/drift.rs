@@ -37,7 +37,7 @@ pub(crate) async fn find(target: &Target, link: &mut Link, stream: &StreamMappin
 fn named(stream: &StreamMapping, plan: &Plan) -> Option<Failure> {
     let mut differences: Vec<String> = plan.refusals.iter().map(ToString::to_string).collect();
     // An index that is missing makes nothing wrong.
-    let missing = plan.steps.iter().filter(|step| step.kind != StepKind::CreateIndex);
+    let missing = plan.steps.iter().filter(|step| step.kind < StepKind::CreateIndex);
     differences.extend(missing.map(|step| format!("{} is missing", step.object)));
     if differences.is_empty() {
         return None;

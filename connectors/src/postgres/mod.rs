@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `config`, `tls`, `connect`, `wire` | reaching the server: URL, `sslmode`, session settings, one connection with its driver |
 //! | `classify` | SQLSTATE → what to do |
-//! | `schema/`, `ddl`, `drift` | Landfall's own tables; the mapped tables; what somebody changed of them |
+//! | `schema/`, `ddl`, `drift`, `contract` | Landfall's own tables; the mapped tables; what somebody changed of them; what no mapping names any more |
 //! | `statement`, `child_statement`, `copy` | SQL text, rows on the wire |
 //! | `advance`, `tail` | what commits beside the rows |
 //! | `apply`, `write`, `refused`, `bulk` | the writer |
@@ -24,6 +24,7 @@ mod classify;
 mod config;
 mod connect;
 mod constraints;
+mod contract;
 mod controls;
 mod copy;
 mod ddl;
@@ -49,6 +50,7 @@ mod write;
 pub use apply::PostgresWriter;
 pub use config::{InvalidTarget, SecretUrl, SynchronousCommit, TargetConfig, Timeouts};
 pub use constraints::Examined;
+pub use contract::{Contraction, Superfluous};
 pub use ddl::{MappingChange, WantedStream};
 pub use decisions::Decision;
 pub use target::PostgresTarget;

@@ -114,6 +114,7 @@ impl Command {
             Self::Check => "check",
             Self::Schema(SchemaCommand::Plan { .. }) => "schema plan",
             Self::Schema(SchemaCommand::Apply { .. }) => "schema apply",
+            Self::Schema(SchemaCommand::Contract { .. }) => "schema contract",
             Self::Run(_) => "run",
             Self::Status(_) => "status",
             Self::Accept(_) => "accept",
@@ -141,6 +142,14 @@ pub(super) enum SchemaCommand {
         /// Build and validate foreign keys and uniqueness; all streams must be quiet.
         #[arg(long)]
         constraints: bool,
+        #[command(flatten)]
+        actor: Actor,
+    },
+    /// Show what Landfall made and no mapping names any more; with --yes, drop it. Destructive.
+    Contract {
+        /// Drop it, with the values it holds; refused while anything still needs it.
+        #[arg(long)]
+        yes: bool,
         #[command(flatten)]
         actor: Actor,
     },

@@ -1,6 +1,7 @@
-//! `landfall schema plan|apply`: the DDL of the target.
+//! `landfall schema plan|apply|contract`: the DDL of the target.
 
 mod constraints;
+mod contract;
 
 use super::Outcome;
 use super::args::SchemaCommand;
@@ -11,7 +12,7 @@ use super::failure::CliFailure;
 use super::settings::Settings;
 use crate::config::Pipeline;
 use landfall_connectors::postgres::{MappingChange, PostgresTarget, WantedStream};
-use landfall_schemas::ddl::{BulkLoad, Plan};
+use landfall_schemas::ddl::{BulkLoad, Plan, StepKind};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -22,6 +23,9 @@ pub(super) async fn schema(command: SchemaCommand, settings: &Settings, console:
     match command {
         SchemaCommand::Plan { constraints: true } => constraints::planned(&target, &pipeline).await,
         SchemaCommand::Plan { .. } => Ok(planned(&target.schema_plan(&wanted).await?)),
+        SchemaCommand::Contract { yes, actor } => {
+            contract::contract(&target, &wanted, (yes, &settings.actor(actor.actor))).await
+        }
         SchemaCommand::Apply { constraints: true, actor, .. } => {
             constraints::apply(&target, &pipeline, &settings.actor(actor.actor)).await
         }
@@ -91,10 +95,14 @@ fn applied(plan: &Plan) -> Finished {
     for step in &plan.steps {
         let _ = writeln!(text, "{}", step.object);
     }
-    let summary = match plan.steps.len() {
-        0 => "the target had all that the streams need".to_owned(),
-        1 => "1 statement was run".to_owned(),
-        count => format!("{count} statements were run, in one transaction"),
+    let beside = plan.steps.iter().filter(|step| step.kind == StepKind::BuildIndex).count();
+    let summary = match (plan.steps.len(), beside) {
+        (0, _) => "the target had all that the streams need".to_owned(),
+        (1, _) => "1 statement was run".to_owned(),
+        (count, 0) => format!("{count} statements were run, in one transaction"),
+        (count, _) => format!(
+            "{count} statements were run: indexes by themselves beside the writers, the others in one transaction"
+        ),
     };
     Finished { exit: Exit::Done, summary, text, result: result(plan) }
 }

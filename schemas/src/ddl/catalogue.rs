@@ -22,6 +22,8 @@ pub struct LiveTable {
     pub key: Vec<String>,
     /// Names of its indexes.
     pub indexes: BTreeSet<String>,
+    /// Names of indexes whose building was cut off: they serve nothing.
+    pub half_built: BTreeSet<String>,
     /// It holds no row.
     pub is_empty: bool,
     /// The streams it is registered to: one, or those that share it.

@@ -13,7 +13,10 @@ mod tests;
 
 pub use catalogue::{Catalogue, Filled, LiveColumn, LiveTable, Owner, RelationKind};
 pub use constraint::{Constraint, Rule, TableName};
-pub use statement::{FILLFACTOR, add_column, add_key, analyze, create_index, create_schema, create_table, index_name};
+pub use statement::{
+    FILLFACTOR, add_column, add_key, analyze, build_index, create_index, create_schema, create_table, drop_index,
+    index_name,
+};
 
 use crate::ident::Ident;
 use crate::stream::StreamName;
@@ -44,7 +47,7 @@ pub struct WantedTable {
 /// What to do, in order.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Plan {
-    /// Statements, to be run in one transaction.
+    /// Statements, to be run in one transaction, but those that build an index.
     pub steps: Vec<Step>,
     /// What stands in the way; while there is any, nothing is run.
     pub refusals: Vec<Refusal>,
@@ -81,6 +84,8 @@ pub enum StepKind {
     AddKey,
     /// `CREATE INDEX`
     CreateIndex,
+    /// `CREATE INDEX CONCURRENTLY`, on a table that holds rows: writers go on meanwhile. Outside of any transaction, each by itself.
+    BuildIndex,
 }
 
 /// Something that cannot be mended by adding.
@@ -194,16 +199,26 @@ impl Plan {
         self.push(StepKind::CreateTable, name_of(shape), create_table(shape));
         if table.bulk == BulkLoad::None {
             self.push(StepKind::AddKey, name_of(shape), add_key(shape));
-            self.index(shape, &BTreeSet::new());
+            for columns in &shape.indexes {
+                self.push(StepKind::CreateIndex, index_name(shape, columns).to_string(), create_index(shape, columns));
+            }
         }
     }
 
-    fn index(&mut self, shape: &TableShape, live: &BTreeSet<String>) {
+    fn index(&mut self, shape: &TableShape, live: &LiveTable) {
         for columns in &shape.indexes {
             let name = index_name(shape, columns);
-            if !live.contains(name.as_str()) {
-                self.push(StepKind::CreateIndex, name.to_string(), create_index(shape, columns));
+            if live.indexes.contains(name.as_str()) {
+                continue;
             }
+            if live.is_empty && !live.half_built.contains(name.as_str()) {
+                self.push(StepKind::CreateIndex, name.to_string(), create_index(shape, columns));
+                continue;
+            }
+            if live.half_built.contains(name.as_str()) {
+                self.push(StepKind::BuildIndex, name.to_string(), drop_index(shape, &name));
+            }
+            self.push(StepKind::BuildIndex, name.to_string(), build_index(shape, columns));
         }
     }
 
@@ -277,7 +292,7 @@ impl Plan {
             self.refuse(shape, reason);
         }
         if !still_bare {
-            self.index(shape, &live.indexes);
+            self.index(shape, live);
         }
     }
 }

@@ -50,6 +50,16 @@ pub fn create_index(shape: &TableShape, columns: &[usize]) -> String {
     )
 }
 
+/// The same index beside writers.
+pub fn build_index(shape: &TableShape, columns: &[usize]) -> String {
+    create_index(shape, columns).replacen("CREATE INDEX", "CREATE INDEX CONCURRENTLY", 1)
+}
+
+/// What is left of an index whose building was cut off goes.
+pub fn drop_index(shape: &TableShape, name: &Ident) -> String {
+    format!("DROP INDEX CONCURRENTLY IF EXISTS {}.{}", shape.schema.quoted(), name.quoted())
+}
+
 /// `ANALYZE` of the columns that an index leads by: what plans of ours ask for. Values of the others may be large, and comparing
 /// samples of them costs a good part of what copying them did; autovacuum comes to them.
 pub fn analyze(shape: &TableShape) -> String {

@@ -68,6 +68,7 @@ fn standing(table: &WantedTable) -> LiveTable {
             })
             .collect(),
         key: vec!["id".to_owned()],
+        half_built: BTreeSet::new(),
         indexes: shape.indexes.iter().map(|i| index_name(shape, i).to_string()).collect(),
         is_empty: false,
         owners: vec![Owner { pipeline: "p".into(), stream: "users".into(), in_bulk: false }],
