@@ -165,6 +165,11 @@ fn wide(number: u64, nested: u64) -> Vec<u8> {
 
 /// The mapping of [`wide`] records: key and eleven columns, and a table below of key, parent and five columns.
 fn wide_mapping() -> landfall_schemas::mapping::StreamMapping {
+    wide_mapping_with("")
+}
+
+/// The same with more columns.
+fn wide_mapping_with(more: &str) -> landfall_schemas::mapping::StreamMapping {
     let folder = run_dir::fresh("parts-wide");
     let config = r#"
 name: wide
@@ -175,14 +180,14 @@ streams:
   projects:
     source: store
     key: { from: id, type: text }
-    columns: { c1: text, c2: text, c3: bigint, c4: "numeric(18,2)", c5: boolean, c6: timestamptz, c7: date, c8: text, c9: integer, c10: text, c11: uuid }
+    columns: { c1: text, c2: text, c3: bigint, c4: "numeric(18,2)", c5: boolean, c6: timestamptz, c7: date, c8: text, c9: integer, c10: text, c11: uuid MORE }
     children:
       tasks:
         key: { from: id, type: text }
         columns: { title: text, points: integer, done: boolean, due: date, owner: text }
 "#;
     let file = folder.join("landfall.yaml");
-    std::fs::write(&file, config).expect("a bench's own disk has room");
+    std::fs::write(&file, config.replace(" MORE", more)).expect("a bench's own disk has room");
     let pipeline = landfall_pipeline::config::load(&file, &|_| None).expect("the bench's own configuration is good");
     pipeline.streams[0].clone()
 }
@@ -204,6 +209,33 @@ fn children(criterion: &mut Criterion<ThreadCpu>) {
                     let _ = plan.upsert(key, record, version, &mut rows).expect("a record fits its mapping");
                 }
                 assert_eq!(rows.children.len() as u64, RECORDS * nested);
+                rows.buffer.len()
+            });
+        });
+    }
+    group.finish();
+}
+
+/// What a column costs that jq computes, beside the same row without it.
+fn computed(criterion: &mut Criterion<ThreadCpu>) {
+    let version = Generation::new(1).expect("1 is a generation").version(Sequence(7));
+    let records: Vec<(Vec<u8>, Vec<u8>)> =
+        (0..RECORDS).map(|number| (format!("s:p{number}").into_bytes(), wide(number, 0))).collect();
+    let mut group = criterion.benchmark_group("transform, columns by jq");
+    group.throughput(Throughput::Elements(RECORDS));
+    for (name, more) in [
+        ("none", ""),
+        ("one: a sum", ", sum: { expr: \".c3 + .c9\", type: bigint }"),
+        ("one: a text", ", low: { expr: \".c1 | ascii_downcase\", type: text }"),
+        ("both", ", sum: { expr: \".c3 + .c9\", type: bigint }, low: { expr: \".c1 | ascii_downcase\", type: text }"),
+    ] {
+        let (mut plan, mut rows) = (RowPlan::new(&wide_mapping_with(more)), RowSet::default());
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                rows.clear();
+                for (key, record) in &records {
+                    let _ = plan.upsert(key, record, version, &mut rows).expect("a record fits its mapping");
+                }
                 rows.buffer.len()
             });
         });
@@ -233,6 +265,6 @@ criterion_group! {
         .with_measurement(ThreadCpu)
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(4));
-    targets = transform, children, queue, capture
+    targets = transform, children, computed, queue, capture
 }
 criterion_main!(parts);
