@@ -54,11 +54,13 @@ pub enum RejectCode {
     DuplicateChild = 22,
     /// A jq expression failed, gave several values, or one that JSON does not have.
     ExpressionFailed = 23,
+    /// A field that nothing maps, where the stream wants to know of it.
+    NewField = 24,
 }
 
 impl RejectCode {
     /// All codes.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Malformed,
         Self::InvalidUtf8,
         Self::TooDeep,
@@ -82,6 +84,7 @@ impl RejectCode {
         Self::ChildShape,
         Self::DuplicateChild,
         Self::ExpressionFailed,
+        Self::NewField,
     ];
 
     /// The stable name, as in `landfall.dead_letters.code`.
@@ -110,6 +113,7 @@ impl RejectCode {
             Self::ChildShape => "child_shape",
             Self::DuplicateChild => "duplicate_child",
             Self::ExpressionFailed => "expression_failed",
+            Self::NewField => "new_field",
         }
     }
 

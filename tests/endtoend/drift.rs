@@ -126,3 +126,40 @@ fn a_drift_while_no_service_runs_is_named_at_the_start() {
     let finished = service.finish(Duration::from_secs(30));
     assert!(matches!(finished.code, Some(0 | 4)), "{}", finished.output());
 }
+
+#[test]
+fn a_new_field_halts_a_stream_that_wants_to_know_until_it_is_mapped() {
+    let config = |columns: serde_json::Value| {
+        Config::new("new_field")
+            .source("log", json!({ "kind": "json_lines", "path": "log.ndjson", "rescan": "300ms" }))
+            .stream("orders", "log", json!({ "key": "id", "evolve": "halt", "columns": columns }))
+    };
+    let mut site = Site::new(config(json!({ "name": "text" })));
+    let write = |site: &Site, line: &str| {
+        let mut log = std::fs::OpenOptions::new().append(true).create(true).open(site.path("log.ndjson")).unwrap();
+        writeln!(log, "{line}").unwrap();
+    };
+    write(&site, r#"{"id":1,"name":"one"}"#);
+    site.apply_schema();
+    let service = site.run();
+    site.expect_stream("orders", "ready", |stream| stream.is_ready());
+    write(&site, r#"{"id":2,"name":"two","colour":"a secret"}"#);
+    write(&site, r#"{"id":3,"name":"three"}"#);
+    let halted = site.expect_stream("orders", "halted", |stream| stream.code() == "new_field");
+    assert!(halted.detail().contains("/colour") && !halted.text().contains("secret"), "{}", halted.text());
+    service.terminate();
+    let finished = service.finish(Duration::from_secs(30));
+    assert!(matches!(finished.code, Some(0 | 4)), "{}", finished.output());
+    assert_eq!(site.database().count("select count(*) from landfall.dead_letters"), 0);
+    site.reconfigure(config(json!({ "name": "text", "colour": "text" })));
+    let _ = site.finish(&["schema", "apply", "--accept-mapping-change"]).expect(0);
+    site.catch_up();
+    let rows = site.database().rows("select id, name, colour from orders order by 1");
+    let row = |fields: [Option<&str>; 3]| fields.map(|field| field.map(str::to_owned)).to_vec();
+    let wanted = [
+        row([Some("n:1"), Some("one"), None]),
+        row([Some("n:2"), Some("two"), Some("a secret")]),
+        row([Some("n:3"), Some("three"), None]),
+    ];
+    assert_eq!(rows, wanted);
+}

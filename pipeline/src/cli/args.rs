@@ -134,7 +134,7 @@ pub(super) enum SchemaCommand {
         #[arg(long)]
         constraints: bool,
     },
-    /// Create and extend tables; additive only, all in one transaction.
+    /// Create and extend tables; additive only. One transaction, but for indexes of tables with rows: those are built beside the writers.
     Apply {
         /// Rows written so far keep the old mapping until their records change; without this a changed mapping is refused.
         #[arg(long, env = "LANDFALL_ACCEPT_MAPPING_CHANGE", value_parser = BoolishValueParser::new())]

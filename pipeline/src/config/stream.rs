@@ -14,7 +14,7 @@ use super::tree::{Entry, Node, Value};
 use landfall_schemas::expression::Expression;
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::path::unescape;
-use landfall_schemas::mapping::{ChildMapping, OnDrop, OnError, Select, StreamMapping};
+use landfall_schemas::mapping::{ChildMapping, Evolve, OnDrop, OnError, Select, StreamMapping};
 use landfall_schemas::stream::{PartitionCount, StreamName};
 
 /// A stream and the places that checks across streams need.
@@ -90,7 +90,7 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
     };
     let on_error = on_error(section.get("on_error"), reading);
     let partitions = partitions(section.get("partitions"), reading);
-    evolve(section.get("evolve"), reading);
+    let evolve = evolve(section.get("evolve"), landing, reading);
     let raw = raw(&mut section, kind, landing, reading);
     let on_drop = on_drop(&mut section, kind, reading);
     let children_node = section.get("children");
@@ -124,6 +124,7 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
         children,
         on_error: on_error?,
         on_drop: on_drop?,
+        evolve: evolve?,
     };
     Some(WrittenStream { mapping, pattern, columns, below, at: entry.at, select_at, table_at, drops })
 }
@@ -348,14 +349,22 @@ fn rest(node: Option<&Node>, landing: Landing, stream: Place, reading: &mut Read
     }
 }
 
-fn evolve(node: Option<&Node>, reading: &mut Reading<'_>) {
-    let Some(word) = node.and_then(|node| reading.text(node, "evolve")) else { return };
-    match word.value.as_str() {
-        "rest" => {}
-        "add_column" | "halt" => {
-            let what = format!("evolve: {} is not in this version of landfall", word.value);
-            reading.problems.add(word.at, what, "`evolve: rest` (new fields stay in the rest column)");
+fn evolve(node: Option<&Node>, landing: Landing, reading: &mut Reading<'_>) -> Option<Evolve> {
+    let Some(node) = node else { return Some(Evolve::default()) };
+    let word = reading.text(node, "evolve")?;
+    match (word.value.as_str(), landing) {
+        ("rest", _) => return Some(Evolve::Rest),
+        ("halt", Landing::Mapped) => return Some(Evolve::Halt),
+        ("halt", Landing::Whole) => {
+            let what = "a stream without columns keeps the whole record in `doc`: no field is new to it";
+            reading.problems.add(word.at, what, "`columns`, or no `evolve`");
         }
-        other => reading.problems.add(word.at, "unknown way to evolve", advice(other, &["rest"])),
+        ("add_column", _) => {
+            let what = "evolve: add_column is not in this version of landfall";
+            let instead = "`evolve: rest` (new fields stay in the rest column), or `evolve: halt`";
+            reading.problems.add(word.at, what, instead);
+        }
+        (other, _) => reading.problems.add(word.at, "unknown way to evolve", advice(other, &["rest", "halt"])),
     }
+    None
 }

@@ -10,7 +10,8 @@ use landfall_schemas::expression::Input;
 use landfall_schemas::hash::KeyHash;
 use landfall_schemas::key::RecordKey;
 use landfall_schemas::mapping::{
-    ChildElement, ChildMapping, ChildShape, ColumnMapping, ElementKey, FieldPath, KeyFrom, Nothing, StreamMapping,
+    ChildElement, ChildMapping, ChildShape, ColumnMapping, ElementKey, Evolve, FieldPath, KeyFrom, Nothing,
+    StreamMapping,
 };
 use landfall_schemas::offset::Version;
 use landfall_schemas::pgtype::PgType;
@@ -220,7 +221,7 @@ pub(super) enum ToldBy {
 
 /// Compiles a stream's table and those below it.
 pub(super) fn compile<S: Clone>(mapping: &StreamMapping) -> (Level<S>, Layout, Vec<Kid<S>>) {
-    let mut making = Making::default();
+    let mut making = Making::of(mapping.evolve);
     match &mapping.key.from {
         KeyFrom::Field(path) => making.tree.add_key(path.parts()),
         KeyFrom::Id => making.tree.add_key(&["_id".to_owned()]),
@@ -236,6 +237,7 @@ pub(super) fn compile<S: Clone>(mapping: &StreamMapping) -> (Level<S>, Layout, V
 /// A level while it is made.
 #[derive(Debug, Default)]
 struct Making {
+    evolve: Evolve,
     tree: PathTree,
     back: Vec<GivesBack>,
     /// Where what is missing is named.
@@ -244,6 +246,12 @@ struct Making {
 }
 
 impl Making {
+    fn of(evolve: Evolve) -> Self {
+        let mut making = Self { evolve, ..Self::default() };
+        making.tree.closed = evolve == Evolve::Halt;
+        making
+    }
+
     fn level<S: Clone>(mut self, key: KeyColumn, rest: bool) -> Level<S> {
         // Slots of columns lie side by side, so these stand behind them all.
         let named = std::mem::take(&mut self.named);
@@ -313,8 +321,8 @@ impl Making {
                 let base = self.columns(&path, &child.columns);
                 (base, KidRows::Beside, self.kids(&path, &child.children, table))
             }
-            ChildShape::Array(key) => each(child, Some(key), table),
-            ChildShape::Map => each(child, None, table),
+            ChildShape::Array(key) => each(child, (Some(key), self.evolve), table),
+            ChildShape::Map => each(child, (None, self.evolve), table),
         };
         let pointer: String = path.iter().map(|part| pointer_part(part)).collect();
         // Whatever stands at a column of a table beside is told by its way from the parent.
@@ -333,8 +341,12 @@ fn pointer_of(path: &[String]) -> Box<str> {
 }
 
 /// The level of each value of an array, or (without a key) of a map, and what lies below.
-fn each<S: Clone>(child: &ChildMapping, key: Option<&ElementKey>, table: &mut u16) -> (usize, KidRows<S>, Vec<Kid<S>>) {
-    let mut making = Making::default();
+fn each<S: Clone>(
+    child: &ChildMapping,
+    (key, evolve): (Option<&ElementKey>, Evolve),
+    table: &mut u16,
+) -> (usize, KidRows<S>, Vec<Kid<S>>) {
+    let mut making = Making::of(evolve);
     let (told_by, ty) = match key {
         Some(ElementKey::Field(path, ty)) => {
             making.tree.add_key(path.parts());

@@ -1,6 +1,6 @@
 //! What JSON text and BSON differ in, seen from a plan.
 
-use super::column::{Computed, Field, KeyColumn};
+use super::column::{Computed, Field, KeyColumn, pointer_part};
 use super::level::Level;
 use landfall_schemas::expression::Input;
 use landfall_schemas::key::RecordKey;
@@ -91,6 +91,13 @@ pub(super) trait Notation: Debug {
 
     /// The next value; of an object's, `name` becomes the key that its name makes.
     fn step(&self, walk: &mut Self::Walk<'_>, name: &mut RecordKey) -> Result<Option<Self::Slot>, Rejection>;
+}
+
+/// A member that nothing maps, where that stops the stream.
+pub(super) fn new_field(above: &str, name: &str, at: Option<usize>) -> Rejection {
+    let path = format!("{above}{}", pointer_part(name));
+    let found = Rejection::new(RejectCode::NewField, &path, "a field that is mapped", "one that is not");
+    Rejection { at: at.map(|at| at as u64), ..found }
 }
 
 /// A nested value that is not what the table below is made of.

@@ -2,8 +2,9 @@
 
 use super::RowPlan;
 use bson::RawDocumentBuf;
-use landfall_schemas::mapping::StreamMapping;
+use landfall_schemas::mapping::{FieldPath, RecordFormat, StreamMapping};
 use landfall_schemas::offset::Version;
+use landfall_schemas::pgtype::PgType;
 use landfall_schemas::rejection::{RejectCode, Rejection};
 use landfall_schemas::row::RowSet;
 use serde_json::{Map, Value, json};
@@ -127,4 +128,50 @@ fn a_record_that_really_has_our_word_for_missing_is_parked() {
     let found =
         rows(&mut plan, b"s:k", record.to_string().as_bytes()).expect_err("it would read back as another record");
     assert_eq!((found.code, &*found.path), (RejectCode::DuplicateMember, "/$landfall.missing"));
+}
+
+#[test]
+fn a_stream_that_wants_to_know_of_new_fields_stops_at_them_and_at_nothing_else() {
+    for (source, key) in [
+        ("kind: json_document, path: db.json", "key: { from: id, type: integer }"),
+        ("kind: mongodb, uri: \"mongodb://127.0.0.1/\", database: d", "key: { type: integer }"),
+    ] {
+        let mut mapping = mapping(source, &format!("{key}\n    evolve: halt"));
+        let try_on = |record: Value| {
+            let mut plan = RowPlan::new(&mapping);
+            match mapping.format {
+                RecordFormat::Json => rows(&mut plan, b"n:1", record.to_string().as_bytes()),
+                _ => rows(&mut plan, b"n:1", &bytes_of(&record)),
+            }
+        };
+        let id = if key.contains("id") { "id" } else { "_id" };
+        for known in [
+            json!({ id: 1 }),
+            json!({ id: 1, "a": null, "o": { "b": 1 }, "c": 2, "l": [1], "m": [] }),
+            json!({ id: 1, "o": {} , "m": null }),
+        ] {
+            try_on(known).unwrap_or_else(|found| panic!("{source}: {found}"));
+        }
+        for (new, path) in
+            [(json!({ id: 1, "x/y": 1 }), "/x~1y"), (json!({ id: 1, "o": { "b": 1, "new": null } }), "/o/new")]
+        {
+            let found = try_on(new).expect_err("a new field");
+            assert_eq!((found.code, &*found.path), (RejectCode::NewField, path), "{source}");
+        }
+        mapping.columns[1].from = FieldPath::parse("o").expect("a path").into();
+        mapping.columns[1].ty = PgType::Jsonb;
+        mapping.table.columns[2].ty = PgType::Jsonb;
+        let mut plan = RowPlan::new(&mapping);
+        let whole = json!({ id: 1, "o": { "b": 1, "new": null } });
+        let held = match mapping.format {
+            RecordFormat::Json => rows(&mut plan, b"n:1", whole.to_string().as_bytes()),
+            _ => rows(&mut plan, b"n:1", &bytes_of(&whole)),
+        };
+        assert!(held.is_ok(), "a column holds all of the object: {held:?}");
+    }
+}
+
+fn bytes_of(record: &Value) -> Vec<u8> {
+    let document = bson::Bson::try_from(record.clone()).expect("JSON is BSON");
+    bson::serialize_to_vec(document.as_document().expect("an object")).expect("a document")
 }

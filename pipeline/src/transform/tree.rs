@@ -11,6 +11,8 @@ pub(super) struct NodeId(usize);
 #[derive(Debug)]
 pub(super) struct PathTree {
     nodes: Vec<Node>,
+    /// A member that lies on no path stops the walk.
+    pub(super) closed: bool,
 }
 
 /// One place in a record.
@@ -45,7 +47,7 @@ pub(super) enum ChildNode {
 
 impl Default for PathTree {
     fn default() -> Self {
-        Self { nodes: vec![Node::default()] }
+        Self { nodes: vec![Node::default()], closed: false }
     }
 }
 

@@ -4,6 +4,7 @@
 //! was captured since is newer) and 13. Which records are parked depends on the records alone.
 
 use super::apply::Attempt;
+use super::prepare::new_field;
 use crate::transform::{Encoded, RowPlan};
 use landfall_connectors::deadletter::{DeadLetter, ParkedOp};
 use landfall_connectors::failure::{Failure, FailureClass};
@@ -63,6 +64,9 @@ impl CopyBatch {
                 }
                 // A row of it that stands is older than the copy, and swept.
                 Ok(None) => filtered += 1,
+                Err(reason) if reason.code == RejectCode::NewField => {
+                    return Err(new_field(mapping, &reason, "of the copy"));
+                }
                 Err(reason) if mapping.on_error == OnError::Halt => {
                     let detail = format!(
                         "a record of {} cannot be mapped ({reason}) and the stream says on_error: halt; mend the record or the mapping, \

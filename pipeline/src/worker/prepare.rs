@@ -260,6 +260,9 @@ impl Preparer {
     ) -> Result<(), Failure> {
         let (hash, reason) = why;
         let place = String::from_utf8_lossy(events.bytes(event, &event.place));
+        if reason.code == RejectCode::NewField {
+            return Err(new_field(&self.mapping, &reason, &format!("at byte {} of {place}", event.at)));
+        }
         if self.mapping.on_error == OnError::Halt {
             let detail = format!(
                 "a record at byte {} of {place} cannot be mapped ({reason}) and the stream says on_error: halt; mend the record or \
@@ -368,4 +371,13 @@ fn key_field<'a>(buffer: &'a [u8], row: &Row) -> &'a [u8] {
     let fields = &buffer[row.fields.clone()];
     let length = fields.first_chunk::<4>().map_or(0, |length| i32::from_be_bytes(*length).max(0) as usize);
     fields.get(4..4 + length).unwrap_or_default()
+}
+/// The stream wants to know of a field that nothing maps before anything is written behind it.
+pub(super) fn new_field(mapping: &StreamMapping, reason: &Rejection, which: &str) -> Failure {
+    let detail = format!(
+        "a record {which} has a field at {} that nothing maps, and stream {} says evolve: halt; map it (or set evolve: rest), run \
+         `landfall schema apply --accept-mapping-change`, and start again",
+        reason.path, mapping.name
+    );
+    Failure::new(FailureClass::Halt, "new_field", detail)
 }

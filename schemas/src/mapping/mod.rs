@@ -43,6 +43,8 @@ pub struct StreamMapping {
     pub on_error: OnError,
     /// What to do when the source drops the collection.
     pub on_drop: OnDrop,
+    /// What becomes of fields that nothing maps.
+    pub evolve: Evolve,
 }
 
 impl StreamMapping {
@@ -61,6 +63,16 @@ pub enum RecordFormat {
     Bson,
     /// A row of SQLite, as a BSON document: its integers have one width, its numbers one kind.
     Sqlite,
+}
+
+/// What becomes of a field that no column and no table below takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Evolve {
+    /// It stays in the rest.
+    #[default]
+    Rest,
+    /// The stream halts (`new_field`) until somebody maps it.
+    Halt,
 }
 
 /// What happens to the rows of a stream whose collection is dropped, or renamed away.

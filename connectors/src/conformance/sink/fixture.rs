@@ -77,6 +77,7 @@ pub fn mapping(name: &str) -> StreamMapping {
         columns: vec![mapped("name", PgType::Text), mapped("amount", PgType::Int8)],
         on_error: OnError::Park,
         on_drop: OnDrop::Halt,
+        evolve: landfall_schemas::mapping::Evolve::default(),
         children: Vec::new(),
     }
 }

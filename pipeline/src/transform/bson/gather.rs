@@ -23,6 +23,11 @@ pub(super) enum Stop {
         found: &'static str,
         at: usize,
     },
+    /// A member that lies on no path, where the tree is closed.
+    New {
+        node: NodeId,
+        name: String,
+    },
 }
 
 impl From<Fault> for Stop {
@@ -47,6 +52,8 @@ pub(super) struct Gather<'a> {
     pub(super) slots: &'a mut [Option<Slot>],
     /// Absent: what no column takes is dropped.
     pub(super) rest: Option<&'a mut Vec<u8>>,
+    /// A column holds all of the document that is walked through.
+    pub(super) covered: bool,
     pub(super) writer: Writer<'a>,
 }
 
@@ -81,6 +88,10 @@ impl<'a> Gather<'a> {
             }
             let of_member = match self.tree.child(node, |known| known.as_bytes() == element.name) {
                 Some(child) => self.known(child, &element)?,
+                None if self.tree.closed && !self.covered => {
+                    let name = String::from_utf8_lossy(element.name).into_owned();
+                    return Err(Stop::New { node, name });
+                }
                 None => self.keep(&element)?,
             };
             outcome.taken |= of_member.taken;
@@ -125,8 +136,9 @@ impl<'a> Gather<'a> {
             (Some(elements), false) => {
                 // Columns below find their values; what is left is decided up here.
                 let rest = self.rest.take();
+                let above = std::mem::replace(&mut self.covered, true);
                 let found = self.document(id, elements);
-                self.rest = rest;
+                (self.rest, self.covered) = (rest, above);
                 found?;
             }
             (None, _) => {}

@@ -16,7 +16,7 @@ mod tests;
 
 use super::column::{Computed, Field, KeyColumn, has};
 use super::level::Level;
-use super::notation::{KeySource, Notation, ValueKind, wrong_shape};
+use super::notation::{KeySource, Notation, ValueKind, new_field, wrong_shape};
 use field::{Slot, put_field, put_jsonb_text};
 use gather::{Gather, Stop};
 use landfall_schemas::bson::{Elements, Fault, Form, Kind, Scan, Unstorable, Writer, reject};
@@ -92,11 +92,13 @@ impl Notation for Bson {
             one_kind: self.one_kind,
             slots: &mut level.slots,
             rest: level.rest.then_some(&mut level.rest_text),
+            covered: false,
             writer: self.writer(Form::Canonical),
         };
         gather.record(elements).map_err(|stop| match stop {
             Stop::Fault(fault) => reject(record, fault),
             Stop::Shape { node, wanted, found, at } => wrong_shape(&level.tree.pointer(node), wanted, found, at),
+            Stop::New { node, name } => new_field(&level.tree.pointer(node), &name, None),
         })
     }
 

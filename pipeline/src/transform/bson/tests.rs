@@ -87,6 +87,7 @@ fn mapping(key: Option<PgType>, columns: Vec<ColumnMapping>, beside: Beside) -> 
         columns,
         on_error: OnError::Park,
         on_drop: OnDrop::Halt,
+        evolve: landfall_schemas::mapping::Evolve::default(),
         children: Vec::new(),
     }
 }

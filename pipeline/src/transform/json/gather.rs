@@ -5,7 +5,7 @@
 //! and left out only when nothing is. The record's structure has been checked before, so its depth bounds the recursion.
 
 use super::key::key_gives_back;
-use crate::transform::notation::{KeySource, wrong_shape};
+use crate::transform::notation::{KeySource, new_field, wrong_shape};
 use crate::transform::tree::{ChildNode, NodeId, PathTree};
 use landfall_schemas::json::{Kind, Member, Members, SyntaxError, skip_space};
 use landfall_schemas::pgtype::PgType;
@@ -21,6 +21,8 @@ pub(super) struct Gather<'a> {
     pub(super) slots: &'a mut [Option<Range<usize>>],
     /// Absent: what no column takes is dropped.
     pub(super) rest: Option<&'a mut Vec<u8>>,
+    /// A column holds all of the object that is walked through.
+    pub(super) covered: bool,
 }
 
 /// Why a walk ended early.
@@ -32,6 +34,12 @@ pub(super) enum Stop {
         node: NodeId,
         wanted: &'static str,
         found: &'static str,
+        at: usize,
+    },
+    /// A member that lies on no path, where the tree is closed.
+    New {
+        node: NodeId,
+        name: String,
         at: usize,
     },
 }
@@ -47,6 +55,7 @@ impl Stop {
         match self {
             Self::Syntax(error) => Rejection::new(error.code, "", "JSON", "something else"),
             Self::Shape { node, wanted, found, at } => wrong_shape(&tree.pointer(node), wanted, found, at),
+            Self::New { node, name, at } => new_field(&tree.pointer(node), &name, Some(at)),
         }
     }
 }
@@ -99,6 +108,12 @@ impl Gather<'_> {
     fn member(&mut self, node: NodeId, member: &Member<'_>) -> Result<Outcome, Stop> {
         match self.tree.child(node, |known| member.name.is(known)) {
             Some(child) => self.known(child, member),
+            None if self.tree.closed && !self.covered => {
+                let mut name = Vec::new();
+                // What was checked to be a name is one.
+                let name = member.name.decode(&mut name).unwrap_or_default().to_owned();
+                Err(Stop::New { node, name, at: member.value.start })
+            }
             None => Ok(self.keep(member)),
         }
     }
@@ -121,7 +136,9 @@ impl Gather<'_> {
             (true, below) => {
                 let mark = self.mark();
                 if below {
+                    let above = std::mem::replace(&mut self.covered, true);
                     self.object(id, member.value.start)?;
+                    self.covered = above;
                 }
                 self.cut(mark);
                 Ok(Outcome { taken: true, left: false })

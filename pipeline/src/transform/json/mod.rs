@@ -77,7 +77,7 @@ impl Notation for Json {
         }
         let rest = level.rest.then_some(&mut level.rest_text);
         let (key_type, tree, slots) = (level.key.ty, &mut level.tree, &mut level.slots);
-        let mut gather = Gather { record, key, key_type, tree, slots, rest };
+        let mut gather = Gather { record, key, key_type, tree, slots, rest, covered: false };
         let walked = match object {
             None => gather.record(self.encoder.members(record).map(Ok)),
             Some(range) => gather.record(Each(Members::of(record, range.start))),

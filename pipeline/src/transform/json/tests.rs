@@ -82,6 +82,7 @@ fn mapping(key: (&str, Option<PgType>), columns: Vec<ColumnMapping>, beside: Bes
         columns,
         on_error: OnError::Park,
         on_drop: OnDrop::Halt,
+        evolve: landfall_schemas::mapping::Evolve::default(),
         children: Vec::new(),
     }
 }
