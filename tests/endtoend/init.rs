@@ -172,3 +172,14 @@ fn a_database_of_sqlite_is_held_by_what_is_proposed_for_it() {
         ]
     );
 }
+
+#[test]
+fn records_of_a_key_and_lists_alone_are_held_too() {
+    let site = Site::new(Config::new("init_lists_alone"));
+    let records: Vec<Value> = (0..40)
+        .map(|n| serde_json::json!({ "id": n, "items": [{ "sku": "a", "count": n }, { "sku": "b", "count": 1 }] }))
+        .collect();
+    std::fs::write(site.path("carts.json"), Value::from(records).to_string()).unwrap();
+    let rows = propose_and_load(&site, &["carts.json"], "a key and a list");
+    assert_eq!(rows.values().copied().collect::<Vec<_>>(), [40]);
+}

@@ -169,7 +169,8 @@ fn read<'n>(entry: &'n Entry, path: &str, above: &Above, reading: &mut Reading<'
     let from = from(section.get("from"), (entry, word), reading);
     let table = name_of_table(section.get("table"), entry, above, reading);
     let parent = section.get("parent").map(|node| column_word(node, "parent", reading));
-    let columns = section.get("columns").map(|node| column::columns(node, path, reading));
+    let has_children = section.has("children");
+    let columns = section.get("columns").map(|node| column::columns(node, path, has_children, reading));
     let value = section.get("value").map(|node| value(node, reading));
     let element = match (columns.is_some(), value.is_some(), word) {
         (true, false, _) => Some(ChildElement::Record),

@@ -26,14 +26,15 @@ pub struct WrittenColumn {
     pub references: Option<At<(Ident, Ident)>>,
 }
 
-/// The columns of a stream; those that could not be read are left out (and reported).
-pub fn columns(node: &Node, path: &str, reading: &mut Reading<'_>) -> Vec<At<WrittenColumn>> {
+/// The columns of a table; those that could not be read are left out (and reported). None at all make sense only where rows below
+/// hold what there is.
+pub fn columns(node: &Node, path: &str, has_children: bool, reading: &mut Reading<'_>) -> Vec<At<WrittenColumn>> {
     let Value::Map(entries) = &node.value else {
         let what = format!("{path}.columns must be a mapping from names to types");
         reading.problems.add(node.at, what, "`title: text`, or `title: { from: name, type: text }`");
         return Vec::new();
     };
-    if entries.is_empty() {
+    if entries.is_empty() && !has_children {
         let what = format!("{path}.columns is empty");
         reading.problems.add(node.at, what, "columns, or leave `columns` out to land whole documents");
     }

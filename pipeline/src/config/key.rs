@@ -81,6 +81,10 @@ fn id_alone(at: Place, reading: &mut Reading<'_>) {
 
 fn from(node: &Node, kind: Option<&SourceKind>, reading: &mut Reading<'_>) -> Option<KeyFrom> {
     if let (Some(SourceKind::Sqlite { .. }), Value::List(items)) = (kind, &node.value) {
+        if items.is_empty() {
+            reading.problems.add(node.at, "a key of no columns tells no rows apart", "`key: [a, b]`, or `key: rowid`");
+            return None;
+        }
         let names: Option<Vec<_>> =
             items.iter().map(|item| reading.text(item, "a column of the key").map(|name| name.value.into())).collect();
         return names.map(KeyFrom::Composite);

@@ -74,7 +74,8 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
     let source = source(&mut section, setting, reading);
     let kind = source.map(|source| &source.kind);
     let select = select(section.get("select"), kind, entry, reading);
-    let columns = section.get("columns").map(|node| column::columns(node, &path, reading));
+    let has_children = section.has("children");
+    let columns = section.get("columns").map(|node| column::columns(node, &path, has_children, reading));
     let landing = if columns.is_some() { Landing::Mapped } else { Landing::Whole };
     let filter = filter(section.get("filter"), reading);
     let key_node = section.get("key");

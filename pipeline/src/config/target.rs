@@ -170,9 +170,11 @@ pub fn queue(root: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<Retent
         .get("max_bytes")
         .map_or(Some(standard.max_bytes), |node| reading.size(node, "queue.max_bytes", MIN_QUEUE_BYTES));
     let max_at = section.key_place("max_bytes");
+    // What is not written fits into what is.
+    let most_retained = standard.bytes.min(max_bytes.unwrap_or(u64::MAX));
     let retention = match section.get("retention") {
-        Some(node) => retention(node, reading),
-        None => Some(Retention { bytes: standard.bytes.min(max_bytes.unwrap_or(u64::MAX)), ..standard }),
+        Some(node) => retention(node, most_retained, reading),
+        None => Some(Retention { bytes: most_retained, ..standard }),
     };
     section.close(reading);
     let (retention, max_bytes) = (retention?, max_bytes?);
@@ -189,10 +191,10 @@ fn standard_retention() -> Retention {
     Retention { age: DAY * 7, bytes: 10 << 30, floor: SECOND * 3_600, max_bytes: 50 << 30 }
 }
 
-fn retention(node: &Node, reading: &mut Reading<'_>) -> Option<Retention> {
+fn retention(node: &Node, most: u64, reading: &mut Reading<'_>) -> Option<Retention> {
     let standard = standard_retention();
     let mut section = Section::open(node, "queue.retention", reading)?;
-    let bytes = section.get("bytes").map_or(Some(standard.bytes), |node| reading.size(node, "retention.bytes", 0));
+    let bytes = section.get("bytes").map_or(Some(most), |node| reading.size(node, "retention.bytes", 0));
     let age = section
         .get("age")
         .map_or(Some(standard.age), |node| reading.duration(node, "retention.age", Duration::ZERO..=DAY * 3_650));

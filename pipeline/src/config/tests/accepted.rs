@@ -13,7 +13,7 @@ use landfall_schemas::table::ColumnRole;
 use std::path::Path;
 use std::time::Duration;
 
-const FULL: &str = r#"
+pub(super) const FULL: &str = r#"
 name: flux
 target:
   url: "${DATABASE_URL}"

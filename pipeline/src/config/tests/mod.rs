@@ -2,6 +2,7 @@
 
 mod accepted;
 mod golden;
+mod schema;
 
 use super::pipeline::Pipeline;
 use super::problem::Problems;
