@@ -85,10 +85,7 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
     let pattern = pattern(select.as_ref(), kind);
     let told = (entry.key.as_str(), select.as_ref(), pattern.as_ref());
     let discriminator = discriminator::read(section.get("discriminator"), told, reading);
-    let table = match &pattern {
-        Some(pattern) if !section.has("discriminator") => template::table(section.get("table"), pattern, reading),
-        _ => table_name(section.get("table"), entry, reading),
-    };
+    let table = table(&mut section, entry, pattern.as_ref(), reading);
     let on_error = on_error(section.get("on_error"), reading);
     let partitions = partitions(section.get("partitions"), reading);
     let evolve = evolve(section.get("evolve"), landing, reading);
@@ -128,6 +125,19 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
         evolve: evolve?,
     };
     Some(WrittenStream { mapping, pattern, columns, below, at: entry.at, select_at, table_at, drops })
+}
+
+/// The tables of a pattern are named as its collections, unless they share one.
+fn table(
+    section: &mut Section<'_>,
+    entry: &Entry,
+    pattern: Option<&NamePattern>,
+    reading: &mut Reading<'_>,
+) -> Option<Ident> {
+    match pattern {
+        Some(pattern) if !section.has("discriminator") => template::table(section.get("table"), pattern, reading),
+        _ => table_name(section.get("table"), entry, reading),
+    }
 }
 
 /// Collections of MongoDB are named by patterns too.

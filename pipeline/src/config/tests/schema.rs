@@ -92,7 +92,7 @@ const SECTIONS: [Section; 22] = [
     (
         "value_in_long",
         "HEAD STORE streams: { t: { source: s, key: id, columns: { a: text }, children: { c: { value: { type: text HOLE } } } } }",
-        &["transform"],
+        &[],
     ),
 ];
 
