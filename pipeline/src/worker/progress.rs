@@ -5,6 +5,10 @@ use landfall_connectors::failure::Failure;
 use landfall_schemas::offset::{Offset, OffsetRange};
 use landfall_schemas::stream::PartitionId;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a lag that was seen counts: a stream that is behind commits more often.
+const LAG_COUNTS: Duration = Duration::from_secs(10);
 
 /// Where a stream's worker stands.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,8 +45,20 @@ pub struct StreamProgressView {
     pub copy: Option<CopyProgress>,
     /// Time between append and commit of the newest event of the last batch, milliseconds.
     pub lag_ms: Option<u64>,
+    /// When that was seen: a stream without events says nothing new.
+    pub lag_seen: Option<Instant>,
     /// What vanished from the source before this queue is still to be looked for.
     pub resync: bool,
+}
+
+impl StreamProgressView {
+    /// It is followed live and lags more than `most`, as was seen not long before `now`. Of a stream that has caught up and has no events,
+    /// the last lag is the one it caught up with.
+    pub(crate) fn lags(&self, most: Duration, now: Instant) -> bool {
+        let live = matches!(self.state, StreamState::Applying(Phase::Live) | StreamState::Waiting(Phase::Live, _));
+        let fresh = self.lag_seen.is_some_and(|seen| now.saturating_duration_since(seen) < LAG_COUNTS);
+        live && fresh && self.copy.is_none() && self.lag_ms.is_some_and(|lag| u128::from(lag) > most.as_millis())
+    }
 }
 
 /// Shared between a worker and whoever reports.
@@ -57,6 +73,7 @@ impl Default for StreamProgress {
             counts: Counts::default(),
             copy: None,
             lag_ms: None,
+            lag_seen: None,
             resync: false,
         }))
     }
@@ -112,7 +129,9 @@ impl StreamProgress {
                 checkpoint.counts.add(*counts);
             }
         }
-        view.lag_ms = lag_ms.or(view.lag_ms);
+        if lag_ms.is_some() {
+            (view.lag_ms, view.lag_seen) = (lag_ms, Some(Instant::now()));
+        }
         view.state = StreamState::Applying(phase);
     }
 
@@ -120,5 +139,30 @@ impl StreamProgress {
     pub fn next(&self, partition: PartitionId) -> Option<Offset> {
         let view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         view.checkpoints.iter().find(|known| known.partition == partition).map(|known| known.next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lag_counts_while_a_live_stream_is_behind_and_not_after_it_has_fallen_silent() {
+        let progress = StreamProgress::default();
+        let most = Duration::from_secs(1);
+        let lags = |later: u64| progress.view().lags(most, Instant::now() + Duration::from_secs(later));
+        assert!(!lags(0), "nothing is known");
+        progress.committed(Phase::Live, &[], Some(5_000));
+        assert!(lags(0));
+        assert!(!lags(11), "it caught up with that lag and has had no event since");
+        progress.committed(Phase::Live, &[], None);
+        assert!(lags(0), "a commit that says nothing of lag changes nothing");
+        progress.committed(Phase::Live, &[], Some(900));
+        assert!(!lags(0));
+        progress.committed(Phase::Bulk, &[], Some(5_000));
+        assert!(!lags(0), "a first load is not behind");
+        progress.committed(Phase::Live, &[], Some(5_000));
+        progress.copy(Some(CopyProgress::default()));
+        assert!(!lags(0), "a stream that is copied itself holds up nobody");
     }
 }

@@ -24,7 +24,7 @@ use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::offset::{Generation, Offset, OffsetRange};
 use landfall_schemas::stream::StreamId;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -86,11 +86,8 @@ impl CopySource {
     /// Whether some live stream lags more than the pace allows.
     pub(super) fn lags(&self) -> bool {
         let Some(most) = self.pace.max_lag else { return false };
-        self.siblings.iter().any(|sibling| {
-            let view = sibling.view();
-            let live = matches!(view.state, StreamState::Applying(Phase::Live) | StreamState::Waiting(Phase::Live, _));
-            live && view.copy.is_none() && view.lag_ms.is_some_and(|lag| u128::from(lag) > most.as_millis())
-        })
+        let now = Instant::now();
+        self.siblings.iter().any(|sibling| sibling.view().lags(most, now))
     }
 }
 
