@@ -215,7 +215,8 @@ async fn superfluous(
     (schema, table, column): (&str, &str, Option<&str>),
     mut needed_by: Vec<String>,
 ) -> Result<Superfluous, Error> {
-    let name = |text: &str| Ident::new(text).expect("a name that PostgreSQL has in its catalogue");
+    let name =
+        |text: &str| Ident::new(text).expect("only checked names are registered, and this one stands in the catalogue");
     let (schema, table, column) = (name(schema), name(table), column.map(name));
     let qualified = format!("{}.{}", schema.quoted(), table.quoted());
     let counted = column.as_ref().map_or("*".to_owned(), Ident::quoted);
