@@ -10,9 +10,8 @@ use super::positions;
 use super::streams::StreamTable;
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_schemas::event::{Change, ChangeBatch};
-use landfall_schemas::hash::KeyHash;
 use landfall_schemas::position::PositionUpdate;
-use landfall_schemas::stream::{PartitionCount, StreamId};
+use landfall_schemas::stream::StreamId;
 use std::sync::Arc;
 
 /// Most bytes of position updates in one batch: bounds a frame's header.
@@ -103,8 +102,8 @@ pub(super) fn encode(batch: &ChangeBatch, streams: &StreamTable, means: Means<'_
         let frame = match changes.get(start) {
             Some(first) => {
                 let (partitions, first_cell) = streams.open(first.stream)?;
-                let run = Run { batch, from: start, until: end, stream: first.stream, partitions, first_cell };
-                run.encode(tail, if last { frame::LAST } else { 0 }, means)?
+                let body = Body { batch, changes: &changes[start..end], partitions };
+                run(body, first_cell, (tail, if last { frame::LAST } else { 0 }), means)?
             }
             None => bare(tail),
         };
@@ -137,69 +136,43 @@ fn too_large(what: &str) -> Failure {
     Failure::new(FailureClass::Halt, "batch_too_large", detail)
 }
 
-/// Neighbouring changes of one stream.
-struct Run<'a> {
-    batch: &'a ChangeBatch,
-    from: usize,
-    until: usize,
-    stream: StreamId,
-    partitions: PartitionCount,
+/// Encodes a run of changes into a frame whose stream's cells begin at `first_cell`.
+fn run(
+    body: Body<'_>,
     first_cell: usize,
-}
-
-impl Run<'_> {
-    fn encode(&self, positions: &[u8], flags: u8, means: Means<'_>) -> Result<EncodedFrame, Failure> {
-        let (order, parts) = self.spread();
-        let body = Body::new(self.batch, &order);
-        if body.len() > frame::MAX_BODY {
-            return Err(too_large("its events pass 1 GiB"));
-        }
-        let raw = fill(means.buffers, body.len(), |out| {
-            body.write(out);
-            Some(body.len())
-        });
-        let raw = raw.expect("a body is as long as it says");
-        let packed = match means.compression {
-            Compression::Lz4 => compress(raw.bytes(), means.buffers),
-            Compression::Off => None,
-        };
-        let stored = packed.as_ref().unwrap_or(&raw).bytes();
-        let mut header = Vec::with_capacity(frame::FIXED + parts.len() * frame::PART + positions.len());
-        header.resize(frame::FIXED + parts.len() * frame::PART, 0);
-        header.extend_from_slice(positions);
-        let count = order.len() as u32;
-        let shape = Shape {
-            raw_len: raw.len,
-            body_len: stored.len(),
-            body_crc: crc32fast::hash(stored),
-            count,
-            stream: self.stream,
-            flags: flags | if packed.is_some() { frame::COMPRESSED } else { 0 },
-        };
-        frame::write_shape(&mut header, &shape, parts.len());
-        Ok(EncodedFrame { header, count, first_cell: self.first_cell, parts, raw, packed })
+    (positions, flags): (&[u8], u8),
+    means: Means<'_>,
+) -> Result<EncodedFrame, Failure> {
+    let room = body.room();
+    if room > frame::MAX_BODY {
+        return Err(too_large("its events pass 1 GiB"));
     }
-
-    /// The events, each with its partition, and how many go to each partition.
-    fn spread(&self) -> (Vec<(u32, u16)>, Vec<Part>) {
-        let mut order = Vec::with_capacity(self.until - self.from);
-        let mut counts = vec![0u32; usize::from(self.partitions.get())];
-        for (index, change) in self.batch.changes().iter().enumerate().take(self.until).skip(self.from) {
-            if change.op.is_for_every_partition() {
-                for partition in self.partitions.all() {
-                    order.push((index as u32, partition.0));
-                    counts[usize::from(partition.0)] += 1;
-                }
-            } else {
-                let partition = self.partitions.of(KeyHash::of(self.batch.bytes(&change.key)));
-                order.push((index as u32, partition.0));
-                counts[usize::from(partition.0)] += 1;
-            }
-        }
-        let parts = counts.iter().enumerate().filter(|(_, count)| **count > 0);
-        let parts = parts.map(|(partition, &count)| Part { partition: partition as u16, count, base: 0 }).collect();
-        (order, parts)
-    }
+    let mut parts = Vec::new();
+    let raw = fill(means.buffers, room, |out| {
+        let written = body.write(out);
+        parts = written.parts;
+        Some(written.len)
+    });
+    let raw = raw.expect("a body fits into the room it asks for");
+    let packed = match means.compression {
+        Compression::Lz4 => compress(raw.bytes(), means.buffers),
+        Compression::Off => None,
+    };
+    let stored = packed.as_ref().unwrap_or(&raw).bytes();
+    let mut header = Vec::with_capacity(frame::FIXED + parts.len() * frame::PART + positions.len());
+    header.resize(frame::FIXED + parts.len() * frame::PART, 0);
+    header.extend_from_slice(positions);
+    let count = parts.iter().map(|part| part.count).sum();
+    let shape = Shape {
+        raw_len: raw.len,
+        body_len: stored.len(),
+        body_crc: crc32fast::hash(stored),
+        count,
+        stream: body.changes[0].stream,
+        flags: flags | if packed.is_some() { frame::COMPRESSED } else { 0 },
+    };
+    frame::write_shape(&mut header, &shape, parts.len());
+    Ok(EncodedFrame { header, count, first_cell, parts, raw, packed })
 }
 
 /// A buffer of `room` bytes, filled by `write`, which says how many bytes count; `None`, and the buffer given back, when it does not.

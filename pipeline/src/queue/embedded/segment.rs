@@ -25,7 +25,7 @@ use std::io;
 
 const MAGIC: &[u8; 8] = b"LFSEGM01";
 /// Format of segments and frames; another one is refused.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Bytes before the stream table.
 const FIXED: usize = 80;
 /// Suffix of segment files; the name is the number in 20 digits.

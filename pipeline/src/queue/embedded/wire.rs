@@ -22,14 +22,13 @@ impl<'a> Walk<'a> {
         Self { bytes, at: 0 }
     }
 
-    pub(super) fn at(&self) -> usize {
-        self.at
+    /// From `start` on; `None` when the bytes end before it.
+    pub(super) fn between(bytes: &'a [u8], start: usize) -> Option<Self> {
+        (start <= bytes.len()).then_some(Self { bytes, at: start })
     }
 
-    /// Goes no further than `end`; `None` when the bytes end before it.
-    pub(super) fn end_at(&mut self, end: usize) -> Option<()> {
-        self.bytes = self.bytes.get(..end)?;
-        Some(())
+    pub(super) fn at(&self) -> usize {
+        self.at
     }
 
     pub(super) fn is_done(&self) -> bool {
