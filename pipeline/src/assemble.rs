@@ -245,8 +245,8 @@ fn open_files(spec: &SourceSpec, start: SourceStart) -> Result<Opened, Failure> 
         SourceKind::Lines { dir, pattern, format } => {
             Box::new(LinesSource::open(LinesConfig { dir, pattern, symlinks, format, cadence }, start)?)
         }
-        SourceKind::Sqlite { dir: root, file } => {
-            Box::new(SqliteSource::open(SqliteConfig { root, file, cadence, symlinks }, start)?)
+        SourceKind::Sqlite { dir: root, file, capture } => {
+            Box::new(SqliteSource::open(SqliteConfig { root, file, cadence, symlinks, capture }, start)?)
         }
         SourceKind::Mongo { .. } => {
             return Err(Failure::new(FailureClass::Fatal, "source_kind", "a MongoDB source is no source of files"));

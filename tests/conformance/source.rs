@@ -7,7 +7,7 @@ use landfall_connectors::files::document::{DocumentConfig, DocumentSource};
 use landfall_connectors::files::pattern::Pattern;
 use landfall_connectors::files::root::Symlinks;
 use landfall_connectors::source::{Cadence, SourceStart, SourceStream};
-use landfall_connectors::sqlite::{SqliteConfig, SqliteSource};
+use landfall_connectors::sqlite::{SqliteCapture, SqliteConfig, SqliteSource};
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::{FieldPath, KeyFrom, KeySpec, Select};
 use landfall_schemas::stream::{PartitionCount, StreamId, StreamName};
@@ -132,11 +132,19 @@ impl Store for Folder {
     }
 }
 
-struct Database(PathBuf);
+struct Database(PathBuf, SqliteCapture);
 
 impl Database {
-    fn new(name: &str) -> Self {
-        let database = Self(Records::new(&format!("database-{name}")).folder);
+    fn scanned(name: &str) -> Self {
+        Self::new(&format!("database-{name}"), SqliteCapture::Scan)
+    }
+
+    fn logged(name: &str) -> Self {
+        Self::new(&format!("logged-{name}"), SqliteCapture::Triggers { full_pass: Duration::from_secs(3_600) })
+    }
+
+    fn new(folder: &str, capture: SqliteCapture) -> Self {
+        let database = Self(Records::new(folder).folder, capture);
         let schema = "PRAGMA journal_mode = WAL; CREATE TABLE records (id INTEGER UNIQUE, v INTEGER)";
         database.writer().execute_batch(schema).unwrap();
         database
@@ -156,6 +164,7 @@ impl Store for Database {
             file: PathBuf::from("store.db"),
             cadence: CADENCE,
             symlinks: Symlinks::Refuse,
+            capture: self.1,
         };
         SqliteSource::open(config, start)
     }
@@ -193,7 +202,12 @@ impl Store for Database {
 
 #[test]
 fn a_database_passes_the_suite_of_sources() {
-    all(Database::new);
+    all(Database::scanned);
+}
+
+#[test]
+fn a_database_with_a_change_log_passes_the_suite_of_sources() {
+    all(Database::logged);
 }
 
 #[test]

@@ -28,5 +28,6 @@ mod rules;
 mod schema_changes;
 mod shared_tables;
 mod sqlite;
+mod sqlite_triggers;
 mod stores;
 mod unparsable;

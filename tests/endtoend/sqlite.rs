@@ -40,8 +40,12 @@ const QUESTIONS: [(&str, &str); 3] = [
 ];
 
 fn config(name: &str) -> Config {
-    Config::new(name)
-        .source("app", json!({ "kind": "sqlite", "path": "app.db", "rescan": "1s" }))
+    captured(name, "scan")
+}
+
+fn captured(name: &str, capture: &str) -> Config {
+    Config::new(&format!("{name}_{capture}"))
+        .source("app", json!({ "kind": "sqlite", "path": "app.db", "rescan": "1s", "capture": capture }))
         .stream(
             "accounts",
             "app",
@@ -169,8 +173,8 @@ fn end(service: Landfall) {
 
 #[test]
 fn a_database_is_loaded_and_followed_while_its_product_writes_in_either_journal_mode() {
-    for mode in ["wal", "delete"] {
-        let site = Site::new(config(&format!("sqlite_{mode}")));
+    for (mode, capture) in [("wal", "scan"), ("delete", "scan"), ("wal", "triggers"), ("delete", "triggers")] {
+        let site = Site::new(captured(&format!("sqlite_{mode}"), capture));
         let mut writer = create(&site, mode);
         let (mut seed, mut next) = (Seed::new(5), 0);
         // More than a chunk, and more than stays in memory.
@@ -197,7 +201,11 @@ fn a_database_is_loaded_and_followed_while_its_product_writes_in_either_journal_
 
 #[test]
 fn kills_lose_nothing_and_repeat_nothing() {
-    let site = Site::new(config("sqlite_killed"));
+    ["scan", "triggers"].into_iter().for_each(killed);
+}
+
+fn killed(capture: &str) {
+    let site = Site::new(captured("sqlite_killed", capture));
     let mut writer = create(&site, "wal");
     let (mut seed, mut next) = (Seed::new(7), 0);
     next += fill(&mut writer, 3_000);

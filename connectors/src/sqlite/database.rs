@@ -2,14 +2,14 @@
 
 use super::row::put_document;
 use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, Error, ErrorCode, OpenFlags, params_from_iter};
+use rusqlite::{Connection, Error, ErrorCode, OpenFlags, Row, params_from_iter};
 use std::path::Path;
 use std::time::Duration;
 
 /// How long SQLite itself waits for a writer that holds a lock.
 const BUSY: Duration = Duration::from_millis(1_000);
 /// Rows of one chunk, and bytes after which it ends early.
-const CHUNK_ROWS: usize = 5_000;
+pub(super) const CHUNK_ROWS: usize = 5_000;
 const CHUNK_BYTES: usize = 4 << 20;
 
 /// Why the database cannot be read just now; nothing is deleted meanwhile.
@@ -22,7 +22,7 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    fn of(error: &Error) -> Self {
+    pub(super) fn of(error: &Error) -> Self {
         let code = error.sqlite_error_code();
         let (code, detail) = match code {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
@@ -63,7 +63,7 @@ pub struct Table {
 /// A connection that only reads.
 #[derive(Debug)]
 pub struct Database {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 /// A row being read.
@@ -123,7 +123,7 @@ impl Database {
     /// Names of its tables, without those of SQLite's own.
     pub fn tables(&self) -> Result<Vec<String>, Trouble> {
         let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-                   AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name";
+                   AND name NOT LIKE '\\_landfall\\_%' ESCAPE '\\' AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name";
         let mut statement = self.connection.prepare(sql).map_err(|error| Trouble::of(&error))?;
         let names = statement.query_map([], |row| row.get(0)).and_then(Iterator::collect);
         names.map_err(|error| Trouble::of(&error))
@@ -175,18 +175,8 @@ impl Database {
         let (mut document, mut bytes, mut count) = (Vec::new(), 0, 0);
         while let Some(row) = rows.next().map_err(failed)? {
             let place = |at: usize| row.get_ref(at).map_err(failed);
-            let rowid = match table.rowid {
-                Some(_) => place(0)?.as_i64().ok(),
-                None => None,
-            };
             let first = order.len();
-            let mut columns = Vec::with_capacity(table.columns.len());
-            for (at, name) in table.columns.iter().enumerate() {
-                columns.push((name.as_str(), place(first + at)?));
-            }
-            document.clear();
-            put_document(columns.iter().copied(), &mut document);
-            take(SeenRow { rowid, columns: &columns, document: &document });
+            table.show(row, first, &mut document, take)?;
             bytes += document.len();
             count += 1;
             if bytes >= CHUNK_BYTES || count == CHUNK_ROWS {
@@ -205,14 +195,14 @@ impl Database {
         self.connection.execute_batch(sql).map_err(|error| Trouble::of(&error))
     }
 
-    fn ask<T: rusqlite::types::FromSql>(&self, sql: &str) -> Result<T, Trouble> {
+    pub(super) fn ask<T: rusqlite::types::FromSql>(&self, sql: &str) -> Result<T, Trouble> {
         self.connection.query_row(sql, [], |row| row.get(0)).map_err(|error| Trouble::of(&error))
     }
 }
 
 impl Table {
     /// What its rows are read by: a unique order that an index gives.
-    fn order(&self) -> Vec<String> {
+    pub(super) fn order(&self) -> Vec<String> {
         match self.rowid {
             Some(rowid) => vec![rowid.to_owned()],
             None => self.key.iter().map(|name| quoted(name)).collect(),
@@ -220,19 +210,43 @@ impl Table {
     }
 
     fn select(&self, order: &[String], goes_on: bool) -> String {
-        let order = order.join(", ");
+        let by = order.join(", ");
+        let marks = vec!["?"; order.len()].join(", ");
+        let behind = if goes_on { format!(" WHERE ({by}) > ({marks})") } else { String::new() };
+        format!("{}{behind} ORDER BY {by} LIMIT {CHUNK_ROWS}", self.select_rows(order))
+    }
+
+    /// Asks for the cells of the order, then for the columns.
+    pub(super) fn select_rows(&self, order: &[String]) -> String {
         let columns: Vec<String> = self.columns.iter().map(|name| quoted(name)).collect();
-        let marks = vec!["?"; order.split(", ").count()].join(", ");
-        let behind = if goes_on { format!(" WHERE ({order}) > ({marks})") } else { String::new() };
-        format!(
-            "SELECT {order}, {} FROM {}{behind} ORDER BY {order} LIMIT {CHUNK_ROWS}",
-            columns.join(", "),
-            quoted(&self.name)
-        )
+        format!("SELECT {}, {} FROM {}", order.join(", "), columns.join(", "), quoted(&self.name))
+    }
+
+    /// Shows a row to `take`, and makes its `document`; its columns stand behind the `first` cells.
+    pub(super) fn show(
+        &self,
+        row: &Row<'_>,
+        first: usize,
+        document: &mut Vec<u8>,
+        take: &mut dyn FnMut(SeenRow<'_>),
+    ) -> Result<(), Trouble> {
+        let place = |at: usize| row.get_ref(at).map_err(|error| Trouble::of(&error));
+        let rowid = match self.rowid {
+            Some(_) => place(0)?.as_i64().ok(),
+            None => None,
+        };
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for (at, name) in self.columns.iter().enumerate() {
+            columns.push((name.as_str(), place(first + at)?));
+        }
+        document.clear();
+        put_document(columns.iter().copied(), document);
+        take(SeenRow { rowid, columns: &columns, document });
+        Ok(())
     }
 }
 
 /// A name in SQLite's own quotes.
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -53,7 +53,7 @@ impl HandingOut {
             let complete = stream.standing.first == FirstRevision::Complete;
             table.pending.is_empty()
                 && table.duplicates.is_empty()
-                && (table.table.is_none() || complete && table.diff.next_vanished(&stream.index, 0).is_none())
+                && (table.table.is_none() || complete && table.next_vanished(&stream.index, 0).is_none())
         })
     }
 
@@ -125,7 +125,7 @@ impl HandingOut {
 
     fn vanished(&self, ledger: &mut Ledger, batch: &mut ChangeBatch, (at, from): (usize, u32)) -> Stage {
         let table = &self.pass.tables[at];
-        let gone = table.table.as_ref().and_then(|_| table.diff.next_vanished(&ledger.streams[at].index, from));
+        let gone = table.table.as_ref().and_then(|_| table.next_vanished(&ledger.streams[at].index, from));
         let place = self.place(batch, at, 0);
         if let Some(SlotId(slot)) = gone {
             ledger.vanish(batch, at, SlotId(slot), place);

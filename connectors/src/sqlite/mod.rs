@@ -1,32 +1,35 @@
 //! `sqlite`: the tables of a database file, compared with what was captured whenever somebody committed.
 //!
-//! A pass reads every row of the streams' tables in one snapshot, through a connection that only reads; what changed is kept aside
-//! ([`spool`]) and handed out once the snapshot is given back and the deletion guard had no question. Files of the database and its WAL
+//! A pass reads every row of the streams' tables in one snapshot, or, where triggers were asked for, those whose keys a [`change_log`] names, through a
+//! connection that only reads; what changed is kept aside ([`spool`]) and handed out once the snapshot is given back and the deletion guard had no question. Files of the database and its WAL
 //! are watched as a hint, `PRAGMA data_version` tells whether anybody committed. Keeps promises 6, 10, 11 and 12: a database that is
 //! away, locked, damaged or another file now, and a table that is missing, wait in a named state and delete nothing.
 //!
 //! Fails at open when the log cannot be read; afterwards everything is a [`Condition`].
 
+pub mod change_log;
 pub mod database;
 mod handing_out;
+mod logged_pass;
+mod looking;
 mod pass;
 mod row;
 mod source;
 mod spool;
 
-use crate::failure::{Failure, FailureClass};
+use crate::failure::Failure;
 use crate::files::guard::{Guard, Held, Judgement, Loss};
 use crate::files::index::diff::Outcome;
 use crate::files::index::ledger::Ledger;
-use crate::files::root::{FileStat, OpenError, Root, Symlinks};
+use crate::files::root::{FileStat, Root, Symlinks};
 use crate::files::watch::{Watch, WatchScope};
-use crate::source::{Cadence, Condition, SourceStart, SourceStream, Step};
+use crate::source::{Cadence, Condition, SourceStart, Step};
 use crate::wake::Wake;
-use database::{Database, Table, Trouble};
+use change_log::ChangeLog;
+use database::{Database, Trouble};
 use handing_out::{Filled, HandingOut};
 use landfall_schemas::event::ChangeBatch;
-use landfall_schemas::mapping::{KeyFrom, Select};
-use pass::{Pass, Progress};
+use pass::{Pass, Progress, Way};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -48,6 +51,20 @@ pub struct SqliteConfig {
     pub cadence: Cadence,
     /// Whether it may be a symbolic link.
     pub symlinks: Symlinks,
+    /// How changed rows are found.
+    pub capture: SqliteCapture,
+}
+
+/// How changed rows are found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SqliteCapture {
+    /// Every row is read after a commit; nothing is written to the database.
+    Scan,
+    /// Triggers, made in the database, note which rows were written.
+    Triggers {
+        /// Every row is read all the same as often as this.
+        full_pass: Duration,
+    },
 }
 
 #[derive(Debug)]
@@ -76,6 +93,7 @@ pub struct SqliteSource {
     ledger: Ledger,
     guards: Vec<Guard>,
     conditions: Vec<Condition>,
+    change_log: Option<ChangeLog>,
     /// The snapshot that was taken in last.
     taken: Option<i64>,
     /// Not before this moment is it read again.
@@ -92,8 +110,13 @@ impl SqliteSource {
         let following =
             |lost: Option<&Failure>| lost.map_or(Condition::Following, |lost| Condition::Halted(lost.clone()));
         let conditions = ledger.streams.iter().map(|stream| following(stream.lost.as_ref())).collect();
+        let change_log = match config.capture {
+            SqliteCapture::Scan => None,
+            SqliteCapture::Triggers { full_pass } => Some(ChangeLog::new(full_pass)),
+        };
         Ok(Self {
             config,
+            change_log,
             root: None,
             opened: None,
             watch,
@@ -145,63 +168,15 @@ impl SqliteSource {
         }
     }
 
-    /// Nobody committed since the snapshot that was taken in last.
-    fn is_current(&self) -> bool {
-        let standing = self.opened.as_ref().and_then(|opened| opened.database.data_version().ok());
-        standing.is_none() || standing == self.taken
-    }
-
-    /// A pass over a new snapshot; `None`: the one that was taken in stands.
-    fn changed(&mut self) -> Result<Option<Pass>, Trouble> {
-        self.reach()?;
-        let Some(Opened { database, .. }) = &self.opened else { return Ok(None) };
-        let standing = database.data_version()?;
-        if self.taken == Some(standing) {
-            return Ok(None);
+    /// A change log does not explain what was met: the next pass reads everything.
+    fn doubt(&mut self, pass: Pass) -> Step {
+        if let Some(log) = &mut self.change_log {
+            log.distrust();
         }
-        database.begin()?;
-        // The snapshot may be newer than what was asked before it began.
-        let begun = database.data_version().and_then(|version| Ok((version, tables(database, &self.ledger)?)));
-        match begun {
-            Ok((version, (tables, expected))) => {
-                for (at, stream) in self.ledger.streams.iter().enumerate() {
-                    self.conditions[at] =
-                        condition(&stream.stream, stream.lost.as_ref(), tables[at].as_ref(), &self.config);
-                }
-                let read =
-                    |(at, table): (usize, Option<Table>)| table.filter(|_| self.conditions[at] == Condition::Following);
-                let tables = tables.into_iter().enumerate().map(read).collect();
-                Ok(Some(Pass::new(&self.ledger, version, tables, expected)))
-            }
-            Err(trouble) => {
-                database.end();
-                Err(trouble)
-            }
-        }
-    }
-
-    /// The file, open, and still the one by its name.
-    fn reach(&mut self) -> Result<(), Trouble> {
-        if self.root.as_ref().is_none_or(|root| !root.is_current()) {
-            self.opened = None;
-            let root = Root::open(&self.config.root, self.config.symlinks);
-            self.root = Some(root.map_err(|error| Trouble { code: error.code(), detail: error.to_string() })?);
-        }
-        let found = self.root.as_ref().map(|root| root.stat_file(&self.config.file));
-        let stat = match found {
-            Some(Ok(stat)) => stat,
-            Some(Err(error)) => {
-                self.taken = None;
-                return Err(away(&error));
-            }
-            None => return Ok(()),
-        };
-        if self.opened.as_ref().is_some_and(|opened| opened.stat.same_inode(&stat)) {
-            return Ok(());
-        }
+        pass.end(&mut self.ledger, Outcome::Abandoned);
         self.taken = None;
-        self.opened = Some(Opened { database: Database::open(&self.path())?, stat });
-        Ok(())
+        self.rests_until = None;
+        Step::More
     }
 
     fn read_on(&mut self, mut pass: Box<Pass>, batch: &mut ChangeBatch) -> Step {
@@ -218,6 +193,10 @@ impl SqliteSource {
                 self.rests_until = Some(Instant::now() + rest);
                 self.judge(*pass, batch)
             }
+            Ok(Progress::Doubtful) => {
+                database.end();
+                self.doubt(*pass)
+            }
             Err(trouble) => {
                 database.end();
                 pass.end(&mut self.ledger, Outcome::Abandoned);
@@ -232,7 +211,14 @@ impl SqliteSource {
         let mut held: Vec<Option<Held>> = vec![None; self.guards.len()];
         for (at, table) in pass.tables.iter().enumerate().filter(|(_, table)| table.table.is_some()) {
             let stream = &self.ledger.streams[at];
-            let loss = Loss { deletes: table.diff.vanished(&stream.index), of: stream.index.records() };
+            let loss = Loss { deletes: table.vanished(&stream.index), of: stream.index.records() };
+            if matches!(table.way, Way::Logged(_)) {
+                // A revision is named by all its content: what the guard would ask about is read whole.
+                if loss.is_suspicious() {
+                    return self.doubt(pass);
+                }
+                continue;
+            }
             match self.guards[at].judge(table.diff.digest(), stream.standing.accepted, loss) {
                 Judgement::Pass => {}
                 Judgement::Accepted => accepted[at] = true,
@@ -286,64 +272,12 @@ impl SqliteSource {
         }
     }
 
-    fn finish(&mut self, out: HandingOut, batch: &ChangeBatch) -> Step {
+    fn finish(&mut self, mut out: HandingOut, batch: &ChangeBatch) -> Step {
         self.taken = Some(out.pass.data_version);
+        if let Some(log) = &mut self.change_log {
+            log.served(std::mem::take(&mut out.pass.consumed), out.pass.is_whole());
+        }
         out.pass.end(&mut self.ledger, Outcome::HandedOut);
         if batch.is_empty() { self.quiet() } else { Step::More }
-    }
-}
-
-fn away(error: &OpenError) -> Trouble {
-    let (code, detail) = match error {
-        OpenError::Missing => ("missing", "it is not there".to_owned()),
-        OpenError::Skipped(reason) => (reason.name(), format!("it is not read ({})", reason.name())),
-        OpenError::Unreadable(errno) => ("unreadable", format!("it cannot be read: {errno}")),
-    };
-    Trouble { code, detail }
-}
-
-/// The streams' tables, and how many rows the unread ones have.
-fn tables(database: &Database, ledger: &Ledger) -> Result<(Vec<Option<Table>>, u64), Trouble> {
-    let (mut tables, mut rows) = (Vec::new(), 0);
-    for stream in &ledger.streams {
-        let table = match &stream.stream.select {
-            Select::Collection(name) => database.table(name)?,
-            Select::Whole | Select::Pointer(_) => None,
-        };
-        if let Some(table) = &table {
-            rows += database.count(table)?;
-        }
-        tables.push(table);
-    }
-    Ok((tables, rows))
-}
-
-/// What a stream does, its table being as it is.
-fn condition(stream: &SourceStream, lost: Option<&Failure>, table: Option<&Table>, config: &SqliteConfig) -> Condition {
-    if let Some(lost) = lost {
-        return Condition::Halted(lost.clone());
-    }
-    let (file, name) = (config.file.display(), &stream.name);
-    let Some(table) = table else {
-        let detail = format!(
-            "{file} has no table of the name that stream {name} selects; its rows are kept until there is one again"
-        );
-        return Condition::Waiting { code: "table_missing", detail };
-    };
-    let missing = match &stream.key.from {
-        KeyFrom::Field(path) => path.parts().first().filter(|part| !table.columns.contains(part)).cloned(),
-        KeyFrom::Composite(names) => {
-            names.iter().find(|name| !table.columns.iter().any(|column| **column == ***name)).map(ToString::to_string)
-        }
-        KeyFrom::Name if table.rowid.is_none() => Some("rowid".to_owned()),
-        _ => None,
-    };
-    match missing {
-        None => Condition::Following,
-        Some(column) => {
-            let detail =
-                format!("{file}: table {} of stream {name} has no column {column}, which is its key", table.name);
-            Condition::Halted(Failure::new(FailureClass::Halt, "key_missing", detail))
-        }
     }
 }

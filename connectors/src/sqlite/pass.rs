@@ -1,11 +1,14 @@
-//! One pass over the tables: every row of one snapshot compared with what was captured; nothing is handed out yet.
+//! One pass over the tables: the rows of one snapshot, all of them or those a change log names, compared with what was captured; nothing is handed
+//! out yet.
 
+use super::change_log::Consumed;
 use super::database::{After, Database, SeenRow, Table, Trouble};
+use super::logged_pass::LoggedPass;
 use super::row::put_document;
 use super::spool::Spool;
-use crate::files::index::SlotId;
 use crate::files::index::diff::{Diff, Outcome, Verdict};
 use crate::files::index::ledger::Ledger;
+use crate::files::index::{FileIndex, SlotId};
 use crate::files::split::TOO_LARGE_HEAD;
 use landfall_schemas::bson;
 use landfall_schemas::hash::RowHash;
@@ -24,11 +27,20 @@ pub(super) struct Pending {
     pub(super) slot: SlotId,
     /// For a duplicate: the slot of the row that stands.
     pub(super) first: Option<SlotId>,
-    /// Its number in the table's order, from 1.
+    /// Its number in the table's order, from 1; of a row that a log named, its rowid.
     pub(super) number: u64,
     pub(super) at: u64,
     pub(super) length: u32,
     pub(super) hash: RowHash,
+}
+
+/// How a table is read.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// Every row of it.
+    Whole,
+    /// The rows whose keys its change log names.
+    Logged(LoggedPass),
 }
 
 /// One table in this pass.
@@ -37,6 +49,7 @@ pub(super) struct TablePass {
     pub(super) diff: Diff,
     /// `None`: it is not read, and keeps its rows.
     pub(super) table: Option<Table>,
+    pub(super) way: Way,
     pub(super) rows: u64,
     pub(super) pending: Vec<Pending>,
     pub(super) duplicates: Vec<Pending>,
@@ -52,6 +65,8 @@ pub(super) struct Pass {
     pub(super) spool: Spool,
     /// Rows in all, as far as they were counted.
     pub(super) expected: u64,
+    /// What of the change logs stands in this snapshot.
+    pub(super) consumed: Vec<Consumed>,
     at: usize,
     after: After,
 }
@@ -61,19 +76,33 @@ pub(super) struct Pass {
 pub(super) enum Progress {
     More,
     End,
+    /// A change log does not explain what was met: every table is to be read whole.
+    Doubtful,
 }
 
+/// A table that is going to be read, if it is, and how.
+pub(super) type Chosen = Option<(Table, Way)>;
+
 impl Pass {
-    pub(super) fn new(ledger: &Ledger, data_version: i64, tables: Vec<Option<Table>>, expected: u64) -> Self {
-        let pass = |(at, table): (usize, Option<Table>)| TablePass {
-            diff: Diff::new(&ledger.streams[at].index),
-            table,
-            rows: 0,
-            pending: Vec::new(),
-            duplicates: Vec::new(),
+    pub(super) fn new(ledger: &Ledger, data_version: i64, tables: Vec<Chosen>, expected: u64) -> Self {
+        let pass = |(at, chosen): (usize, Chosen)| {
+            let index = &ledger.streams[at].index;
+            let (table, way) = chosen.map_or((None, Way::Whole), |(table, way)| (Some(table), way));
+            let diff = match way {
+                Way::Whole => Diff::new(index),
+                Way::Logged(_) => Diff::of_some(index),
+            };
+            TablePass { diff, table, way, rows: 0, pending: Vec::new(), duplicates: Vec::new() }
         };
         let tables = tables.into_iter().enumerate().map(pass).collect();
-        Self { began: Instant::now(), data_version, tables, spool: Spool::default(), expected, at: 0, after: None }
+        let began = Instant::now();
+        let (spool, consumed) = (Spool::default(), Vec::new());
+        Self { began, data_version, tables, spool, expected, consumed, at: 0, after: None }
+    }
+
+    /// When it began, if every table of it is read whole.
+    pub(super) fn is_whole(&self) -> Option<Instant> {
+        self.tables.iter().all(|table| matches!(table.way, Way::Whole)).then_some(self.began)
     }
 
     /// Rows seen so far.
@@ -93,6 +122,7 @@ impl Pass {
             self.at += 1;
             return Ok(Progress::More);
         };
+        let way = std::mem::replace(&mut pass.way, Way::Whole);
         let mut comparing = Comparing {
             pass,
             spool: &mut self.spool,
@@ -102,39 +132,82 @@ impl Pass {
             key: RecordKey::default(),
             spooled: Ok(()),
         };
-        let next = database.chunk(&table, &self.after, &mut |row| comparing.row(row))?;
+        let progress = match way {
+            Way::Whole => {
+                self.after = database.chunk(&table, &self.after, &mut |row| comparing.row(row))?;
+                if self.after.is_some() { Progress::More } else { Progress::End }
+            }
+            Way::Logged(mut logged) => {
+                let progress = logged.advance(database, &table, &mut comparing)?;
+                comparing.pass.way = Way::Logged(logged);
+                progress
+            }
+        };
         comparing.spooled.map_err(|error| Trouble {
             code: "spool_unwritable",
             detail: format!("changed rows cannot be kept in the state directory: {}; make room", error.kind()),
         })?;
-        if next.is_none() {
+        if progress == Progress::End {
             self.at += 1;
+            return Ok(Progress::More);
         }
-        self.after = next;
-        Ok(Progress::More)
+        Ok(progress)
     }
 
     /// Ends all comparisons.
     pub(super) fn end(self, ledger: &mut Ledger, outcome: Outcome) {
         for (pass, stream) in self.tables.into_iter().zip(&mut ledger.streams) {
-            let outcome = if pass.table.is_some() { outcome } else { Outcome::Abandoned };
+            // Rows that a log named say nothing about the table's order.
+            let whole = pass.table.is_some() && matches!(pass.way, Way::Whole);
+            let outcome = if whole { outcome } else { Outcome::Abandoned };
             pass.diff.end(&mut stream.index, outcome);
         }
     }
 }
 
-struct Comparing<'a> {
-    pass: &'a mut TablePass,
+impl TablePass {
+    /// Captured rows that the table does not hold any more.
+    pub(super) fn vanished(&self, index: &FileIndex) -> u64 {
+        match &self.way {
+            Way::Whole => self.diff.vanished(index),
+            Way::Logged(logged) => logged.vanished(&self.diff, index),
+        }
+    }
+
+    /// The next of them from slot `from` on.
+    pub(super) fn next_vanished(&self, index: &FileIndex, from: u32) -> Option<SlotId> {
+        match &self.way {
+            Way::Whole => self.diff.next_vanished(index, from),
+            Way::Logged(logged) => logged.next_vanished(&self.diff, index, from),
+        }
+    }
+}
+
+/// Rows of one table being compared.
+pub(super) struct Comparing<'a> {
+    pub(super) pass: &'a mut TablePass,
     spool: &'a mut Spool,
-    ledger: &'a mut Ledger,
-    at: usize,
+    pub(super) ledger: &'a mut Ledger,
+    pub(super) at: usize,
     directory: &'a Path,
-    key: RecordKey,
+    pub(super) key: RecordKey,
     spooled: std::io::Result<()>,
 }
 
 impl Comparing<'_> {
+    /// The next row of a table that is read whole.
     fn row(&mut self, seen: SeenRow<'_>) {
+        let ordinal = self.pass.rows + 1;
+        self.compare(seen, ordinal);
+    }
+
+    /// A row that a log named: no number but its rowid tells where it stands.
+    pub(super) fn named(&mut self, seen: SeenRow<'_>) {
+        let rowid = seen.rowid.unwrap_or_default().cast_unsigned();
+        self.compare(seen, rowid);
+    }
+
+    fn compare(&mut self, seen: SeenRow<'_>, number: u64) {
         let row = seen.document;
         self.pass.rows += 1;
         let made = self.make_key(seen);
@@ -157,7 +230,7 @@ impl Comparing<'_> {
                 return;
             }
         };
-        let (number, length) = (self.pass.rows, kept.len() as u32);
+        let length = kept.len() as u32;
         let reject = made.err().or(too_large.then_some(RejectCode::TooLarge));
         let pending = Pending { reject, slot: SlotId(0), first: None, number, at, length, hash };
         match verdict {
@@ -170,7 +243,7 @@ impl Comparing<'_> {
         }
     }
 
-    fn make_key(&mut self, seen: SeenRow<'_>) -> Result<(), RejectCode> {
+    pub(super) fn make_key(&mut self, seen: SeenRow<'_>) -> Result<(), RejectCode> {
         let SeenRow { rowid, columns, document } = seen;
         let spec = &self.ledger.streams[self.at].stream.key;
         match &spec.from {

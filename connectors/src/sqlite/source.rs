@@ -64,6 +64,10 @@ impl Source for SqliteSource {
         if adopted {
             self.conditions[at] = Condition::Following;
             self.taken = None;
+            // What the adopted keys hold, only a whole pass tells.
+            if let Some(log) = &mut self.change_log {
+                log.distrust();
+            }
             self.rests_until = None;
             self.wake.ring();
         }

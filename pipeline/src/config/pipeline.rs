@@ -10,6 +10,7 @@ use landfall_connectors::files::pattern::Pattern;
 use landfall_connectors::files::root::Symlinks;
 use landfall_connectors::mongodb::MongoConfig;
 use landfall_connectors::source::Cadence;
+use landfall_connectors::sqlite::SqliteCapture;
 use landfall_schemas::ddl::{BulkLoad, Constraint, TableName};
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::{ChildMapping, RecordFormat, Select, StreamMapping};
@@ -218,6 +219,8 @@ pub enum SourceKind {
         dir: PathBuf,
         /// Its name there.
         file: PathBuf,
+        /// How changed rows are found.
+        capture: SqliteCapture,
     },
     /// `mongodb`: collections of one database.
     Mongo {

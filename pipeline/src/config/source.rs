@@ -10,8 +10,10 @@ use landfall_connectors::files::lines::LinesFormat;
 use landfall_connectors::files::pattern::{InvalidPattern, Pattern};
 use landfall_connectors::files::root::Symlinks;
 use landfall_connectors::source::Cadence;
+use landfall_connectors::sqlite::SqliteCapture;
 use landfall_schemas::mapping::FieldPath;
 use landfall_schemas::stream::SourceName;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +22,9 @@ const KINDS: [&str; 5] = ["json_document", "json_lines", "json_directory", "mong
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 /// Longer and a lost watch event would go unnoticed for a day.
 const MAX_INTERVAL: Duration = Duration::from_secs(86_400);
+/// How often a SQLite source with triggers reads everything all the same.
+const FULL_PASS: Duration = Duration::from_secs(86_400);
+const FULL_PASS_RANGE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 86_400);
 /// Most operation words.
 const MAX_WORDS: usize = 64;
 
@@ -58,8 +63,7 @@ fn source(entry: &Entry, pipeline: &str, secrets: &mut Vec<Warning>, reading: &m
         "json_lines" => lines(&mut section, reading),
         "json_directory" => directory(&mut section, reading),
         "mongodb" => mongo::mongo(&mut section, pipeline, secrets, reading),
-        "sqlite" => one_file(&mut section, "sqlite", "path: data/app.db", reading)
-            .map(|(dir, file)| SourceKind::Sqlite { dir, file }),
+        "sqlite" => sqlite(&mut section, reading),
         other => {
             reading.problems.add(kind.at, "unknown kind of source", advice(other, &KINDS));
             return None;
@@ -128,6 +132,27 @@ fn one_file(
     };
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     Some((dir.to_path_buf(), PathBuf::from(file)))
+}
+
+fn sqlite(section: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<SourceKind> {
+    let file = one_file(section, "sqlite", "path: data/app.db", reading);
+    let triggers = SqliteCapture::Triggers { full_pass: FULL_PASS };
+    let ways = [("scan", SqliteCapture::Scan), ("triggers", triggers)];
+    let capture =
+        section.get("capture").map_or(Some(SqliteCapture::Scan), |node| reading.choice(node, "capture", &ways));
+    let full_pass =
+        section.get("full_pass").map(|node| (node.at, reading.duration(node, "full_pass", FULL_PASS_RANGE)));
+    let capture = match (capture?, full_pass) {
+        (SqliteCapture::Triggers { .. }, Some((_, full_pass))) => SqliteCapture::Triggers { full_pass: full_pass? },
+        (SqliteCapture::Scan, Some((at, _))) => {
+            let what = "full_pass says how often everything is read in spite of triggers, and there are none";
+            reading.problems.add(at, what, "`capture: triggers` beside it, or no `full_pass`");
+            return None;
+        }
+        (capture, None) => capture,
+    };
+    let (dir, file) = file?;
+    Some(SourceKind::Sqlite { dir, file, capture })
 }
 
 fn lines(section: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<SourceKind> {

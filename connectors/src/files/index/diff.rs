@@ -2,7 +2,7 @@
 //!
 //! Changes nothing in the index but adding [`Kind::New`] slots for keys met for the first time (so that a second record
 //! with the same key is found out); [`Diff::end`] takes back those that were not captured. A record is looked for at the
-//! ordinal where it stood last, then a few ordinals further, then by key.
+//! ordinal where it stood last, then a few ordinals further, then by key. Where only some records of a revision are looked at, by key.
 
 use super::digest::Digest;
 use super::{Class, FileIndex, Kind, SlotId, fold};
@@ -45,6 +45,16 @@ pub struct Diff {
     added: Vec<SlotId>,
     groups: HashMap<SlotId, RowHash>,
     nameless: HashMap<u128, u64>,
+    scope: Scope,
+}
+
+/// What is going to be met.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Scope {
+    /// Every record, in the revision's order.
+    Whole,
+    /// Some records, in any order: ordinals tell nothing, and nothing is followed.
+    Some,
 }
 
 impl std::fmt::Debug for Diff {
@@ -54,12 +64,21 @@ impl std::fmt::Debug for Diff {
 }
 
 impl Diff {
-    /// Begins to compare.
+    /// Begins to compare a whole revision.
     pub fn new(index: &FileIndex) -> Self {
+        Self { order: Vec::with_capacity(index.order.len()), ..Self::of(index, Scope::Whole) }
+    }
+
+    /// Begins to compare some records, each by its key: what is not met has not vanished. To be ended as abandoned, since it learns no order.
+    pub fn of_some(index: &FileIndex) -> Self {
+        Self::of(index, Scope::Some)
+    }
+
+    fn of(index: &FileIndex, scope: Scope) -> Self {
         Self {
             cursor: 0,
             seen: vec![0; index.slots.len().div_ceil(64)],
-            order: Vec::with_capacity(index.order.len()),
+            order: Vec::new(),
             ranks: None,
             wrong_guesses: 0,
             digest: Digest::default(),
@@ -67,6 +86,7 @@ impl Diff {
             added: Vec::new(),
             groups: HashMap::new(),
             nameless: HashMap::new(),
+            scope,
         }
     }
 
@@ -157,7 +177,8 @@ impl Diff {
     pub fn take_by_key(&mut self, index: &mut FileIndex, key: &RecordKey, row: (RowHash, u32)) -> Verdict {
         let (hash, len) = row;
         let expected = index.at_ordinal(self.cursor).filter(|slot| {
-            index.kind(*slot) != Kind::Free
+            self.scope == Scope::Whole
+                && index.kind(*slot) != Kind::Free
                 && index.slots[slot.0 as usize].class() == Class::Record
                 && index.key(*slot) == key.as_bytes()
         });
@@ -177,7 +198,7 @@ impl Diff {
             return Verdict::Changed(slot);
         }
         index.set_len(slot, len);
-        if expected.is_none() {
+        if expected.is_none() && self.scope == Scope::Whole {
             self.follow(index, slot);
         }
         Verdict::Unchanged

@@ -1,12 +1,19 @@
-//! A SQLite source: can it be read, are the tables and key columns there, does its writer keep readers out?
+//! A SQLite source: can it be read, are the tables and key columns there, does its writer keep readers out, can its changes be logged?
 
 use super::finding::Finding;
 use landfall_connectors::files::root::Root;
+use landfall_connectors::sqlite::SqliteCapture;
+use landfall_connectors::sqlite::change_log::{shape, why_whole};
 use landfall_connectors::sqlite::database::{Database, Table, Trouble};
 use landfall_schemas::mapping::{KeyFrom, Select, StreamMapping};
 use std::path::Path;
 
-pub(super) fn look(name: &str, root: &Root, file: &Path, streams: &[&StreamMapping]) -> Vec<Finding> {
+pub(super) fn look(
+    name: &str,
+    root: &Root,
+    (file, capture): (&Path, SqliteCapture),
+    streams: &[&StreamMapping],
+) -> Vec<Finding> {
     let path = root.path().join(file);
     if let Err(error) = root.stat_file(file) {
         let message = format!("{} cannot be read: {error:?}", path.display());
@@ -14,9 +21,16 @@ pub(super) fn look(name: &str, root: &Root, file: &Path, streams: &[&StreamMappi
     }
     let seen = Database::open(&path).and_then(|database| {
         let mut findings = vec![mode(name, &path, &database.journal_mode()?)];
+        if capture == SqliteCapture::Scan {
+            findings.extend(left_behind(name, &database)?);
+        }
         for stream in streams {
-            let Select::Collection(table) = &stream.select else { continue };
-            findings.push(selected(stream, table, database.table(table)?, &database)?);
+            let Select::Collection(selects) = &stream.select else { continue };
+            let table = database.table(selects)?;
+            if let (SqliteCapture::Triggers { .. }, Some(table)) = (capture, &table) {
+                findings.extend(logged(stream, table, &database)?);
+            }
+            findings.push(selected(stream, selects, table, &database)?);
         }
         Ok(findings)
     });
@@ -36,6 +50,25 @@ fn mode(name: &str, path: &Path, mode: &str) -> Finding {
     Finding::warn(name, "journal_mode", message).suggest(
         "PRAGMA journal_mode=WAL in the product: in other modes a commit waits while a table is read, and reading waits for commits",
     )
+}
+
+/// Triggers of an earlier configuration go on filling a log that nobody reads.
+fn left_behind(name: &str, database: &Database) -> Result<Option<Finding>, Trouble> {
+    let there = database.named(shape::PREFIX)?;
+    let drops: Vec<String> = there.iter().map(|(kind, name, _)| format!("DROP {kind} \"{name}\";")).collect();
+    if drops.is_empty() {
+        return Ok(None);
+    }
+    let message = "the database still has the change log of `capture: triggers`, which nobody reads now";
+    Ok(Some(Finding::warn(name, "change_log_left", message.to_owned()).suggest(drops.join(" "))))
+}
+
+fn logged(stream: &StreamMapping, table: &Table, database: &Database) -> Result<Option<Finding>, Trouble> {
+    let Some(why) = why_whole(database, table, &stream.key)? else { return Ok(None) };
+    let message =
+        format!("table {} is read whole after every commit, in spite of `capture: triggers`: {why}", table.name);
+    let advice = "a key that is the table's primary key or a plain UNIQUE index, and no unique index over expressions";
+    Ok(Some(Finding::warn(stream.name.as_str(), "change_log_impossible", message).suggest(advice)))
 }
 
 fn selected(stream: &StreamMapping, name: &str, table: Option<Table>, database: &Database) -> Result<Finding, Trouble> {

@@ -41,7 +41,7 @@ pub(super) fn look(source: &SourceSpec, streams: &[&StreamMapping]) -> Vec<Findi
         SourceKind::Document { file, .. } => document(name, &root, file, streams),
         SourceKind::Lines { pattern, format, .. } => lines(name, &root, (pattern, format), streams),
         SourceKind::Directory { pattern, .. } => directory(name, &root, pattern, streams),
-        SourceKind::Sqlite { file, .. } => super::sqlite::look(name, &root, file, streams),
+        SourceKind::Sqlite { file, capture, .. } => super::sqlite::look(name, &root, (file, *capture), streams),
         SourceKind::Mongo { .. } => Vec::new(),
     }
 }
