@@ -100,7 +100,7 @@ fn logged(writer: &Connection) -> i64 {
     let tables = ["users", "tags", "loose", "orders", "notes"];
     let count =
         |table: &&str| writer.query_row(&format!("select count(*) from \"_landfall_{table}\""), [], |row| row.get(0));
-    tables.iter().map(|table| count(&table).unwrap_or(0_i64)).sum()
+    tables.iter().map(|table| count(table).unwrap_or(0_i64)).sum()
 }
 
 /// One statement of the product's, of all the kinds that go round triggers in one way or another.
