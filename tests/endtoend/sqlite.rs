@@ -101,7 +101,13 @@ fn expect_soon(site: &Site, writer: &Connection, moment: &str) {
         });
         if equal.is_none() {
             let odd = last.0.iter().zip(&last.1).find(|(theirs, ours)| theirs != ours);
-            panic!("{moment}: {} rows, {} expected; the first that differ: {odd:?}", last.1.len(), last.0.len());
+            let counts = (last.1.len(), last.0.len());
+            panic!(
+                "{moment}: {} rows, {} expected; the first that differ: {odd:?}; {:?}",
+                counts.0,
+                counts.1,
+                site.status()
+            );
         }
     }
 }
@@ -161,6 +167,10 @@ fn fill(writer: &mut Connection, rows: i64) -> i64 {
     for id in 1..=rows {
         let sql = "insert into accounts (id, name, balance, flag) values (?1, ?2, ?3, 0)";
         transaction.execute(sql, params![id, format!("account {id}"), id as f64 / 8.0]).unwrap();
+    }
+    // Enough of them that the keys which `edit` changes in one revision are no suspicious loss.
+    for owner in 0..rows.min(400) {
+        transaction.execute("insert or ignore into shares values (?1, 'base', 1)", [format!("stays {owner}")]).unwrap();
     }
     transaction.commit().unwrap();
     rows
@@ -232,7 +242,7 @@ fn killed(capture: &str) {
         let _ = service.finish(Duration::from_secs(10));
         service = site.run_and_listen();
     }
-    expect_soon(&site, &writer, "after the last kill");
+    expect_soon(&site, &writer, &format!("{capture}: after the last kill"));
     end(service);
     site.expect_witness("after the service ended");
 }
