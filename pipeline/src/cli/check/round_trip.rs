@@ -1,4 +1,4 @@
-//! Whether rows give the records back: field by field, as the mapping promises and as the first records of the store show it.
+//! Whether rows give the records back: field by field, as the mapping promises and as records of the store show it.
 //!
 //! Records are told by their number, places by their pointer; values are never shown.
 
@@ -14,28 +14,35 @@ const MOST_FIELDS: usize = 12;
 /// Most parked records that are told one by one.
 const MOST_PARKED: usize = 3;
 
-/// A record, and its name where that is its key.
+/// A record, its number from 1, and its name where that is its key.
 pub(super) struct Sample<'a> {
+    pub(super) number: usize,
     pub(super) text: &'a [u8],
     pub(super) name: Option<String>,
 }
 
-/// The first records at a stream's `select`.
+/// Records at a stream's `select`, spread over all of them: what is rare stands anywhere.
 pub(super) fn samples<'a>(document: &'a [u8], select: &Select, most: usize) -> Vec<Sample<'a>> {
     let Some(at) = selected(document, select) else { return Vec::new() };
-    let mut found = Vec::new();
+    let mut ranges = Vec::new();
     if let Some(mut items) = Items::of(document, at.start) {
-        while let (true, Ok(Some((range, _)))) = (found.len() < most, items.next_item()) {
-            found.push(Sample { text: &document[range], name: None });
+        while let Ok(Some((range, _))) = items.next_item() {
+            ranges.push((range, None));
         }
     } else if let Some(mut members) = Members::of(document, at.start) {
-        while let (true, Ok(Some(member))) = (found.len() < most, members.next_member()) {
+        while let Ok(Some(member)) = members.next_member() {
             let mut buffer = Vec::new();
             let name = member.name.decode(&mut buffer).ok().map(str::to_owned);
-            found.push(Sample { text: &document[member.value], name });
+            ranges.push((member.value, name));
         }
     }
-    found
+    spread(ranges, most).map(|(number, (range, name))| Sample { number, text: &document[range], name }).collect()
+}
+
+/// At most so many of the items, evenly spread, each with its number from 1.
+pub(super) fn spread<T>(items: Vec<T>, most: usize) -> impl Iterator<Item = (usize, T)> {
+    let stride = items.len().div_ceil(most).max(1);
+    items.into_iter().enumerate().step_by(stride).map(|(at, item)| (at + 1, item))
 }
 
 fn selected(document: &[u8], select: &Select) -> Option<Range<usize>> {
@@ -67,15 +74,15 @@ fn selected(document: &[u8], select: &Select) -> Option<Range<usize>> {
 pub(super) fn look(stream: &StreamMapping, samples: &[Sample<'_>]) -> Vec<Finding> {
     let known = guarantees(stream);
     let (mut trip, mut seen, mut parked) = (Trip::new(stream), BTreeMap::new(), Vec::new());
-    for (number, sample) in samples.iter().enumerate() {
+    for sample in samples {
         match trip.of(sample.text, sample.name.as_deref()) {
             Outcome::LeftOut => {}
-            Outcome::Parked(why) => parked.push((number + 1, why)),
+            Outcome::Parked(why) => parked.push((sample.number, why)),
             Outcome::Back(differences) => {
                 for one in differences {
-                    let worst = seen.entry(one.pointer).or_insert((one.fidelity, number + 1));
+                    let worst = seen.entry(one.pointer).or_insert((one.fidelity, sample.number));
                     if one.fidelity < worst.0 {
-                        *worst = (one.fidelity, number + 1);
+                        *worst = (one.fidelity, sample.number);
                     }
                 }
             }
@@ -90,7 +97,7 @@ pub(super) fn look(stream: &StreamMapping, samples: &[Sample<'_>]) -> Vec<Findin
             .suggest("a type that takes it, a rule that reads it, or leave it parked")
     }));
     if parked.len() > MOST_PARKED {
-        let message = format!("{} of the first {} records cannot become rows", parked.len(), samples.len());
+        let message = format!("{} of {} records looked at cannot become rows", parked.len(), samples.len());
         findings.push(Finding::warn(name, "round_trip_impossible", message));
     }
     findings
@@ -115,7 +122,7 @@ fn summary(stream: &str, known: &[Guarantee], seen: &BTreeMap<String, (Fidelity,
         format!("came back, {} places otherwise", seen.len())
     };
     let message =
-        format!("rows give back exactly: {exact}; by value: {by_value}; the first {records} records {differ}");
+        format!("rows give back exactly: {exact}; by value: {by_value}; the {records} records looked at {differ}");
     Finding::pass(stream, "round_trip", message)
 }
 

@@ -19,7 +19,7 @@ const MOST_BYTES: u64 = 64 << 20;
 /// Most records whose keys are looked for.
 const MOST_RECORDS: usize = 100;
 /// Most records whose rows are made and read back.
-const MOST_SAMPLES: usize = 1_000;
+const MOST_SAMPLES: usize = 10_000;
 /// Bytes of a log that are looked at: its first lines.
 const LINES_BYTES: u64 = 1 << 20;
 
@@ -213,7 +213,8 @@ fn lines_back(stream: &StreamMapping, bytes: &[u8]) -> Vec<Finding> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let whole = memchr::memrchr(b'\n', bytes).map_or(&bytes[..0], |end| &bytes[..end]);
     let lines = whole.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
-    let samples: Vec<_> = lines.take(MOST_SAMPLES).map(|text| round_trip::Sample { text, name: None }).collect();
+    let lines = round_trip::spread(lines.collect(), MOST_SAMPLES);
+    let samples: Vec<_> = lines.map(|(number, text)| round_trip::Sample { number, text, name: None }).collect();
     if samples.is_empty() { Vec::new() } else { round_trip::look(stream, &samples) }
 }
 
@@ -263,7 +264,7 @@ fn directory(name: &str, root: &Root, pattern: &Pattern, streams: &[&StreamMappi
     };
     let mut findings = listed(name, root, &listing);
     let (mut values, mut texts) = (Vec::new(), Vec::new());
-    for file in listing.files.iter().take(MOST_RECORDS) {
+    for (_, file) in round_trip::spread(listing.files.iter().collect(), MOST_RECORDS) {
         match read(name, root, &file.path, LINES_BYTES) {
             Ok((bytes, size)) if size <= LINES_BYTES => match serde_json::from_slice::<Value>(&bytes) {
                 Ok(value) => {
@@ -284,8 +285,10 @@ fn directory(name: &str, root: &Root, pattern: &Pattern, streams: &[&StreamMappi
     let total = listing.files.len();
     for stream in streams {
         findings.push(records(stream.name.as_str(), &stream.key.from, total, values.iter()));
-        let samples: Vec<_> =
-            texts.iter().map(|(text, name)| round_trip::Sample { text, name: Some(name.clone()) }).collect();
+        let mut samples = Vec::with_capacity(texts.len());
+        for (at, (text, name)) in texts.iter().enumerate() {
+            samples.push(round_trip::Sample { number: at + 1, text, name: Some(name.clone()) });
+        }
         if !samples.is_empty() {
             findings.extend(round_trip::look(stream, &samples));
         }
