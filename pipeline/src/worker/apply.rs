@@ -4,6 +4,7 @@
 //! connection. The reaction to each class of failure is `supervise::reaction`'s.
 
 use super::brake::Brake;
+use super::evolution::Evolution;
 use super::progress::{StreamProgress, StreamState};
 use super::writers::WriterPool;
 use crate::queue::Queue;
@@ -67,6 +68,7 @@ pub(super) struct Applier<T: Sink> {
     pub(super) stop: CancellationToken,
     pub(super) deadline: CancellationToken,
     pub(super) brake: Arc<Brake>,
+    pub(super) evolution: Arc<Evolution>,
     /// For showing lag only (promise 19).
     pub(super) clock: Arc<dyn Clock>,
 }

@@ -82,6 +82,9 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Lane<T> {
                     Err(failure) => return LaneEnd::Halted(failure),
                 },
             };
+            if prepared.waits {
+                return LaneEnd::Readmit;
+            }
             if prepared.is_empty() {
                 match prepared.stop {
                     Some(Stop::BulkOver) => return LaneEnd::BulkOver,

@@ -48,6 +48,7 @@ pub fn mapping(name: &str) -> StreamMapping {
         default: None,
         rule: None,
         none: Nothing::Missing,
+        added: None,
     };
     let mut columns = vec![
         column("id", PgType::Text, ColumnRole::Key),

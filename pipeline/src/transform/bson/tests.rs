@@ -36,6 +36,7 @@ fn column(path: &str, ty: PgType) -> ColumnMapping {
         default: None,
         rule: None,
         none: Nothing::Missing,
+        added: None,
     }
 }
 
