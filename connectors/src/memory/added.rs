@@ -6,8 +6,13 @@ use crate::evolve::{MOST_ADDED, Widened};
 use crate::failure::{Failure, FailureClass};
 use landfall_schemas::mapping::{AddedColumn, AddedType, NewField, StreamMapping};
 use landfall_schemas::naming::Taken;
+use landfall_schemas::stream::StreamName;
 
 impl State {
+    pub(super) fn added(&self, stream: &StreamName) -> Vec<AddedColumn> {
+        self.streams.get(stream).map_or_else(Vec::new, |stream| stream.added.clone())
+    }
+
     pub(super) fn widen(
         &mut self,
         mapping: &StreamMapping,

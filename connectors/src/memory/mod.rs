@@ -16,7 +16,7 @@ use crate::failure::{Failure, FailureClass};
 use crate::sink::{Applied, ApplyFailure, CopyVersion, RangeState, Ranges, Sink, SinkBatch, Writer};
 use crate::snapshot::KeyRange;
 use landfall_schemas::ddl::BulkLoad;
-use landfall_schemas::mapping::{NewField, StreamMapping};
+use landfall_schemas::mapping::{AddedColumn, NewField, StreamMapping};
 use landfall_schemas::stream::StreamName;
 use state::State;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,6 +65,11 @@ impl MemoryTarget {
     /// The rows of a table below, by its number and their encoded keys.
     pub fn rows_below(&self, stream: &StreamName, table: u16) -> Vec<MemoryRow> {
         self.state().rows_below(stream, table)
+    }
+
+    /// The columns added to a stream's table.
+    pub fn added(&self, stream: &StreamName) -> Vec<AddedColumn> {
+        self.state().added(stream)
     }
 
     /// The dead letters of a stream, in the order they were written.

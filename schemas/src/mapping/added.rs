@@ -146,8 +146,8 @@ impl StreamMapping {
         let key = match &self.key.from {
             KeyFrom::Field(path) => path.parts().first().is_some_and(|first| first == field),
             KeyFrom::Id => field == "_id",
-            KeyFrom::Composite(names) => names.iter().any(|name| **name == *field),
-            KeyFrom::Name | KeyFrom::Stem | KeyFrom::Position => false,
+            // The columns of a composite key are fields as any other: its column does not give them back.
+            KeyFrom::Name | KeyFrom::Stem | KeyFrom::Position | KeyFrom::Composite(_) => false,
         };
         let begins = |path: &FieldPath| path.parts().first().is_some_and(|first| first == field);
         let columns = |columns: &[ColumnMapping]| columns.iter().filter_map(|column| column.from.field()).any(begins);

@@ -1,5 +1,6 @@
 //! Rows: what stands in each field, and that document → row → document is exact.
 
+mod added;
 mod children;
 
 use crate::transform::RowPlan;
