@@ -228,6 +228,31 @@ fn fields_of_a_mongodb_collection_become_columns_while_it_is_copied_and_followed
 }
 
 #[test]
+fn each_collection_of_a_pattern_gets_the_columns_of_its_own_fields() {
+    let database = MongoServer::shared().database("added_pattern");
+    database.run(doc! { "insert": "logs_a", "documents": [{ "_id": 1, "name": "a", "colour": "red" }] });
+    let stream = json!({ "select": "logs_*", "columns": { "name": { "type": "text" } }, "rest": "extra", "evolve": "add_column" });
+    let config = Config::new("added_pattern").mongo("app", database.name()).stream("logs", "app", stream);
+    let site = Site::new(config).mongo(database.uri());
+    site.apply_schema();
+    let service = site.run_and_listen();
+    let columns = |wanted: &[[&str; 2]]| {
+        let rows = site.database().rows("select stream, target_column from landfall.added_columns order by 1, 2");
+        rows == wanted.iter().map(|row| row.map(|name| Some(name.to_owned())).to_vec()).collect::<Vec<_>>()
+    };
+    wait_until(SOON, "the first collection", || columns(&[["logs.logs_a", "colour"]]));
+    database.run(doc! { "insert": "logs_b", "documents": [{ "_id": 1, "name": "b", "size": 5_i64 }] });
+    wait_until(SOON, "one that came later", || columns(&[["logs.logs_a", "colour"], ["logs.logs_b", "size"]]));
+    wait_until(SOON, "its row", || {
+        site.database().count("select count(*) from logs_b where size = 5 and extra is null") == 1
+    });
+    service.terminate();
+    let _ = service.finish(Duration::from_secs(30)).expect(0);
+    let plan = site.finish(&["schema", "plan"]).expect(0);
+    assert!(plan.output().contains("all that the streams need"), "{}", plan.output());
+}
+
+#[test]
 fn a_column_added_to_a_table_of_sqlite_is_one_of_the_target_too() {
     let app = json!({ "kind": "sqlite", "path": "app.db", "rescan": "300ms" });
     let stream = json!({ "key": { "from": "id", "type": "bigint" }, "rest": "extra", "columns": { "name": { "type": "text" } }, "evolve": "add_column" });

@@ -23,7 +23,7 @@ impl State {
         let owned = stream.filter(|stream| stream.owned.is_some_and(|(_, nonce)| nonce == owner));
         let stream = owned.ok_or_else(|| Failure::new(FailureClass::Fenced, "other_owner", "another owner"))?;
         let mut widened = Widened::default();
-        for field in fields {
+        for field in fields.iter().filter(|field| !mapping.declares(&field.name)) {
             if let Some(known) = stream.added.iter_mut().find(|known| known.field == field.name) {
                 if (known.ty, field.ty) == (AddedType::Bigint, AddedType::Numeric) {
                     known.ty = AddedType::Numeric;
