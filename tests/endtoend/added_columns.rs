@@ -228,6 +228,36 @@ fn fields_of_a_mongodb_collection_become_columns_while_it_is_copied_and_followed
 }
 
 #[test]
+fn a_copy_that_meets_new_fields_on_its_way_goes_on_where_it_stood_also_after_a_death() {
+    let database = MongoServer::shared().database("added_copy");
+    for from in (0..12_000).step_by(2_000) {
+        let docs = (from..from + 2_000).map(|n| {
+            let mut document = doc! { "_id": n, "name": format!("n{n}"), "early": i64::from(n) };
+            if n >= 7_000 {
+                document.insert("late", format!("l{n}"));
+            }
+            document
+        });
+        database.run(doc! { "insert": "users", "documents": docs.collect::<Vec<_>>() });
+    }
+    let stream = json!({ "columns": { "name": { "type": "text" } }, "rest": "extra", "evolve": "add_column" });
+    let site = Site::new(Config::new("added_copy").mongo("app", database.name()).stream("users", "app", stream))
+        .mongo(database.uri());
+    site.apply_schema_with_audit();
+    let point = KillPoint { name: "evolve::after_commit", hit: 2 };
+    let died = site.command(&["run"]).kill_at(&point).finish(Duration::from_secs(60));
+    assert_eq!(died.signal, Some(9), "{}", died.output());
+    let stood = site.database().count("select coalesce(sum(copied), 0) from landfall.ranges");
+    assert!(stood > 0 && stood < 7_000 && !added(&site, "users").is_empty(), "{stood} records stood at the death");
+    site.catch_up();
+    site.expect_equal("after the death");
+    assert_eq!(added(&site, "users"), named(&[("early", "bigint"), ("late", "text")]));
+    let filled =
+        "select count(*) from users where early is not null and (late is not null) = (early >= 7000) and extra is null";
+    assert_eq!(site.database().count(filled), 12_000, "no record of the copy was written without its columns");
+}
+
+#[test]
 fn each_collection_of_a_pattern_gets_the_columns_of_its_own_fields() {
     let database = MongoServer::shared().database("added_pattern");
     database.run(doc! { "insert": "logs_a", "documents": [{ "_id": 1, "name": "a", "colour": "red" }] });

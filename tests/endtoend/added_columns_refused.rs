@@ -162,7 +162,7 @@ fn a_record_of_seventeen_hundred_fields_fills_the_table_up_to_a_bound_and_lands(
     let record = |id: u32, from: u32| {
         let mut record = Map::from_iter([("id".to_owned(), json!(id)), ("name".to_owned(), json!("n"))]);
         // Numbers, and texts long enough to be stored elsewhere: a row must still fit a page.
-        let value = |n: u32| if n % 2 == 0 { json!(n) } else { json!(format!("{n} {}", "x".repeat(3_000))) };
+        let value = |n: u32| if n.is_multiple_of(2) { json!(n) } else { json!(format!("{n} {}", "x".repeat(3_000))) };
         record.extend((from..from + 1_700).map(|n| (format!("field{n}"), value(n))));
         Value::Object(record)
     };
