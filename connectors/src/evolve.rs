@@ -14,6 +14,9 @@ pub const MOST_ADDED: usize = 256;
 /// many always fit into 8 KiB.
 pub const MOST_COLUMNS: usize = 400;
 
+/// Largest table, indexes and all, that is rewritten to make a column wider: nobody reads it meanwhile, which is some seconds.
+pub const MOST_REWRITTEN: u64 = 256 << 20;
+
 /// What became of the fields that columns were asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Widened {
@@ -21,6 +24,8 @@ pub struct Widened {
     pub added: usize,
     /// Columns made wider.
     pub wider: usize,
+    /// Columns that were to be made wider, and whose table is too large to be rewritten while somebody reads it.
+    pub narrow: usize,
     /// Fields for which the table has no room: they stay in the rest.
     pub left: usize,
 }

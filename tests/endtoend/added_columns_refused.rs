@@ -185,6 +185,35 @@ fn a_record_of_seventeen_hundred_fields_fills_the_table_up_to_a_bound_and_lands(
 }
 
 #[test]
+fn a_large_table_is_not_rewritten_for_a_number_and_the_service_follows_whoever_does_it_by_hand() {
+    let site = site("added_large");
+    let service = site.run();
+    write(&site, &[json!({ "id": 1, "name": "a", "size": 5 })]);
+    site.expect_soon_equal("before");
+    let mut database = site.database();
+    database.run(
+        "alter table orders set (autovacuum_enabled = false, toast.autovacuum_enabled = false); alter table orders alter column name set storage external;
+         insert into orders (id, name, _lf_version) select 'x' || n, repeat('x', 8000), 0 from generate_series(1, 36000) n;
+         delete from orders where id like 'x%'",
+    );
+    write(&site, &[json!({ "id": 2, "name": "b", "size": 5.5, "colour": "red" })]);
+    site.expect_stream("orders", "narrow", |stream| stream.resting() == "column_narrow");
+    site.expect_soon_equal("a number that does not fit");
+    let held = "select count(*) from orders where extra = '{\"size\": 5.5}' and colour = 'red'";
+    assert_eq!(database.count(held), 1, "other fields get their columns all the same");
+    database.run("alter table orders alter column size type numeric");
+    write(&site, &[json!({ "id": 1, "name": "a", "size": 7 }), json!({ "id": 4, "name": "d" })]);
+    site.expect_soon_equal("while it was rewritten by hand");
+    end(service);
+    let service = site.run();
+    write(&site, &[json!({ "id": 3, "name": "c", "size": 6.5 })]);
+    site.expect_soon_equal("after it was rewritten by hand");
+    assert_eq!(database.count("select count(*) from orders where size = 6.5 and extra is null"), 1);
+    end(service);
+    assert_eq!(parked(&site), 0);
+}
+
+#[test]
 fn an_added_column_that_somebody_drops_is_drift_and_schema_apply_brings_it_back() {
     let site = site("added_dropped");
     let service = site.run();

@@ -10,8 +10,13 @@ use landfall_schemas::mapping::{AddedColumn, AddedType, StreamMapping};
 use tokio_postgres::{Client, Error, Row};
 
 pub(crate) const PRESENT: &str = "SELECT pg_catalog.to_regclass('landfall.added_columns') IS NOT NULL";
-const ADDED: &str = "SELECT target_column, field, type FROM landfall.added_columns \
-    WHERE pipeline = $1 AND stream = $2 ORDER BY number, target_column";
+/// A `bigint` that somebody made `numeric` by hand is one: a large table is rewritten when its owner says so.
+const ADDED: &str = "SELECT c.target_column, c.field, CASE WHEN c.type = 'bigint' AND EXISTS (SELECT FROM pg_catalog.pg_attribute a \
+        JOIN pg_catalog.pg_class r ON r.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace \
+        WHERE n.nspname = s.target_schema AND r.relname = s.target_table AND a.attname = c.target_column AND NOT a.attisdropped \
+          AND pg_catalog.format_type(a.atttypid, a.atttypmod) = 'numeric') THEN 'numeric' ELSE c.type END \
+    FROM landfall.added_columns c JOIN landfall.streams s USING (pipeline, stream) \
+    WHERE c.pipeline = $1 AND c.stream = $2 ORDER BY c.number, c.target_column";
 const FORGET: &str =
     "DELETE FROM landfall.added_columns WHERE pipeline = $1 AND stream = $2 AND target_column = ANY ($3)";
 /// Whoever was admitted before writes them still.

@@ -12,7 +12,7 @@ use super::target::PostgresTarget;
 use super::wire::Link;
 use super::{added, checkpoint, ddl};
 use crate::checkpoints::OwnerNonce;
-use crate::evolve::{Evolves, MOST_ADDED, MOST_COLUMNS, Widened};
+use crate::evolve::{Evolves, MOST_ADDED, MOST_COLUMNS, MOST_REWRITTEN, Widened};
 use crate::failure::{Failure, FailureClass};
 use landfall_schemas::ddl::{add_column, widen_column};
 use landfall_schemas::mapping::{AddedColumn, AddedType, NewField, StreamMapping};
@@ -30,7 +30,7 @@ const MOST_NUMBERS: usize = 1_600;
 const ACTOR: &str = "landfall run";
 
 const OWNER: &str = "SELECT owner_nonce FROM landfall.streams WHERE pipeline = $1 AND stream = $2 FOR UPDATE";
-const TABLE: &str = "SELECT c.oid, c.relnatts::int4 FROM pg_catalog.pg_class c \
+const TABLE: &str = "SELECT c.oid, c.relnatts::int4, pg_catalog.pg_total_relation_size(c.oid) FROM pg_catalog.pg_class c \
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2";
 const NAMES: &str =
     "SELECT attname::text FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped";
@@ -53,7 +53,17 @@ enum Found {
 struct Growth {
     new: Vec<AddedColumn>,
     wider: Vec<AddedColumn>,
+    narrow: usize,
     left: usize,
+}
+
+/// The table as it stands.
+struct Standing {
+    /// Names of its columns.
+    names: Vec<String>,
+    /// How many it has ever had.
+    numbers: usize,
+    bytes: u64,
 }
 
 impl Evolves for PostgresTarget {
@@ -98,11 +108,14 @@ async fn grow(
     }
     let (schema, table) = (stream.table.schema.as_str(), stream.table.name.as_str());
     let Some(row) = client.query_opt(TABLE, &[&schema, &table]).await? else { return Ok(Found::NoTable) };
-    let (oid, numbers): (u32, i32) = (row.try_get(0)?, row.try_get(1)?);
-    let names = client.query(NAMES, &[&oid]).await?;
-    let names = names.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?;
+    let names = client.query(NAMES, &[&row.try_get::<_, u32>(0)?]).await?;
+    let table = Standing {
+        names: names.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?,
+        numbers: row.try_get::<_, i32>(1)?.unsigned_abs() as usize,
+        bytes: row.try_get::<_, i64>(2)?.unsigned_abs(),
+    };
     let known = added::read(client, pipeline, stream).await?;
-    let growth = Growth::plan((stream, fields), &known, (&names, numbers.unsigned_abs() as usize));
+    let growth = Growth::plan((stream, fields), &known, &table);
     let statements = growth.statements(stream);
     if !statements.is_empty() {
         client.batch_execute(&statements.join("; ")).await?;
@@ -114,7 +127,8 @@ async fn grow(
         let evidence = json!({ "added": list(&growth.new), "wider": list(&growth.wider) });
         client.execute(RECORD, &[&pipeline, &Some(name), &"columns_added", &ACTOR, &evidence]).await?;
     }
-    Ok(Found::Done(Widened { added: growth.new.len(), wider: growth.wider.len(), left: growth.left }))
+    let Growth { new, wider, narrow, left } = growth;
+    Ok(Found::Done(Widened { added: new.len(), wider: wider.len(), narrow, left }))
 }
 
 async fn remember(
@@ -136,23 +150,23 @@ async fn remember(
 }
 
 impl Growth {
-    fn plan(
-        (stream, fields): (&StreamMapping, &[NewField]),
-        known: &[AddedColumn],
-        (names, numbers): (&[String], usize),
-    ) -> Self {
+    fn plan((stream, fields): (&StreamMapping, &[NewField]), known: &[AddedColumn], table: &Standing) -> Self {
         let declared = stream.table.columns.iter().map(|column| column.name.as_str());
-        let mut taken = Taken::of(declared.chain(names.iter().map(String::as_str)));
+        let mut taken = Taken::of(declared.chain(table.names.iter().map(String::as_str)));
         taken.add(known.iter().map(|column| column.name.as_str()));
         let mut room = MOST_ADDED
             .saturating_sub(known.len())
-            .min(MOST_COLUMNS.saturating_sub(names.len()))
-            .min(MOST_NUMBERS.saturating_sub(numbers));
+            .min(MOST_COLUMNS.saturating_sub(table.names.len()))
+            .min(MOST_NUMBERS.saturating_sub(table.numbers));
         let mut growth = Self::default();
         for field in fields.iter().filter(|field| !stream.declares(&field.name)) {
             match known.iter().find(|column| column.field == field.name) {
                 Some(column) if (column.ty, field.ty) == (AddedType::Bigint, AddedType::Numeric) => {
-                    growth.wider.push(AddedColumn { ty: field.ty, ..column.clone() });
+                    if table.bytes > MOST_REWRITTEN {
+                        growth.narrow += 1;
+                    } else {
+                        growth.wider.push(AddedColumn { ty: field.ty, ..column.clone() });
+                    }
                 }
                 Some(_) => {}
                 None if room == 0 => growth.left += 1,

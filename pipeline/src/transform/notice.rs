@@ -9,16 +9,20 @@ use std::collections::HashMap;
 /// Most names remembered of one batch: as many as a stream may have columns added.
 const MOST: usize = 256;
 
-/// What is to be noticed.
+/// What is to be noticed; nothing at first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Watch {
+pub struct Watch {
+    /// Fields that no column takes.
+    pub fields: bool,
+    /// Numbers that an added column could take if it were wider.
+    pub numbers: bool,
+}
+
+impl Watch {
     /// Nothing.
-    #[default]
-    Off,
-    /// Values that an added column could take if it were wider.
-    Widening,
-    /// These, and fields that no column takes.
-    All,
+    pub const OFF: Self = Self { fields: false, numbers: false };
+    /// Everything.
+    pub const ALL: Self = Self { fields: true, numbers: true };
 }
 
 /// What was noticed since it was last taken.

@@ -1,7 +1,7 @@
 //! The paths of a mapping as a tree of member names, so that one walk over a record serves all columns.
 
 use super::column::{leaves_its_field, pointer_part};
-use super::notice::{Notices, Watch};
+use super::notice::Notices;
 use landfall_schemas::mapping::{AddedType, ColumnMapping, Nothing};
 
 /// A node of the tree; the root is the record.
@@ -85,7 +85,7 @@ impl PathTree {
     pub(super) fn misfit(&mut self, id: NodeId, kind: Option<AddedType>) {
         self.notices.misfit();
         if (self.nodes[id.0].added, kind) == (Some(AddedType::Bigint), Some(AddedType::Numeric))
-            && self.notices.watch != Watch::Off
+            && self.notices.watch.numbers
             && let Some((name, _)) = self.nodes[Self::ROOT.0].children.iter().find(|(_, child)| *child == id)
         {
             self.notices.note(name, kind);

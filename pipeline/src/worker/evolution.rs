@@ -35,6 +35,8 @@ struct State {
     tries: u32,
     /// The table takes no more columns.
     full: bool,
+    /// It is too large for columns to be made wider.
+    large: bool,
     /// No column is asked for before then.
     rests_until: Option<Instant>,
     rest: Option<Duration>,
@@ -48,13 +50,12 @@ impl Evolution {
     /// What lanes look for now.
     pub(super) fn watch(&self) -> Watch {
         if self.adds != Evolve::AddColumn {
-            return Watch::Off;
+            return Watch::OFF;
         }
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match state.rests_until {
-            Some(until) if Instant::now() < until => Watch::Off,
-            _ if state.full => Watch::Widening,
-            _ => Watch::All,
+            Some(until) if Instant::now() < until => Watch::OFF,
+            _ => Watch { fields: !state.full, numbers: !state.large },
         }
     }
 
@@ -90,15 +91,20 @@ impl Evolution {
     pub(super) fn settled(&self, widened: Widened) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.tries = 0;
-        if widened.left > 0 {
-            state.full = true;
-            let detail = "its table takes no more columns from the service; further fields stay in the rest";
-            self.progress.fields_rest(Some(Failure::new(FailureClass::Halt, "columns_full", detail)));
-        } else if widened.added + widened.wider > 0 {
+        state.full |= widened.left > 0;
+        state.large |= widened.narrow > 0;
+        let why = if state.full {
+            Some(("columns_full", "its table takes no more columns from the service; further fields stay in the rest"))
+        } else if state.large {
+            let detail = "its table is too large to be rewritten while it is read, so a column stays bigint and other numbers stay in the \
+                          rest; ALTER TABLE … ALTER COLUMN … TYPE numeric at a quiet hour, then start the service anew";
+            Some(("column_narrow", detail))
+        } else {
+            None
+        };
+        self.progress.fields_rest(why.map(|(code, detail)| Failure::new(FailureClass::Halt, code, detail)));
+        if widened != Widened::default() {
             (state.rest, state.rests_until) = (None, None);
-            if !state.full {
-                self.progress.fields_rest(None);
-            }
         } else {
             // What was asked for stands already, and was asked for all the same: not again at once.
             rest(&mut state);

@@ -181,8 +181,8 @@ impl<T: Sink + Checkpoints + Ranges + Evolves + 'static> StreamWorker<T> {
         }
         match self.target.widen(&self.mapping, self.owner, &wanted).await {
             Ok(widened) => {
-                let Widened { added, wider, left } = widened;
-                tracing::info!(stream = %self.mapping.name, added, wider, left, "columns for new fields");
+                let Widened { added, wider, narrow, left } = widened;
+                tracing::info!(stream = %self.mapping.name, added, wider, narrow, left, "columns for new fields");
                 evolution.settled(widened);
                 Ok(())
             }

@@ -28,7 +28,7 @@ pub(super) async fn an_added_column_is_remembered_and_filled<R: Rig>(rig: &R) {
         let wanted =
             [field("Shade Of", AddedType::Text), field("name", AddedType::Text), field("NAME", AddedType::Text)];
         let done = own.target.widen(&own.stream, own.nonce, &wanted).await.expect("an owner adds columns");
-        assert_eq!(done, Widened { added: 2, wider: 0, left: 0 }, "what is declared is not new");
+        assert_eq!(done, Widened { added: 2, ..Widened::default() }, "what is declared is not new");
         let again = own.target.widen(&own.stream, own.nonce, &wanted).await.expect("and may ask again");
         assert_eq!(again, Widened::default(), "an answer that was lost makes no second column");
         own.admission = own.target.admit(&own.stream, own.queue, own.nonce).await.expect("readmission");
@@ -63,10 +63,10 @@ pub(super) async fn whole_numbers_become_wider_once_and_a_table_has_a_bound<R: R
     let own = Owned::of(rig, growing("grown_full"), BulkLoad::None).await;
     let many: Vec<NewField> = (0..1_700).map(|n| field(&format!("f{n}"), AddedType::Bigint)).collect();
     let done = own.target.widen(&own.stream, own.nonce, &many).await.expect("as many as there is room for");
-    assert_eq!(done, Widened { added: MOST_ADDED, wider: 0, left: 1_700 - MOST_ADDED });
+    assert_eq!(done, Widened { added: MOST_ADDED, left: 1_700 - MOST_ADDED, ..Widened::default() });
     let wanted = [field("f0", AddedType::Numeric), field("f1", AddedType::Text), field("late", AddedType::Text)];
     let done = own.target.widen(&own.stream, own.nonce, &wanted).await.expect("wider ones need no room");
-    assert_eq!(done, Widened { added: 0, wider: 1, left: 1 });
+    assert_eq!(done, Widened { wider: 1, left: 1, ..Widened::default() });
     let added = own.target.admit(&own.stream, own.queue, own.nonce).await.expect("readmission").added;
     assert_eq!((added.len(), added[0].ty, added[1].ty), (MOST_ADDED, AddedType::Numeric, AddedType::Bigint));
 }

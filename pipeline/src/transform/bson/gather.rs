@@ -8,7 +8,6 @@ use super::key::key_gives_back;
 use super::soft;
 use crate::transform::column::GivesBack;
 use crate::transform::notation::KeySource;
-use crate::transform::notice::Watch;
 use crate::transform::tree::{ChildNode, NodeId, PathTree};
 use landfall_schemas::bson::{Element, Elements, Fault, Form, Kind, Value, Writer, relaxed_gives_back};
 use landfall_schemas::mapping::AddedType;
@@ -96,7 +95,7 @@ impl<'a> Gather<'a> {
                     return Err(Stop::New { node, name });
                 }
                 None => {
-                    if self.tree.notices.watch == Watch::All && node == PathTree::ROOT && !self.covered {
+                    if self.tree.notices.watch.fields && node == PathTree::ROOT && !self.covered {
                         self.notice(&element);
                     }
                     self.keep(&element)?

@@ -7,7 +7,6 @@
 use super::key::key_gives_back;
 use super::soft;
 use crate::transform::notation::{KeySource, new_field, wrong_shape};
-use crate::transform::notice::Watch;
 use crate::transform::tree::{ChildNode, NodeId, PathTree};
 use landfall_schemas::json::{Checked, Kind, Member, Members, SyntaxError, skip_space};
 use landfall_schemas::mapping::AddedType;
@@ -120,7 +119,7 @@ impl Gather<'_> {
                 Err(Stop::New { node, name, at: member.value.start })
             }
             None => {
-                if self.tree.notices.watch == Watch::All && node == PathTree::ROOT && !self.covered {
+                if self.tree.notices.watch.fields && node == PathTree::ROOT && !self.covered {
                     self.notice(member);
                 }
                 Ok(self.keep(member))

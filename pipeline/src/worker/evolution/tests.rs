@@ -40,7 +40,7 @@ fn a_lock_is_waited_for_a_few_times_and_an_absent_target_for_ever() {
         let waited = evolution.refused(Vec::new(), refusal(FailureClass::Transient, "lock_wait"));
         assert_eq!(waited.is_some(), try_number < TRIES);
     }
-    assert_eq!(evolution.watch(), Watch::Off, "the fields rest");
+    assert_eq!(evolution.watch(), Watch::OFF, "the fields rest");
     let resting = evolution.progress.view().fields_rest.expect("said");
     assert!(resting.code == "lock_wait" && resting.detail.contains("10 s"), "{resting}");
 }
@@ -57,18 +57,22 @@ fn each_refusal_doubles_the_rest_and_a_column_ends_it() {
     }
     assert_eq!(last, LONGEST_REST);
     evolution.settled(Widened { added: 1, ..Widened::default() });
-    assert_eq!((evolution.watch(), evolution.progress.view().fields_rest), (Watch::All, None));
+    assert_eq!((evolution.watch(), evolution.progress.view().fields_rest), (Watch::ALL, None));
 }
 
 #[test]
 fn a_full_table_is_asked_only_to_grow_wider_and_nothing_is_asked_for_twice_at_once() {
     let evolution = evolution();
-    evolution.settled(Widened { added: 2, left: 1, wider: 0 });
-    assert_eq!(evolution.watch(), Watch::Widening);
+    evolution.settled(Widened { added: 2, left: 1, ..Widened::default() });
+    assert_eq!(evolution.watch(), Watch { numbers: true, ..Watch::OFF });
     evolution.settled(Widened { wider: 1, ..Widened::default() });
     assert_eq!(evolution.progress.view().fields_rest.map(|why| why.code), Some("columns_full"));
     evolution.settled(Widened::default());
-    assert_eq!(evolution.watch(), Watch::Off);
+    assert_eq!(evolution.watch(), Watch::OFF);
+    let large = self::evolution();
+    large.settled(Widened { narrow: 1, ..Widened::default() });
+    assert_eq!(large.watch(), Watch { fields: true, ..Watch::OFF });
+    assert_eq!(large.progress.view().fields_rest.map(|why| why.code), Some("column_narrow"));
     let never = Evolution { adds: Evolve::Rest, ..self::evolution() };
-    assert_eq!(never.watch(), Watch::Off);
+    assert_eq!(never.watch(), Watch::OFF);
 }

@@ -20,7 +20,7 @@ fn bytes(document: &Document) -> Vec<u8> {
 
 fn noticed(value: Bson) -> Option<AddedType> {
     let mut plan = RowPlan::new(&plain());
-    plan.watch(Watch::All);
+    plan.watch(Watch::ALL);
     let document = bytes(&doc! { "_id": 1, "v": value });
     let _ = plan.upsert(b"n:1", &document, VERSION, &mut RowSet::default()).expect("a row");
     let found = plan.noticed().fields;

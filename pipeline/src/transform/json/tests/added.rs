@@ -41,10 +41,10 @@ fn nothing_is_noticed_that_nobody_watches_for_and_nothing_that_is_declared() {
     let record = r#"{"id":1,"o":{"a":"x","new":1},"n":5,"e\u0301":"t","null":null,"odd":-0.0e0,"nul\u0000":1}"#;
     let _ = plan.upsert(b"n:1", record.as_bytes(), VERSION, &mut RowSet::default());
     assert!(plan.noticed().fields.is_empty());
-    plan.watch(Watch::Widening);
+    plan.watch(Watch { numbers: true, ..Watch::OFF });
     let _ = plan.upsert(b"n:1", record.as_bytes(), VERSION, &mut RowSet::default());
     assert!(plan.noticed().fields.is_empty());
-    plan.watch(Watch::All);
+    plan.watch(Watch::ALL);
     let _ = plan.upsert(b"n:1", record.as_bytes(), VERSION, &mut RowSet::default());
     let field = |name: &str, ty| NewField { name: name.into(), ty };
     assert_eq!(plan.noticed().fields, [field("n", AddedType::Bigint), field("e\u{301}", AddedType::Text)]);
@@ -64,7 +64,7 @@ fn a_column_takes_what_fits_and_leaves_what_does_not_in_the_rest() {
     // Key, o.a, rest, then the added ones and the version.
     assert_eq!(mapping.table.columns.len(), 4 + columns.len());
     let mut plan = RowPlan::new(&mapping);
-    plan.watch(Watch::All);
+    plan.watch(Watch::ALL);
     let fits = row(&mut plan, r#"{"id":1,"n":-7,"m":7,"t":"x","b":true,"j":[1, {"o":null}]}"#);
     assert_eq!(rest(&fits, 2), None);
     assert!(fits[3..8].iter().all(Option::is_some));
