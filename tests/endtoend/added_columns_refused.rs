@@ -98,6 +98,24 @@ fn a_table_that_somebody_holds_is_waited_for_briefly_and_the_stream_goes_on() {
 }
 
 #[test]
+fn a_paused_stream_s_table_is_left_alone_until_it_is_resumed() {
+    let site = site("added_paused");
+    let service = site.run_and_listen();
+    write(&site, &[json!({ "id": 1, "name": "a" })]);
+    site.expect_soon_equal("before");
+    let _ = site.finish(&["pause", "orders"]).expect(0);
+    write(&site, &[json!({ "id": 2, "name": "b", "colour": "red" })]);
+    site.expect_stream("orders", "captured", |stream| stream.text().contains("\"captured\":2"));
+    // It is prepared within moments of its capture; nothing but the pause holds it then.
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(names(&site).len(), 0);
+    let _ = site.finish(&["resume", "orders"]).expect(0);
+    site.expect_soon_equal("once it is resumed");
+    assert_eq!(names(&site), ["colour"]);
+    end(service);
+}
+
+#[test]
 fn hostile_names_make_columns_of_their_own_and_no_statement_of_theirs() {
     let site = site("added_hostile");
     site.database().run("create table victims (id int); alter table orders add column colour int");

@@ -126,6 +126,15 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Applier<T> {
         }
     }
 
+    /// Waits until the target may be touched at all, or the service stops: a paused stream's table is not altered either.
+    pub(super) async fn released(&self) {
+        tokio::select! {
+            () = self.brake.release(0) => {}
+            () = self.stop.cancelled() => {}
+            () = self.deadline.cancelled() => {}
+        }
+    }
+
     /// Ends when the service stops while nothing may be committed.
     async fn stopped_behind_the_brake(&self) {
         self.stop.cancelled().await;

@@ -164,6 +164,7 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Copying<'_, T> {
             let (read, next) = (chunk.records.changes().len(), chunk.next.clone());
             let mut batch = self.prepare(&mut plan, &range, chunk).await?;
             if self.applier.evolution.takes(std::mem::take(&mut batch.noticed)) {
+                self.applier.released().await;
                 return Ok(CopyEnd::Again);
             }
             fail::fail_point!("copy::before_chunk");

@@ -83,6 +83,7 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Lane<T> {
                 },
             };
             if prepared.waits {
+                self.applier.released().await;
                 return LaneEnd::Readmit;
             }
             if prepared.is_empty() {
