@@ -5,7 +5,7 @@
 
 use crate::failure::Failure;
 use landfall_schemas::hash::KeyHash;
-use landfall_schemas::mapping::StreamMapping;
+use landfall_schemas::mapping::{AddedColumn, StreamMapping};
 use landfall_schemas::offset::{Generation, Offset};
 use landfall_schemas::stream::{PartitionId, StreamName};
 use std::collections::HashSet;
@@ -82,6 +82,8 @@ pub struct Admission {
     /// The stream was bound to this queue over rows of an earlier one, and what vanished from the source in between has not
     /// been looked for yet.
     pub resync: bool,
+    /// Columns that were added to the stream's table, oldest first; the owner maps with them.
+    pub added: Vec<AddedColumn>,
 }
 
 /// An operator's word on the state that a stream's worker halted in. Good once: whoever takes it spends it.

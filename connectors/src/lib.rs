@@ -7,6 +7,7 @@ pub mod checkpoints;
 pub mod conformance;
 pub mod control;
 pub mod deadletter;
+pub mod evolve;
 pub mod failure;
 pub mod files;
 pub mod memory;

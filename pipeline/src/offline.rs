@@ -6,7 +6,8 @@ use crate::queue::Queue;
 use crate::queue::embedded::EmbeddedQueue;
 use crate::queue::lock::{LockRefused, StateLock};
 use crate::status::{
-    QueueReport, SourceReport, StatusReport, StreamCondition, StreamPhase, StreamReport, TargetReport, Trouble,
+    EvolutionReport, QueueReport, SourceReport, StatusReport, StreamCondition, StreamPhase, StreamReport, TargetReport,
+    Trouble,
 };
 use landfall_connectors::checkpoints::Counts;
 use landfall_connectors::failure::{Failure, FailureClass};
@@ -67,6 +68,8 @@ fn stream(mapping: &StreamMapping, queue: Option<&EmbeddedQueue>, stored: &[Stre
         // Without a queue nothing waits in one.
         .counted(ends.unwrap_or(counts.total()), counts)
         .in_condition(StreamCondition::Stopped);
+    let evolution = EvolutionReport { columns: known.map_or(0, |known| known.added), ..Default::default() };
+    report.evolution = evolution.says_something().then_some(evolution);
     report.phase = known.map_or(StreamPhase::Prepared, |known| known.phase.into());
     report
 }

@@ -7,8 +7,8 @@ use crate::capture::CaptureReport;
 use crate::queue::FullReason;
 use crate::service::{RunningSource, Service};
 use crate::status::{
-    CopyReport, LeftOutReport, LogReport, QueueFull, QueueReport, SourceReport, StatusReport, StreamCondition,
-    StreamPhase, StreamReport, TargetReport, Trouble,
+    CopyReport, EvolutionReport, LeftOutReport, LogReport, QueueFull, QueueReport, SourceReport, StatusReport,
+    StreamCondition, StreamPhase, StreamReport, TargetReport, Trouble,
 };
 use crate::streams::RunningStream;
 use crate::worker::{StreamProgressView, StreamState};
@@ -84,6 +84,9 @@ impl Overview {
         report.ready = report.condition == StreamCondition::Following;
         report.lag_ms = view.lag_ms;
         report.copy = view.copy.map(|copy| CopyReport { records: copy.records, estimate: copy.estimate });
+        let (columns, resting) = (view.added as u64, view.fields_rest.as_ref().map(Trouble::from));
+        let evolution = EvolutionReport { columns, misfits: view.misfits, resting };
+        report.evolution = evolution.says_something().then_some(evolution);
         if let Some(control) = stream.brake.control() {
             report = report.controlled(&control);
         }

@@ -11,6 +11,7 @@ pub mod ident;
 pub mod json;
 pub mod key;
 pub mod mapping;
+pub mod naming;
 pub mod offset;
 pub mod pgtype;
 pub mod position;

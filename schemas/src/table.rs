@@ -62,6 +62,8 @@ pub enum ColumnRole {
 impl TableShape {
     /// Name of the version column.
     pub const VERSION: &'static str = "_lf_version";
+    /// Columns every PostgreSQL table has already.
+    pub const SYSTEM: [&str; 7] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "oid"];
     /// Name of the column of exact bytes.
     pub const RAW: &'static str = "_lf_raw";
 

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "in a proof, what cannot be unwrapped has failed")]
 
+mod added_columns;
+mod added_columns_refused;
 mod bombs;
 mod children;
 mod constraints;

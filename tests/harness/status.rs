@@ -55,6 +55,16 @@ impl StreamStatus {
         self.0["ready"] == true
     }
 
+    /// Columns that the service added.
+    pub fn columns_added(&self) -> u64 {
+        self.0["evolution"]["columns"].as_u64().unwrap_or_default()
+    }
+
+    /// Why new fields get no columns for now; empty when they do.
+    pub fn resting(&self) -> &str {
+        self.0["evolution"]["resting"]["code"].as_str().unwrap_or_default()
+    }
+
     /// All of it, as text.
     pub fn text(&self) -> String {
         self.0.to_string()

@@ -9,7 +9,7 @@ from decimal import Decimal
 import keys
 from decode import decode, field
 from stores import expected as expect
-from tables import columns, exists, identifier, literal, rows
+from tables import added, columns, exists, identifier, literal, rows
 
 SHOWN = 5  # differences listed per kind; the counts are complete
 
@@ -32,7 +32,7 @@ def compare(config, name, folder, ledger):
         _note(report, "doubled", doubled)
         _note(report, "missing", [key for key in should.records if key not in actual])
         _note(report, "extra", [key for key in actual if key not in should.records])
-        _note(report, "different", _differences(stream, should.records, actual))
+        _note(report, "different", _differences((stream, added(config, name)), should.records, actual))
     _compare_parked(report, config, name, should)
     return report
 
@@ -48,8 +48,9 @@ def _compare_mongo(config, name):
     _note(report, "doubled", doubled)
     _note(report, "missing", [key for key in should.records if key not in actual])
     _note(report, "extra", [key for key in actual if key not in should.records])
+    more = added(config, name)
     pairs = [(key, record, actual[key]) for key, record in should.records.items() if key in actual]
-    differing = [(key, mongo_equality.difference(stream, record, row)) for key, record, row in pairs]
+    differing = [(key, mongo_equality.difference((stream, more), record, row)) for key, record, row in pairs]
     _note(report, "different", [(key, why) for key, why in differing if why])
     _compare_parked(report, config, name, should)
     return report
@@ -84,13 +85,14 @@ def _rows(config, stream, name, keyless):
     return actual, doubled
 
 
-def _differences(stream, records, actual):
+def _differences(grown, records, actual):
+    stream, more = grown
     found = []
     for key, record in records.items():
         row = actual.get(key)
         if row is None:
             continue
-        why = _mapped(stream, record, row) if stream.get("columns") else _landed(record, row)
+        why = _mapped(stream, more, record, row) if stream.get("columns") else _landed(record, row)
         if why:
             found.append((key, why))
     return found
@@ -101,7 +103,7 @@ def _landed(record, row):
     return None if stored == record else f"doc is {row['doc'][1][:200]}"
 
 
-def _mapped(stream, record, row):
+def _mapped(stream, more, record, row):
     rest_name = stream.get("rest")
     rest = decode(row[rest_name][1].encode()) if rest_name and row[rest_name][1] is not None else {}
     rebuilt = copy.deepcopy(dict(rest))
@@ -120,6 +122,15 @@ def _mapped(stream, record, row):
         if field(rest, path)[1] is not None:
             return f"{name} stands in {rest_name} as well"
         _set(rebuilt, path, value)
+    for name, path in more:
+        kind, text = row.get(name, (None, None))
+        if text is None:
+            continue  # what it did not take stands in the rest, or the record is not made again
+        if record.get(path) is None or not _same(kind, record[path], text):
+            return f"added column {name} is {text!r}, the store has {record.get(path)!r}"
+        if path in rest:
+            return f"what added column {name} holds stands in {rest_name} as well"
+        rebuilt[path] = record[path]
     key = stream.get("key")
     key_path = key.get("from") if isinstance(key, dict) else key
     if key_path and not field(rebuilt, key_path)[0]:

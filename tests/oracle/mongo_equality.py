@@ -97,15 +97,16 @@ def actual(config, name):
     return found, doubled
 
 
-def difference(stream, record, row):
+def difference(grown, record, row):
     """Why a row is not its document, or None."""
+    stream, more = grown
     raw, elements = record
     if _keeps_raw(stream):
         stands = row.get("_lf_raw", (None, None))[1]
         if stands != raw.hex():
             return f"_lf_raw is {(stands or 'missing')[:200]}, the document is {raw.hex()[:200]}"
     if stream.get("columns"):
-        return _mapped(stream, elements, row)
+        return _mapped(stream, more, elements, row)
     wanted = mongo_json.of_document(elements, mongo_json.RELAXED)
     if not mongo_json.same(wanted, _plain(decode(row["doc"][1].encode()))):
         return f"doc is {row['doc'][1][:300]}, wanted {wanted!r}"[:700]
@@ -119,7 +120,7 @@ def _plain(value):
     return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _mapped(stream, elements, row):
+def _mapped(stream, more, elements, row):
     rest_name = stream.get("rest")
     rest = _plain(decode(row[rest_name][1].encode())) if rest_name and row[rest_name][1] is not None else {}
     whole = mongo_json.of_document(elements, mongo_json.CANONICAL)
@@ -139,6 +140,14 @@ def _mapped(stream, elements, row):
         if field(rest, ".".join(path))[1] is not None:
             return f"{name} stands in {rest_name} as well"
         _set(rebuilt, path, field(whole, ".".join(path))[1])
+    for name, path in more:
+        kind, text = row.get(name, (None, None))
+        if text is None:
+            continue  # what it did not take stands in the rest, or the document is not made again
+        found, value = bson_bytes.member(elements, [path])
+        if not found or not _same(kind, value, text):
+            return f"added column {name} is {text!r}, the document has {value!r}"
+        rebuilt.setdefault(path, whole[path])
     if "_id" not in rebuilt:
         rebuilt["_id"] = whole["_id"]
     if rest_name and not _rebuilt(whole, rebuilt):

@@ -48,6 +48,14 @@ def exists(relation):
     return rows(f"select to_regclass({literal(relation)}) is not null")[0][0] == "t"
 
 
+def added(config, name):
+    """Columns that the service says it added to a stream's table, and the fields that it says they hold."""
+    if config["streams"][name].get("evolve") != "add_column":
+        return []
+    of_stream = f"pipeline = {literal(config['name'])} and stream = {literal(name)}"
+    return rows(f"select target_column, field from landfall.added_columns where {of_stream} order by number")
+
+
 def columns(schema, table):
     """Column names and types in order."""
     return rows(

@@ -7,6 +7,7 @@ mod checks;
 mod children;
 mod copies;
 mod cut;
+mod evolution;
 mod fixture;
 mod memory_rig;
 mod postgres_rig;
@@ -16,6 +17,7 @@ pub use memory_rig::MemoryRig;
 pub use postgres_rig::PostgresRig;
 
 use crate::checkpoints::Checkpoints;
+use crate::evolve::Evolves;
 use crate::sink::{Ranges, Sink};
 use landfall_schemas::ddl::BulkLoad;
 use landfall_schemas::mapping::StreamMapping;
@@ -23,7 +25,7 @@ use landfall_schemas::mapping::StreamMapping;
 /// A target under test, and an oracle that reads it without the sink's own code.
 pub trait Rig: Send + Sync {
     /// What is tested.
-    type Target: Sink + Checkpoints + Ranges;
+    type Target: Sink + Checkpoints + Ranges + Evolves;
 
     /// A handle as another process would hold it.
     fn process(&self) -> impl Future<Output = Self::Target> + Send;
@@ -36,6 +38,9 @@ pub trait Rig: Send + Sync {
 
     /// All rows of one of the stream's tables below, by key.
     fn below(&self, stream: &StreamMapping, table: u16) -> impl Future<Output = Vec<StoredBelow>> + Send;
+
+    /// What stands in a column of text that was added, by key.
+    fn texts(&self, stream: &StreamMapping, column: &str) -> impl Future<Output = Vec<Option<String>>> + Send;
 
     /// Waiting dead letters: key and code.
     fn waiting(&self, stream: &StreamMapping) -> impl Future<Output = Vec<(Vec<u8>, String)>> + Send;
@@ -66,5 +71,8 @@ pub async fn suite<R: Rig>(rig: &R) {
     children::a_refused_row_below_names_its_record(rig).await;
     children::a_bulk_load_fills_the_tables_below(rig).await;
     children::a_copy_stamps_and_sweeps_the_tables_below(rig).await;
+    evolution::an_added_column_is_remembered_and_filled(rig).await;
+    evolution::whoever_was_replaced_adds_nothing(rig).await;
+    evolution::whole_numbers_become_wider_once_and_a_table_has_a_bound(rig).await;
     checks::a_second_process_is_told_of_the_first(rig).await;
 }

@@ -3,6 +3,7 @@
 //! For tests and simulations. It decodes nothing but what its guards need: rows are kept as encoded fields by encoded key.
 //! A fault script holds what befalls the next batches, *applied, but the answer was lost* included.
 
+mod added;
 mod fault;
 mod state;
 
@@ -10,11 +11,12 @@ pub use fault::Fault;
 pub use state::{MemoryDeadLetter, MemoryRow};
 
 use crate::checkpoints::{Admission, Checkpoint, Checkpoints, OwnerNonce, Phase, QueueId, Rebinding, Word};
+use crate::evolve::{Evolves, Widened};
 use crate::failure::{Failure, FailureClass};
 use crate::sink::{Applied, ApplyFailure, CopyVersion, RangeState, Ranges, Sink, SinkBatch, Writer};
 use crate::snapshot::KeyRange;
 use landfall_schemas::ddl::BulkLoad;
-use landfall_schemas::mapping::StreamMapping;
+use landfall_schemas::mapping::{AddedColumn, NewField, StreamMapping};
 use landfall_schemas::stream::StreamName;
 use state::State;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,6 +67,11 @@ impl MemoryTarget {
         self.state().rows_below(stream, table)
     }
 
+    /// The columns added to a stream's table.
+    pub fn added(&self, stream: &StreamName) -> Vec<AddedColumn> {
+        self.state().added(stream)
+    }
+
     /// The dead letters of a stream, in the order they were written.
     pub fn dead_letters(&self, stream: &StreamName) -> Vec<MemoryDeadLetter> {
         self.state().dead_letters(stream)
@@ -97,6 +104,12 @@ impl Checkpoints for MemoryTarget {
 
     async fn rebind(&self, stream: &StreamMapping, rebinding: Rebinding<'_>) -> Result<(), Failure> {
         self.state().rebind(stream, rebinding)
+    }
+}
+
+impl Evolves for MemoryTarget {
+    async fn widen(&self, stream: &StreamMapping, owner: OwnerNonce, fields: &[NewField]) -> Result<Widened, Failure> {
+        self.state().widen(stream, owner, fields)
     }
 }
 

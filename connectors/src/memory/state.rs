@@ -7,7 +7,7 @@ use crate::sink::{Applied, ApplyFailure, CopyVersion, RangeCounts, RangeState, S
 use crate::snapshot::{Cohorts, KeyRange};
 use landfall_schemas::ddl::BulkLoad;
 use landfall_schemas::hash::KeyHash;
-use landfall_schemas::mapping::StreamMapping;
+use landfall_schemas::mapping::{AddedColumn, StreamMapping};
 use landfall_schemas::offset::{Generation, Offset, Version};
 use landfall_schemas::rejection::RejectCode;
 use landfall_schemas::row::{Row, RowOp, RowSet};
@@ -43,16 +43,17 @@ pub(super) struct State {
     pub(super) script: VecDeque<Fault>,
     owner: Weak<()>,
     generations: HashMap<SourceName, Vec<QueueId>>,
-    streams: HashMap<StreamName, Stream>,
+    pub(super) streams: HashMap<StreamName, Stream>,
 }
 
 #[derive(Debug)]
-struct Stream {
+pub(super) struct Stream {
     mapping: StreamMapping,
     phase: Phase,
-    owned: Option<(QueueId, OwnerNonce)>,
+    pub(super) owned: Option<(QueueId, OwnerNonce)>,
     checkpoints: Vec<Checkpoint>,
-    rows: BTreeMap<Vec<Vec<u8>>, MemoryRow>,
+    pub(super) rows: BTreeMap<Vec<Vec<u8>>, MemoryRow>,
+    pub(super) added: Vec<AddedColumn>,
     /// Rows of the tables below, by table and whole key.
     below: BTreeMap<(u16, Vec<Vec<u8>>), MemoryRow>,
     dead: Vec<MemoryDeadLetter>,
@@ -70,6 +71,7 @@ impl State {
             owned: None,
             checkpoints: stream.partitions.all().map(start).collect(),
             rows: BTreeMap::new(),
+            added: Vec::new(),
             below: BTreeMap::new(),
             dead: Vec::new(),
             copies: BTreeMap::new(),
@@ -127,6 +129,7 @@ impl State {
             checkpoints: stream.checkpoints.clone(),
             parked: parked.map(|d| KeyHash::of(&d.key)).collect(),
             resync: stream.resync,
+            added: stream.added.clone(),
         })
     }
 

@@ -4,6 +4,7 @@
 //! commit of the owner before has ended), binds them to the new nonce, and reads everything the owner starts from. An
 //! admission that finds another queue or another mapping changes nothing and says what the operator can choose.
 
+use super::added;
 use super::apply::{commit, roll_back};
 use super::classify::{classify, classify_commit};
 use super::connect::BEGIN;
@@ -96,8 +97,12 @@ impl Checkpoints for PostgresTarget {
     }
 
     async fn fits(&self, stream: &StreamMapping) -> Result<(), Failure> {
+        let limit = self.inner.connector.exchange_limit();
         let mut link = self.inner.connector.connect().await?;
-        drift::find(&self.inner, &mut link, stream).await
+        let Link { client, driver, .. } = &mut link;
+        let added = driver.drive(limit, Box::pin(added::read(client, &self.inner.pipeline, stream))).await;
+        let added = added.map_err(|error| classify(&error, "read added columns"))?;
+        drift::find(&self.inner, &mut link, &stream.widened(&added)).await
     }
 
     async fn take_word(&self, stream: &StreamName, subject: &str) -> Result<Option<Word>, Failure> {
@@ -139,7 +144,11 @@ async fn admit(
     if let Some(failure) = objection(&row, stream, queue, &before)? {
         return Ok(Found::Refused(failure));
     }
-    if let Some(failure) = drift::of(client, pipeline, stream).await? {
+    let added = added::read(client, pipeline, stream).await?;
+    if added::are_left(stream, &added) {
+        return Ok(Found::Refused(mapping_changed(stream)));
+    }
+    if let Some(failure) = drift::of(client, pipeline, &stream.widened(&added)).await? {
         return Ok(Found::Refused(failure));
     }
     let Some(generation) = generation(client, (pipeline, stream.source.as_str()), queue).await? else {
@@ -161,7 +170,17 @@ async fn admit(
         checkpoints: rows.iter().map(checkpoint).collect::<Result<_, _>>()?,
         parked: parked.iter().map(|row| Ok(KeyHash::of(row.try_get(0)?))).collect::<Result<HashSet<_>, Error>>()?,
         resync: row.try_get(4)?,
+        added,
     }))
+}
+
+fn mapping_changed(stream: &StreamMapping) -> Failure {
+    let detail = format!(
+        "the mapping of stream {} is not the one its rows were written with; put the old mapping back, or run \
+         `landfall schema plan` to see what changes and `landfall schema apply` to accept it",
+        stream.name
+    );
+    Failure::new(FailureClass::Halt, "mapping_changed", detail)
 }
 
 /// Why this stream cannot be owned as it is.
@@ -174,12 +193,7 @@ fn objection(
     let (hash, owned): (&[u8], Option<Uuid>) = (row.try_get(1)?, row.try_get(2)?);
     let partitions: i32 = row.try_get(3)?;
     if hash != fingerprint::of(stream) || partitions != i32::from(stream.partitions.get()) {
-        let detail = format!(
-            "the mapping of stream {} is not the one its rows were written with; put the old mapping back, or run \
-             `landfall schema plan` to see what changes and `landfall schema apply` to accept it",
-            stream.name
-        );
-        return Ok(Some(Failure::new(FailureClass::Halt, "mapping_changed", detail)));
+        return Ok(Some(mapping_changed(stream)));
     }
     let started = before.iter().any(|checkpoint| checkpoint.next > Offset(0));
     if let Some(owned) = owned
@@ -264,7 +278,7 @@ async fn try_lock(link: &mut Link, limit: Duration, key: i64) -> Result<bool, Wi
     driver.drive(limit, work).await
 }
 
-fn repeatable(failure: Failure) -> Failure {
+pub(crate) fn repeatable(failure: Failure) -> Failure {
     match failure.class {
         FailureClass::Unknown => Failure::new(FailureClass::Transient, "target_unreachable", failure.detail),
         _ => failure,

@@ -4,6 +4,7 @@
 //! told with the values it holds and with all that still needs it: a service that was admitted with the mapping before, views and foreign
 //! keys. While there is any, nothing is dropped. Everything goes in one transaction, numbered as every other change.
 
+use super::added;
 use super::apply::commit;
 use super::classify::{classify, classify_commit};
 use super::connect::BEGIN;
@@ -44,10 +45,17 @@ const STREAMS: &str = "SELECT s.stream, s.target_schema, s.target_table \
         AND (k.classid::int8 << 32 | k.objid::int8) = $2 \
         AND k.database = (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database())) \
     FROM landfall.streams s WHERE s.pipeline = $1 ORDER BY 1";
+/// The stream whose service added a column.
+const FILLED_BY: &str = "SELECT a.stream FROM landfall.added_columns a JOIN landfall.streams s USING (pipeline, stream) \
+    WHERE a.pipeline = $1 AND s.target_schema = $2 AND s.target_table = $3 AND a.target_column = $4 LIMIT 1";
+const FORGET_ADDED: &str = "DELETE FROM landfall.added_columns a USING landfall.streams s \
+    WHERE a.pipeline = $1 AND s.pipeline = a.pipeline AND s.stream = a.stream AND s.target_schema = $2 AND s.target_table = $3 \
+      AND ($4::text IS NULL OR a.target_column = $4)";
 const FORGET_COLUMN: &str = "DELETE FROM landfall.columns \
     WHERE pipeline = $1 AND target_schema = $2 AND target_table = $3 AND ($4::text IS NULL OR target_column = $4)";
 /// A stream that is no more: children of its row first.
-const FORGET_STREAM: [&str; 5] = [
+const FORGET_STREAM: [&str; 6] = [
+    "DELETE FROM landfall.added_columns WHERE pipeline = $1 AND stream = $2",
     "DELETE FROM landfall.child_tables WHERE pipeline = $1 AND stream = $2",
     "DELETE FROM landfall.ranges WHERE pipeline = $1 AND stream = $2",
     "DELETE FROM landfall.checkpoints WHERE pipeline = $1 AND stream = $2",
@@ -133,7 +141,8 @@ impl PostgresTarget {
 }
 
 async fn look(client: &Client, pipeline: &str, streams: &[WantedStream<'_>]) -> Result<Contraction, Error> {
-    let wanted = wanted(streams);
+    let grown = added::grown(client, pipeline, streams).await?;
+    let wanted = wanted(&added::wanted(&grown, streams));
     let registered = registered(client, pipeline).await?;
     let gone: Vec<&Registered> = registered
         .iter()
@@ -153,7 +162,10 @@ async fn look(client: &Client, pipeline: &str, streams: &[WantedStream<'_>]) -> 
             columns.into_iter().filter(|column| !named(column)).map(Some).collect()
         };
         for column in droppable {
-            let writers = writers(&registered, &gone, (&schema, &table), &mapped);
+            let mut writers = writers(&registered, &gone, (&schema, &table), &mapped);
+            if let Some(column) = &column {
+                writers.extend(fills(client, (pipeline, &registered), (&schema, &table, column)).await?);
+            }
             contraction.drops.push(superfluous(client, (&schema, &table, column.as_deref()), writers).await?);
         }
     }
@@ -184,6 +196,20 @@ fn writers(
         format!("the running service: it still has stream {} (restart it with the configuration of now)", one.name)
     });
     stale.chain(alive).collect()
+}
+
+/// Services that added the column, and fill it until they are started with another configuration.
+async fn fills(
+    client: &Client,
+    (pipeline, registered): (&str, &[Registered]),
+    (schema, table, column): (&str, &str, &str),
+) -> Result<Option<String>, Error> {
+    let Some(row) = client.query_opt(FILLED_BY, &[&pipeline, &schema, &table, &column]).await? else { return Ok(None) };
+    let stream: String = row.try_get(0)?;
+    let writes = registered.iter().any(|one| one.name == stream && one.running && one.owned_now);
+    Ok(writes.then(|| {
+        format!("the running service: stream {stream} fills it (landfall schema apply, then restart the service)")
+    }))
 }
 
 async fn registered(client: &Client, pipeline: &str) -> Result<Vec<Registered>, Error> {
@@ -237,6 +263,7 @@ async fn drop_all(client: &Client, pipeline: &str, contraction: &Contraction, ac
         let sql = one.sql();
         client.batch_execute(&sql).await?;
         let column = one.column.as_ref().map(Ident::as_str);
+        client.execute(FORGET_ADDED, &[&pipeline, &one.schema.as_str(), &one.table.as_str(), &column]).await?;
         client.execute(FORGET_COLUMN, &[&pipeline, &one.schema.as_str(), &one.table.as_str(), &column]).await?;
         run.push(sql);
     }

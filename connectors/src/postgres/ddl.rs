@@ -4,6 +4,7 @@
 //! timeout, so that it never queues behind a long reader while everybody queues behind it. With a refusal in the plan
 //! nothing is run. A stream that has begun keeps its mapping unless the operator accepts the change.
 
+use super::added;
 use super::apply::{commit, roll_back};
 use super::classify::{classify, classify_commit};
 use super::connect::BEGIN;
@@ -46,12 +47,12 @@ const REGISTER: &str = "INSERT INTO landfall.streams AS s \
     SET source = excluded.source, target_schema = excluded.target_schema, target_table = excluded.target_table, \
         mapping_hash = excluded.mapping_hash, partitions = excluded.partitions, told_by = excluded.told_by, \
         mapped_at = CASE WHEN s.mapping_hash = excluded.mapping_hash THEN s.mapped_at ELSE pg_catalog.now() END";
-const REGISTER_COLUMNS: &str = "INSERT INTO landfall.columns (pipeline, target_schema, target_table, target_column) \
+pub(crate) const REGISTER_COLUMNS: &str = "INSERT INTO landfall.columns (pipeline, target_schema, target_table, target_column) \
     SELECT $1, $2, $3, c FROM pg_catalog.unnest($4::text[]) AS c ON CONFLICT DO NOTHING";
 const FORGET_CHILDREN: &str = "DELETE FROM landfall.child_tables WHERE pipeline = $1 AND stream = $2";
 const REGISTER_CHILD: &str =
     "INSERT INTO landfall.child_tables (pipeline, stream, target_schema, target_table) VALUES ($1, $2, $3, $4)";
-const NUMBER: &str = "INSERT INTO landfall.target_migrations (pipeline, number, statements, actor) \
+pub(crate) const NUMBER: &str = "INSERT INTO landfall.target_migrations (pipeline, number, statements, actor) \
     SELECT $1, COALESCE(pg_catalog.max(number), 0) + 1, $2, $3 FROM landfall.target_migrations WHERE pipeline = $1 \
     RETURNING number";
 const LOCK: &str = "SELECT pg_catalog.pg_advisory_xact_lock($1)";
@@ -81,10 +82,9 @@ impl PostgresTarget {
         let limit = target.connector.exchange_limit();
         let mut link = target.connector.connect().await?;
         schema::state(&mut link, limit).await?;
-        let wanted = wanted(streams);
         let Link { client, driver, .. } = &mut link;
-        let live = driver.drive(limit, Box::pin(read(client, &wanted))).await;
-        Ok(plan(&target.pipeline, &wanted, &live.map_err(|error| classify(&error, "read the catalogue"))?))
+        let planned = driver.drive(limit, Box::pin(planned(client, &target.pipeline, streams))).await;
+        planned.map_err(|error| classify(&error, "read the catalogue"))
     }
 
     /// Brings schema `landfall` and the mapped tables to what the streams want and registers the streams. Fails with
@@ -149,6 +149,22 @@ pub(crate) fn wanted(streams: &[WantedStream<'_>]) -> Vec<WantedTable> {
     streams.iter().flat_map(of_stream).collect()
 }
 
+/// What the streams want beside what stands; of columns that the service added, what is missing of them.
+async fn planned(client: &Client, pipeline: &str, streams: &[WantedStream<'_>]) -> Result<Plan, Error> {
+    let grown = added::grown(client, pipeline, streams).await?;
+    let wanted = wanted(&added::wanted(&grown, streams));
+    let mut plan = plan(pipeline, &wanted, &read(client, &wanted).await?);
+    let clashes = streams.iter().zip(&grown).flat_map(|(stream, grown)| added::clashes(stream.mapping, &grown.added));
+    plan.refusals.extend(clashes);
+    Ok(plan)
+}
+
+/// One planner of DDL at a time in a database, whatever the pipeline: two that want one table see each other.
+pub(crate) async fn lock(client: &Client) -> Result<(), Error> {
+    let lock = xxhash_rust::xxh3::xxh3_64(b"landfall ddl");
+    client.execute(LOCK, &[&lock.cast_signed()]).await.map(drop)
+}
+
 /// Everything inside the transaction; the caller commits an `Ok` and rolls an `Err` back.
 async fn run(
     client: &Client,
@@ -157,16 +173,13 @@ async fn run(
     (change, actor): (MappingChange, &str),
 ) -> Result<Result<Plan, Failure>, Error> {
     client.batch_execute(BEGIN).await?;
-    // One at a time in a database, whatever the pipeline: two that want one table see each other.
-    let lock = xxhash_rust::xxh3::xxh3_64(b"landfall ddl");
-    client.execute(LOCK, &[&lock.cast_signed()]).await?;
+    lock(client).await?;
     for stream in streams {
         if let Some(refused) = mapping_refused(client, pipeline, stream.mapping, change).await? {
             return Ok(Err(refused));
         }
     }
-    let wanted = wanted(streams);
-    let plan = plan(pipeline, &wanted, &read(client, &wanted).await?);
+    let plan = planned(client, pipeline, streams).await?;
     if !plan.refusals.is_empty() {
         let list: Vec<String> = plan.refusals.iter().map(ToString::to_string).collect();
         return Ok(Err(Failure::new(FailureClass::Halt, "schema_refused", list.join("; "))));
@@ -194,7 +207,9 @@ async fn mapping_refused(
 ) -> Result<Option<Failure>, Error> {
     let Some(row) = client.query_opt(STANDING, &[&pipeline, &mapping.name.as_str()]).await? else { return Ok(None) };
     let (hash, started): (&[u8], bool) = (row.try_get(0)?, row.try_get(1)?);
-    if hash == fingerprint::of(mapping) || !started || change == MappingChange::Accept {
+    let added = added::read(client, pipeline, mapping).await?;
+    let same = hash == fingerprint::of(mapping) && !added::are_left(mapping, &added);
+    if same || !started || change == MappingChange::Accept {
         return Ok(None);
     }
     let detail = format!(
@@ -239,7 +254,7 @@ async fn register(client: &Client, pipeline: &str, stream: &WantedStream<'_>) ->
         let columns: Vec<&str> = shape.columns.iter().map(|column| column.name.as_str()).collect();
         client.execute(REGISTER_COLUMNS, &[&pipeline, &shape.schema.as_str(), &shape.name.as_str(), &columns]).await?;
     }
-    Ok(())
+    added::forget_left(client, pipeline, mapping).await
 }
 
 /// The catalogue, as far as these tables are concerned.

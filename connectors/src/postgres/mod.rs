@@ -5,6 +5,7 @@
 //! | `config`, `tls`, `connect`, `wire` | reaching the server: URL, `sslmode`, session settings, one connection with its driver |
 //! | `classify` | SQLSTATE → what to do |
 //! | `schema/`, `ddl`, `drift`, `contract` | Landfall's own tables; the mapped tables; what somebody changed of them; what no mapping names any more |
+//! | `added`, `evolve` | columns that the service added: what they make of a mapping; adding them |
 //! | `statement`, `child_statement`, `copy` | SQL text, rows on the wire |
 //! | `advance`, `tail` | what commits beside the rows |
 //! | `apply`, `write`, `refused`, `bulk` | the writer |
@@ -15,6 +16,7 @@
 //! Keeps promises 2, 3, 8, 9, 13 and 17. Values never enter SQL text, and PostgreSQL's own messages, which may repeat
 //! values, never leave this room.
 
+mod added;
 mod advance;
 mod apply;
 mod bulk;
@@ -30,6 +32,7 @@ mod copy;
 mod ddl;
 mod decisions;
 mod drift;
+mod evolve;
 pub mod fingerprint;
 mod keys;
 #[cfg(feature = "mutants")]

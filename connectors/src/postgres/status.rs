@@ -1,5 +1,6 @@
 //! What `status` shows of the target: phases, checkpoints, dead letters by reason. Reads only, owns nothing.
 
+use super::added;
 use super::checkpoint::{checkpoint, phase};
 use super::classify::classify;
 use super::schema::{self, SchemaState};
@@ -31,12 +32,16 @@ pub struct StreamStatus {
     pub applied_at: Option<SystemTime>,
     /// Waiting dead letters (parked and behind), by code.
     pub waiting: BTreeMap<String, u64>,
+    /// Columns that the service added.
+    pub added: u64,
 }
 
 const STREAMS: &str = "SELECT stream, source, target_schema || '.' || target_table, phase, queue_id \
     FROM landfall.streams WHERE pipeline = $1 ORDER BY stream";
 const CHECKPOINTS: &str = "SELECT partition, next_offset, applied, superseded, filtered, dead_lettered, stream, updated_at \
     FROM landfall.checkpoints WHERE pipeline = $1 ORDER BY stream, partition";
+const ADDED: &str =
+    "SELECT stream, pg_catalog.count(*) FROM landfall.added_columns WHERE pipeline = $1 GROUP BY stream";
 const WAITING: &str = "SELECT stream, code, pg_catalog.count(*) FROM landfall.dead_letters \
     WHERE pipeline = $1 AND state IN ('parked', 'behind') GROUP BY stream, code";
 
@@ -70,6 +75,7 @@ async fn read(client: &Client, pipeline: &str) -> Result<Vec<StreamStatus>, Erro
             checkpoints: Vec::new(),
             applied_at: None,
             waiting: BTreeMap::new(),
+            added: 0,
         };
         streams.insert(stream, status);
     }
@@ -81,6 +87,13 @@ async fn read(client: &Client, pipeline: &str) -> Result<Vec<StreamStatus>, Erro
     for row in client.query(WAITING, &[&pipeline]).await? {
         let Some(status) = streams.get_mut(row.try_get::<_, &str>(0)?) else { continue };
         status.waiting.insert(row.try_get(1)?, row.try_get::<_, i64>(2)?.unsigned_abs());
+    }
+    // Older than this build, schema `landfall` may not have the table.
+    if client.query_one(added::PRESENT, &[]).await?.try_get(0)? {
+        for row in client.query(ADDED, &[&pipeline]).await? {
+            let Some(status) = streams.get_mut(row.try_get::<_, &str>(0)?) else { continue };
+            status.added = row.try_get::<_, i64>(1)?.unsigned_abs();
+        }
     }
     client.batch_execute("COMMIT").await?;
     Ok(streams.into_values().collect())

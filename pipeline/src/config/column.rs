@@ -59,6 +59,7 @@ pub fn value(node: &Node, reading: &mut Reading<'_>) -> Option<ColumnMapping> {
             default: None,
             rule: None,
             none: Nothing::Missing,
+            added: None,
         });
     }
     let mut section = Section::open(node, "value", reading)?;
@@ -79,6 +80,7 @@ pub fn value(node: &Node, reading: &mut Reading<'_>) -> Option<ColumnMapping> {
         default: None,
         rule,
         none: Nothing::Missing,
+        added: None,
     })
 }
 
@@ -94,6 +96,7 @@ fn column(entry: &Entry, path: &str, reading: &mut Reading<'_>) -> Option<Writte
             default: None,
             rule: None,
             none: Nothing::Missing,
+            added: None,
         };
         return Some(WrittenColumn { column, references: None });
     }
@@ -138,7 +141,8 @@ fn column(entry: &Entry, path: &str, reading: &mut Reading<'_>) -> Option<Writte
             none?
         }
     };
-    let column = ColumnMapping { name: name?, from: from?, ty: ty?, required: required?, default, rule, none };
+    let column =
+        ColumnMapping { name: name?, from: from?, ty: ty?, required: required?, default, rule, none, added: None };
     Some(WrittenColumn { column, references })
 }
 

@@ -9,6 +9,7 @@ pub mod column;
 pub mod column_type;
 pub mod connection;
 mod discriminator;
+mod evolve;
 pub mod key;
 pub mod load;
 pub mod mongo;

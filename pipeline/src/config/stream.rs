@@ -3,18 +3,19 @@
 use super::child;
 use super::column::{self, WrittenColumn};
 use super::discriminator;
+use super::evolve;
 use super::key::{self, Landing};
 use super::mongo;
 use super::pipeline::{SourceKind, SourceSpec};
 use super::place::Place;
-use super::section::{At, Reading, Section, advice, shown};
+use super::section::{At, Reading, Section, shown};
 use super::table_layout::{self, Body, RawBytes, column_name};
 use super::template::{self, NamePattern};
 use super::tree::{Entry, Node, Value};
 use landfall_schemas::expression::Expression;
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::path::unescape;
-use landfall_schemas::mapping::{ChildMapping, Evolve, OnDrop, OnError, Select, StreamMapping};
+use landfall_schemas::mapping::{ChildMapping, OnDrop, OnError, Select, StreamMapping};
 use landfall_schemas::stream::{PartitionCount, StreamName};
 
 /// A stream and the places that checks across streams need.
@@ -88,7 +89,7 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
     let table = table(&mut section, entry, pattern.as_ref(), reading);
     let on_error = on_error(section.get("on_error"), reading);
     let partitions = partitions(section.get("partitions"), reading);
-    let evolve = evolve(section.get("evolve"), landing, reading);
+    let evolve = evolve::read(section.get("evolve"), landing, reading);
     let raw = raw(&mut section, kind, landing, reading);
     let on_drop = on_drop(&mut section, kind, reading);
     let children_node = section.get("children");
@@ -109,6 +110,7 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
     (table.indexes, table.unique) = table_layout::lists((index_node, unique_node), &table, reading)?;
     let above = child::Above::of(&table, kind?.format());
     let (children, below) = below(children_node, (&above, &path), (landing, &pattern), reading)?;
+    let evolve = evolve?.beside(&table, reading)?;
     let mapping = StreamMapping {
         name: name.ok()?,
         source: source?.name.clone(),
@@ -122,7 +124,7 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
         children,
         on_error: on_error?,
         on_drop: on_drop?,
-        evolve: evolve?,
+        evolve,
     };
     Some(WrittenStream { mapping, pattern, columns, below, at: entry.at, select_at, table_at, drops })
 }
@@ -358,24 +360,4 @@ fn rest(node: Option<&Node>, landing: Landing, stream: Place, reading: &mut Read
             }
         },
     }
-}
-
-fn evolve(node: Option<&Node>, landing: Landing, reading: &mut Reading<'_>) -> Option<Evolve> {
-    let Some(node) = node else { return Some(Evolve::default()) };
-    let word = reading.text(node, "evolve")?;
-    match (word.value.as_str(), landing) {
-        ("rest", _) => return Some(Evolve::Rest),
-        ("halt", Landing::Mapped) => return Some(Evolve::Halt),
-        ("halt", Landing::Whole) => {
-            let what = "a stream without columns keeps the whole record in `doc`: no field is new to it";
-            reading.problems.add(word.at, what, "`columns`, or no `evolve`");
-        }
-        ("add_column", _) => {
-            let what = "evolve: add_column is not in this version of landfall";
-            let instead = "`evolve: rest` (new fields stay in the rest column), or `evolve: halt`";
-            reading.problems.add(word.at, what, instead);
-        }
-        (other, _) => reading.problems.add(word.at, "unknown way to evolve", advice(other, &["rest", "halt"])),
-    }
-    None
 }

@@ -10,8 +10,6 @@ use landfall_schemas::pgtype::PgType;
 use landfall_schemas::table::{ColumnRole, TableColumn, TableShape};
 use std::collections::HashMap;
 
-/// Columns every PostgreSQL table has already.
-const SYSTEM: [&str; 7] = ["ctid", "xmin", "xmax", "cmin", "cmax", "tableoid", "oid"];
 /// Column for the whole record of a landing stream.
 const DOC: &str = "doc";
 /// What PostgreSQL takes in one index.
@@ -49,7 +47,9 @@ pub fn column_name(name: &str, at: Place, reading: &mut Reading<'_>) -> Option<I
         Ok(_) if name.to_ascii_lowercase().starts_with("_lf_") => {
             "names that begin with _lf_ are Landfall's own".to_owned()
         }
-        Ok(_) if SYSTEM.contains(&name) => "PostgreSQL has a system column of that name in every table".to_owned(),
+        Ok(_) if TableShape::SYSTEM.contains(&name) => {
+            "PostgreSQL has a system column of that name in every table".to_owned()
+        }
         Ok(ident) => return Some(ident),
     };
     let what = format!("`{}` cannot be a column: {refused}", shown(name));

@@ -16,8 +16,9 @@ mod yaml;
 
 pub use sample::{SampleError, Store};
 
+use landfall_schemas::naming::Taken;
 use landfall_schemas::pgtype::PgType;
-use name::{Taken, label};
+use name::label;
 use propose::Table;
 use std::path::Path;
 

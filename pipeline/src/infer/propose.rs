@@ -4,11 +4,11 @@
 //! that was seen, for its type was found by trying. What the store says by null or by an empty list is said by no value where that is
 //! what it says more often than nothing at all.
 
-use super::name::{Taken, snake};
 use super::profile::Profile;
 use super::siblings::looks_like_a_key;
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::FieldPath;
+use landfall_schemas::naming::{Taken, snake};
 use landfall_schemas::pgtype::{ElementType, PgType};
 use landfall_schemas::table::TableShape;
 

@@ -5,11 +5,13 @@
 //! terms of the accounting identity and can say whether they add up.
 
 pub mod decision;
+pub mod evolution;
 pub mod measure;
 pub mod render;
 pub mod report;
 pub mod table;
 
+pub use evolution::EvolutionReport;
 pub use report::{
     ControlReport, CopyReport, LeftOutReport, LogReport, QueueFull, QueueReport, SourceReport, StatusReport,
     StreamCondition, StreamPhase, StreamReport, TargetReport, Trouble, WatchMode,

@@ -170,6 +170,8 @@ fn problems(report: &StatusReport) -> Vec<String> {
         );
     }
     blocks.extend(report.streams.iter().filter_map(problem));
+    let evolved = |stream: &StreamReport| Some(stream.evolution.as_ref()?.text(&stream.name));
+    blocks.extend(report.streams.iter().filter_map(evolved));
     blocks
 }
 

@@ -1,6 +1,7 @@
 //! The shape of a status report. Its JSON is stable: fields are added, never renamed or given another meaning.
 
 use super::decision;
+use super::evolution::EvolutionReport;
 use landfall_connectors::checkpoints::{Counts, Phase};
 use landfall_connectors::control::Control;
 use landfall_connectors::failure::Failure;
@@ -289,6 +290,9 @@ pub struct StreamReport {
     /// Pause and throttle, while there is any.
     #[serde(default)]
     pub control: Option<ControlReport>,
+    /// What became of fields that no column took, where the service adds columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evolution: Option<EvolutionReport>,
 }
 
 /// Pause and throttle of a stream.
@@ -327,6 +331,7 @@ impl StreamReport {
             how_to: Vec::new(),
             copy: None,
             control: None,
+            evolution: None,
         }
     }
 

@@ -6,7 +6,7 @@
 use super::column::{Column, Found, GivesBack, KeyColumn, columns, has, pointer_part};
 use super::notation::Notation;
 use super::tree::{ChildNode, PathTree};
-use landfall_schemas::expression::Input;
+use landfall_schemas::expression::{Expression, Input};
 use landfall_schemas::hash::KeyHash;
 use landfall_schemas::key::RecordKey;
 use landfall_schemas::mapping::{
@@ -228,6 +228,10 @@ pub(super) fn compile<S: Clone>(mapping: &StreamMapping) -> (Level<S>, Layout, V
         KeyFrom::Name | KeyFrom::Stem | KeyFrom::Position | KeyFrom::Composite(_) => {}
     }
     let base = making.columns(&[], &mapping.columns);
+    if mapping.evolve == Evolve::AddColumn {
+        let computed = mapping.columns.iter().filter_map(|column| column.from.computed());
+        computed.flat_map(Expression::names).for_each(|name| making.tree.know(name));
+    }
     let layout = Layout::new(&mapping.table, &mapping.columns, Found::Below(&[]), base);
     let kids = making.kids(&[], &mapping.children, &mut 0);
     let key = KeyColumn { name: mapping.key.column.as_str().into(), ty: mapping.key.ty };
@@ -266,7 +270,10 @@ impl Making {
         for column in columns {
             if let Some(from) = column.from.field() {
                 let path = [prefix, from.parts()].concat();
-                self.tree.add_column(&path, column, self.back.len());
+                match column.added {
+                    Some(ty) => self.tree.add_soft(&path, ty, self.back.len()),
+                    None => self.tree.add_column(&path, column, self.back.len()),
+                }
                 if column.none == Nothing::Null {
                     self.named.push(path);
                 }

@@ -13,11 +13,14 @@ mod column;
 mod json;
 mod level;
 mod notation;
+mod notice;
 mod plan;
 mod tree;
 
 #[cfg(test)]
 mod tests;
+
+pub use notice::{Noticed, Watch};
 
 use bson::Bson;
 use json::Json;
@@ -25,6 +28,7 @@ use landfall_schemas::mapping::{RecordFormat, StreamMapping};
 use landfall_schemas::offset::Version;
 use landfall_schemas::rejection::Rejection;
 use landfall_schemas::row::RowSet;
+use notice::Notices;
 use plan::Plan;
 use std::ops::Range;
 
@@ -54,6 +58,23 @@ impl RowPlan {
             RecordFormat::Json => Written::Json(Box::new(Plan::new(mapping, Json::of(mapping)))),
             RecordFormat::Bson | RecordFormat::Sqlite => Written::Bson(Box::new(Plan::new(mapping, Bson::of(mapping)))),
         })
+    }
+
+    /// What of new fields is noticed from now on; nothing at first.
+    pub fn watch(&mut self, watch: Watch) {
+        self.notices().watch = watch;
+    }
+
+    /// What was noticed since this was asked last.
+    pub fn noticed(&mut self) -> Noticed {
+        self.notices().take()
+    }
+
+    fn notices(&mut self) -> &mut Notices {
+        match &mut self.0 {
+            Written::Json(plan) => plan.notices(),
+            Written::Bson(plan) => plan.notices(),
+        }
     }
 
     /// Appends the rows of a record; `None`: the stream's filter leaves it out. On error `out` is as before.

@@ -3,6 +3,7 @@
 use super::column::KeyColumn;
 use super::level::{Each, Kid, KidRows, Layout, Level, RowOf, ToldBy, compile};
 use super::notation::{KeySource, Notation, ValueKind, wrong_shape};
+use super::notice::Notices;
 use landfall_schemas::expression::Expression;
 use landfall_schemas::hash::KeyHash;
 use landfall_schemas::mapping::{ChildElement, StreamMapping};
@@ -42,6 +43,11 @@ impl<N: Notation> Plan<N> {
     pub(super) fn new(mapping: &StreamMapping, notation: N) -> Self {
         let (level, layout, kids) = compile(mapping);
         Self { notation, filter: mapping.filter.clone(), level, layout, kids }
+    }
+
+    /// What is remembered of fields that nothing takes.
+    pub(super) fn notices(&mut self) -> &mut Notices {
+        &mut self.level.tree.notices
     }
 
     /// Appends key and version, all else NULL.

@@ -1,7 +1,8 @@
 //! The paths of a mapping as a tree of member names, so that one walk over a record serves all columns.
 
 use super::column::{leaves_its_field, pointer_part};
-use landfall_schemas::mapping::{ColumnMapping, Nothing};
+use super::notice::Notices;
+use landfall_schemas::mapping::{AddedType, ColumnMapping, Nothing};
 
 /// A node of the tree; the root is the record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,6 +14,8 @@ pub(super) struct PathTree {
     nodes: Vec<Node>,
     /// A member that lies on no path stops the walk.
     pub(super) closed: bool,
+    /// Members that lie on no path.
+    pub(super) notices: Notices,
 }
 
 /// One place in a record.
@@ -23,6 +26,8 @@ pub(super) struct Node {
     expected: usize,
     /// Columns that take the value here.
     pub(super) columns: Vec<usize>,
+    /// The one of them was added: it takes what fits it exactly.
+    pub(super) added: Option<AddedType>,
     /// One of them holds the value as it stands: the rest need not.
     pub(super) taken: bool,
     /// And one of these holds a null.
@@ -47,7 +52,7 @@ pub(super) enum ChildNode {
 
 impl Default for PathTree {
     fn default() -> Self {
-        Self { nodes: vec![Node::default()], closed: false }
+        Self { nodes: vec![Node::default()], closed: false, notices: Notices::default() }
     }
 }
 
@@ -61,6 +66,30 @@ impl PathTree {
         node.columns.push(slot);
         node.taken |= !leaves_its_field(column);
         node.takes_null |= column.none == Nothing::Null;
+    }
+
+    /// A column that was added takes what fits it of a member of the record, which nothing else takes.
+    pub(super) fn add_soft(&mut self, path: &[String], ty: AddedType, slot: usize) {
+        let id = self.place(path);
+        let node = &mut self.nodes[id.0];
+        node.columns.push(slot);
+        node.added = Some(ty);
+    }
+
+    /// A member that is read without being taken is not new.
+    pub(super) fn know(&mut self, name: String) {
+        self.place(&[name]);
+    }
+
+    /// A value that the added column here does not take. What would hold it is noted, where that is the same kind, but wider.
+    pub(super) fn misfit(&mut self, id: NodeId, kind: Option<AddedType>) {
+        self.notices.misfit();
+        if (self.nodes[id.0].added, kind) == (Some(AddedType::Bigint), Some(AddedType::Numeric))
+            && self.notices.watch.numbers
+            && let Some((name, _)) = self.nodes[Self::ROOT.0].children.iter().find(|(_, child)| *child == id)
+        {
+            self.notices.note(name, kind);
+        }
     }
 
     /// The key is made from the value at `path`.

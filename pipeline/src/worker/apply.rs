@@ -4,6 +4,7 @@
 //! connection. The reaction to each class of failure is `supervise::reaction`'s.
 
 use super::brake::Brake;
+use super::evolution::Evolution;
 use super::progress::{StreamProgress, StreamState};
 use super::writers::WriterPool;
 use crate::queue::Queue;
@@ -67,6 +68,7 @@ pub(super) struct Applier<T: Sink> {
     pub(super) stop: CancellationToken,
     pub(super) deadline: CancellationToken,
     pub(super) brake: Arc<Brake>,
+    pub(super) evolution: Arc<Evolution>,
     /// For showing lag only (promise 19).
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -121,6 +123,15 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Applier<T> {
                 Reaction::Readmit => return Outcome::Readmit,
                 Reaction::HaltStream | Reaction::StopProcess => return Outcome::Halt(failure),
             }
+        }
+    }
+
+    /// Waits until the target may be touched at all, or the service stops: a paused stream's table is not altered either.
+    pub(super) async fn released(&self) {
+        tokio::select! {
+            () = self.brake.release(0) => {}
+            () = self.stop.cancelled() => {}
+            () = self.deadline.cancelled() => {}
         }
     }
 

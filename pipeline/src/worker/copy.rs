@@ -152,6 +152,9 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Copying<'_, T> {
             if self.applier.stop.is_cancelled() {
                 return Ok(CopyEnd::Stopped);
             }
+            if self.applier.evolution.has_found() {
+                return Ok(CopyEnd::Again);
+            }
             let began = Instant::now();
             let chunk = match ahead.take() {
                 Some(chunk) => chunk,
@@ -160,6 +163,10 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Copying<'_, T> {
             let Some(chunk) = chunk else { return Ok(CopyEnd::Stopped) };
             let (read, next) = (chunk.records.changes().len(), chunk.next.clone());
             let mut batch = self.prepare(&mut plan, &range, chunk).await?;
+            if self.applier.evolution.takes(std::mem::take(&mut batch.noticed)) {
+                self.applier.released().await;
+                return Ok(CopyEnd::Again);
+            }
             fail::fail_point!("copy::before_chunk");
             let following = async {
                 match next {
@@ -217,6 +224,7 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Copying<'_, T> {
     ) -> Result<CopyBatch, Failure> {
         let mut mine = plan.take().expect("one chunk of a range is prepared at a time");
         let (mapping, origin, range) = (Arc::clone(&self.applier.mapping), self.origin.clone(), range.clone());
+        mine.watch(self.applier.evolution.watch());
         let work = move || {
             let batch = CopyBatch::prepare(&mut mine, &mapping, &origin, &range, chunk);
             (mine, batch)

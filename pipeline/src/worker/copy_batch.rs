@@ -5,7 +5,7 @@
 
 use super::apply::Attempt;
 use super::prepare::new_field;
-use crate::transform::{Encoded, RowPlan};
+use crate::transform::{Encoded, Noticed, RowPlan};
 use landfall_connectors::deadletter::{DeadLetter, ParkedOp};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::sink::{CopyVersion, RangeCounts, RangeState, RangeStep, SinkBatch};
@@ -41,6 +41,8 @@ pub(super) struct CopyBatch {
     origin: CopyOrigin,
     /// For each row, the change it came from.
     changes: Vec<u32>,
+    /// What was noticed of fields that no column takes.
+    pub(super) noticed: Noticed,
 }
 
 impl CopyBatch {
@@ -53,7 +55,8 @@ impl CopyBatch {
         range: &RangeState,
         chunk: Chunk,
     ) -> Result<Self, Failure> {
-        let mut this = Self { batch: SinkBatch::default(), chunk, origin: origin.clone(), changes: Vec::new() };
+        let (batch, noticed) = (SinkBatch::default(), Noticed::default());
+        let mut this = Self { batch, chunk, origin: origin.clone(), changes: Vec::new(), noticed };
         let chunk = std::mem::take(&mut this.chunk);
         let mut filtered = 0;
         for (index, change) in chunk.records.changes().iter().enumerate() {
@@ -81,6 +84,7 @@ impl CopyBatch {
                 }
             }
         }
+        this.noticed = plan.noticed();
         let mut cohorts = range.cohorts.clone();
         cohorts.add(&chunk.cohorts);
         this.batch.range = Some(RangeStep {

@@ -82,6 +82,10 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Lane<T> {
                     Err(failure) => return LaneEnd::Halted(failure),
                 },
             };
+            if prepared.waits {
+                self.applier.released().await;
+                return LaneEnd::Readmit;
+            }
             if prepared.is_empty() {
                 match prepared.stop {
                     Some(Stop::BulkOver) => return LaneEnd::BulkOver,

@@ -10,6 +10,7 @@ mod brake;
 mod cohorts;
 mod copy;
 mod copy_batch;
+mod evolution;
 mod lane;
 mod prepare;
 mod progress;

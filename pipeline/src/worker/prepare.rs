@@ -5,6 +5,7 @@
 //! parked takes its later changes with it (promise 13). A record that the filter leaves out takes the row of its key with it.
 
 use super::apply::Attempt;
+use super::evolution::Evolution;
 use crate::queue::{Cursor, ReadBatch, StoredEvent};
 use crate::transform::{Encoded, RowPlan};
 use hashbrown::HashTable;
@@ -27,6 +28,7 @@ pub(super) struct Preparer {
     plan: RowPlan,
     generation: Generation,
     parked: HashSet<KeyHash>,
+    evolution: Arc<Evolution>,
 }
 
 /// A batch and what is needed to repeat or mend it.
@@ -42,6 +44,8 @@ pub(super) struct Prepared {
     pub(super) more: bool,
     /// The next event is not for this batch's way, and what it is.
     pub(super) stop: Option<Stop>,
+    /// It has fields that wait for columns: it is to be prepared anew behind the next admission.
+    pub(super) waits: bool,
     /// Append time of the newest event, Unix ms.
     pub(super) newest_ms: Option<u64>,
     generation: Generation,
@@ -77,6 +81,7 @@ impl Prepared {
             after: cursor.clone(),
             more: false,
             stop: None,
+            waits: false,
             newest_ms: None,
             generation,
         }
@@ -133,9 +138,14 @@ impl Attempt for Prepared {
 }
 
 impl Preparer {
-    pub(super) fn new(mapping: Arc<StreamMapping>, generation: Generation, parked: HashSet<KeyHash>) -> Self {
+    pub(super) fn new(
+        mapping: Arc<StreamMapping>,
+        generation: Generation,
+        parked: HashSet<KeyHash>,
+        evolution: Arc<Evolution>,
+    ) -> Self {
         let plan = RowPlan::new(&mapping);
-        Self { mapping, plan, generation, parked }
+        Self { mapping, plan, generation, parked, evolution }
     }
 
     /// Forgets the keys that a batch parked which is not going to be committed as it is.
@@ -162,11 +172,13 @@ impl Preparer {
         let taken = events.events.iter().position(|event| !fits(event)).unwrap_or(events.events.len());
         prepared.stop = events.events.get(taken).map(|event| stop_at(&events, event));
         let bytes: usize = events.events[..taken].iter().map(|event| event.payload.len()).sum();
+        self.plan.watch(self.evolution.watch());
         prepared.batch.rows.buffer.reserve(bytes);
         prepared.batch.rows.rows.reserve(taken);
         for event in &events.events[..taken] {
             self.one(&events, event, phase, (&mut prepared, &mut latest))?;
         }
+        prepared.waits = self.evolution.takes(self.plan.noticed());
         prepared.newest_ms = events.events[..taken].last().map(|event| events.appended_ms(event));
         prepared.events = events;
         prepared.events.keep_first(taken);

@@ -49,6 +49,12 @@ pub struct StreamProgressView {
     pub lag_seen: Option<Instant>,
     /// What vanished from the source before this queue is still to be looked for.
     pub resync: bool,
+    /// Columns that the service added.
+    pub added: usize,
+    /// Values that they did not take since this process began: a batch that is prepared twice counts twice.
+    pub misfits: u64,
+    /// Why new fields get no columns for now.
+    pub fields_rest: Option<Failure>,
 }
 
 impl StreamProgressView {
@@ -75,6 +81,9 @@ impl Default for StreamProgress {
             lag_ms: None,
             lag_seen: None,
             resync: false,
+            added: 0,
+            misfits: 0,
+            fields_rest: None,
         }))
     }
 }
@@ -89,6 +98,7 @@ impl StreamProgress {
         let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         view.state = StreamState::Applying(admission.phase);
         view.resync = admission.resync;
+        view.added = admission.added.len();
         view.checkpoints.clone_from(&admission.checkpoints);
         view.counts = admission.checkpoints.iter().fold(Counts::default(), |mut sum, checkpoint| {
             sum.add(checkpoint.counts);
@@ -109,6 +119,16 @@ impl StreamProgress {
             copy.estimate = copy.estimate.max(copy.records);
         }
         view.state = StreamState::Applying(phase);
+    }
+
+    /// So many more values stayed in the rest that columns of ours did not take.
+    pub(super) fn misfits(&self, more: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).misfits += more;
+    }
+
+    /// New fields get no columns for now, and why; or they do again.
+    pub(super) fn fields_rest(&self, why: Option<Failure>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).fields_rest = why;
     }
 
     /// What vanished from the source before this queue has been found.

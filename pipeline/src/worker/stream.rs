@@ -4,6 +4,7 @@ use super::apply::{Applier, unless_abandoned};
 use super::barrier::{Passed, arrival, pass};
 use super::brake::Brake;
 use super::copy::CopyPace;
+use super::evolution::Evolution;
 use super::lane::{Lane, LaneEnd};
 use super::prepare::Preparer;
 use super::progress::{StreamProgress, StreamState};
@@ -16,12 +17,13 @@ use futures_util::future::join_all;
 use landfall_connectors::checkpoints::{
     Admission, Checkpoint, Checkpoints, Leftovers, OwnerNonce, Phase, Rebinding, Word,
 };
+use landfall_connectors::evolve::{Evolves, Widened};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::retry::Pace;
 use landfall_connectors::sink::{Applied, Ranges, Sink, Writer};
 use landfall_connectors::snapshot::Snapshot;
 use landfall_schemas::mapping::StreamMapping;
-use landfall_schemas::offset::{Generation, Offset, OffsetRange};
+use landfall_schemas::offset::{Offset, OffsetRange};
 use landfall_schemas::stream::StreamId;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -118,14 +120,17 @@ async fn mended(target: &impl Checkpoints, stream: &StreamMapping, halted: &Fail
 
 /// Runs the stream until the service stops. A halted stream stays halted and says so; only what must end the whole process is
 /// an error.
-pub async fn run<T: Sink + Checkpoints + Ranges + 'static>(mut worker: StreamWorker<T>) -> Result<(), Failure> {
+pub async fn run<T: Sink + Checkpoints + Ranges + Evolves + 'static>(
+    mut worker: StreamWorker<T>,
+) -> Result<(), Failure> {
     let mut backoff = Pace::new();
+    let evolution = Arc::new(Evolution::new(&worker.mapping, Arc::clone(&worker.progress)));
     let mut told: Option<Word> = None;
     loop {
         if worker.stop.is_cancelled() {
             return Ok(());
         }
-        let admit = worker.admit(told.as_ref());
+        let admit = worker.admit(told.as_ref(), &evolution);
         let Some(admitted) = unless_abandoned(&worker.deadline, admit).await else { return Ok(()) };
         // A word is good for one answer of the target, whatever it is; while none comes, the word waits.
         let mut spoken = None;
@@ -136,7 +141,7 @@ pub async fn run<T: Sink + Checkpoints + Ranges + 'static>(mut worker: StreamWor
             Ok(admission) => {
                 backoff = Pace::new();
                 match worker.check(&admission) {
-                    Ok(()) => worker.follow(admission, spoken.as_ref()).await,
+                    Ok(()) => worker.follow(admission, (spoken.as_ref(), &evolution)).await,
                     Err(failure) => Err(failure),
                 }
             }
@@ -154,9 +159,11 @@ pub async fn run<T: Sink + Checkpoints + Ranges + 'static>(mut worker: StreamWor
     }
 }
 
-impl<T: Sink + Checkpoints + Ranges + 'static> StreamWorker<T> {
-    /// Carries out a word, if there is one, and is admitted. A word that names no work of its own means: try again.
-    async fn admit(&self, told: Option<&Word>) -> Result<Admission, Failure> {
+impl<T: Sink + Checkpoints + Ranges + Evolves + 'static> StreamWorker<T> {
+    /// Asks for the columns that are waited for, carries out a word, if there is one, and is admitted. A word that names no work of its own
+    /// means: try again.
+    async fn admit(&self, told: Option<&Word>, evolution: &Evolution) -> Result<Admission, Failure> {
+        self.widen(evolution).await?;
         let queue = self.queue.id();
         if let Some(word) = told.filter(|word| word.subject == "queue_changed") {
             tracing::warn!(stream = %self.mapping.name, actor = word.actor, "the stream is bound to another queue");
@@ -164,6 +171,28 @@ impl<T: Sink + Checkpoints + Ranges + 'static> StreamWorker<T> {
             self.target.rebind(&self.mapping, to).await?;
         }
         self.target.admit(&self.mapping, queue, self.owner).await
+    }
+
+    /// Asks for columns. Where they cannot be had the fields rest, and nothing fails; what only passes is waited for.
+    async fn widen(&self, evolution: &Evolution) -> Result<(), Failure> {
+        let wanted = evolution.wanted();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        match self.target.widen(&self.mapping, self.owner, &wanted).await {
+            Ok(widened) => {
+                let Widened { added, wider, narrow, left } = widened;
+                tracing::info!(stream = %self.mapping.name, added, wider, narrow, left, "columns for new fields");
+                evolution.settled(widened);
+                Ok(())
+            }
+            // The admission says who owns the stream.
+            Err(failure) if reaction(failure.class) == Reaction::Readmit => Ok(()),
+            Err(failure) => {
+                tracing::warn!(stream = %self.mapping.name, code = failure.code, "columns for new fields: {}", failure.detail);
+                evolution.refused(wanted, failure).map_or(Ok(()), Err)
+            }
+        }
     }
 
     /// Promise 5 and Q9: a checkpoint outside what the queue holds stops the stream before anything is written.
@@ -190,11 +219,15 @@ impl<T: Sink + Checkpoints + Ranges + 'static> StreamWorker<T> {
         Ok(())
     }
 
-    async fn follow(&self, admission: Admission, word: Option<&Word>) -> Result<Next, Failure> {
+    async fn follow(
+        &self,
+        admission: Admission,
+        (word, evolution): (Option<&Word>, &Arc<Evolution>),
+    ) -> Result<Next, Failure> {
         self.progress.admitted(&admission);
         self.note_applied(&admission.checkpoints);
         let phase = admission.phase;
-        let applier = Arc::new(self.applier(admission.generation));
+        let applier = Arc::new(self.applier(&admission, evolution));
         let mut again = Next::Again;
         let mut bulk_over = phase == Phase::Bulk;
         let mut arrived = Vec::new();
@@ -223,25 +256,31 @@ impl<T: Sink + Checkpoints + Ranges + 'static> StreamWorker<T> {
         if bulk_over {
             let mut writer = self.writers.borrow().await;
             tracing::info!(stream = %self.mapping.name, "first load done: building key and indexes");
-            let built = unless_abandoned(&self.deadline, writer.get().finish_bulk(&self.mapping, self.owner)).await;
+            let built = unless_abandoned(&self.deadline, writer.get().finish_bulk(&applier.mapping, self.owner)).await;
             built.unwrap_or(Ok(()))?;
         }
         Ok(if self.stop.is_cancelled() { again } else { Next::Again })
     }
 
-    fn applier(&self, generation: Generation) -> Applier<T> {
+    /// What was added to the table belongs to the mapping from here on.
+    fn applier(&self, admission: &Admission, evolution: &Arc<Evolution>) -> Applier<T> {
+        let mapping = match admission.added.as_slice() {
+            [] => Arc::clone(&self.mapping),
+            added => Arc::new(self.mapping.widened(added)),
+        };
         Applier {
             target: Arc::clone(&self.target),
             writers: Arc::clone(&self.writers),
-            mapping: Arc::clone(&self.mapping),
+            mapping,
             stream: self.stream,
             queue: Arc::clone(&self.queue),
             owner: self.owner,
-            generation,
+            generation: admission.generation,
             progress: Arc::clone(&self.progress),
             stop: self.stop.clone(),
             deadline: self.deadline.clone(),
             brake: Arc::clone(&self.brake),
+            evolution: Arc::clone(evolution),
             clock: Arc::clone(&self.clock),
         }
     }
@@ -253,7 +292,8 @@ impl<T: Sink + Checkpoints + Ranges + 'static> StreamWorker<T> {
         let lanes = (0..count).map(|lane| {
             let mine = admission.checkpoints.iter().filter(|known| usize::from(known.partition.0) % count == lane);
             let next = mine.map(|known| (known.partition, known.next)).collect();
-            let preparer = Preparer::new(Arc::clone(&self.mapping), admission.generation, admission.parked.clone());
+            let (mapping, evolution) = (Arc::clone(&applier.mapping), Arc::clone(&applier.evolution));
+            let preparer = Preparer::new(mapping, admission.generation, admission.parked.clone(), evolution);
             Lane {
                 applier: Arc::clone(applier),
                 queue: Arc::clone(&self.queue),

@@ -15,7 +15,7 @@ pub use catalogue::{Catalogue, Filled, LiveColumn, LiveTable, Owner, RelationKin
 pub use constraint::{Constraint, Rule, TableName};
 pub use statement::{
     FILLFACTOR, add_column, add_key, analyze, build_index, create_index, create_schema, create_table, drop_index,
-    index_name,
+    index_name, widen_column,
 };
 
 use crate::ident::Ident;
@@ -152,6 +152,9 @@ pub enum Reason {
     /// A column we do not know must be given a value.
     #[error("column {0} is not mapped, NOT NULL and has no default: map it, give it a default, or drop NOT NULL")]
     ForeignColumn(String),
+    /// The service added the column for a field, and the mapping wants it for another.
+    #[error("column {0} was added by the service and holds another field: choose another name in the mapping")]
+    AddedForOther(String),
 }
 
 impl fmt::Display for Refusal {

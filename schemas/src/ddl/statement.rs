@@ -34,6 +34,11 @@ pub fn add_column(shape: &TableShape, column: &TableColumn) -> String {
     format!("ALTER TABLE {} ADD COLUMN {} {}", shape.qualified(), column.name.quoted(), column.ty)
 }
 
+/// A column's type becomes a wider one, which holds every value that stands.
+pub fn widen_column(shape: &TableShape, column: &TableColumn) -> String {
+    format!("ALTER TABLE {} ALTER COLUMN {} TYPE {}", shape.qualified(), column.name.quoted(), column.ty)
+}
+
 /// `ADD PRIMARY KEY`.
 pub fn add_key(shape: &TableShape) -> String {
     format!("ALTER TABLE {} ADD PRIMARY KEY ({})", shape.qualified(), names(shape.key()))

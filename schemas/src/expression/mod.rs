@@ -85,6 +85,15 @@ impl Expression {
         &self.text
     }
 
+    /// Names of fields that it may read: words behind a point, or in a list between braces, and texts in it. Rather too many than too few.
+    pub fn names(&self) -> Vec<String> {
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let word = |part: &str| part.trim_start().split(|c| !is_word(c)).next().unwrap_or_default().to_owned();
+        let words = self.text.split(['.', '{', ',']).skip(1).map(word);
+        let texts = self.text.split('"').skip(1).map(str::to_owned);
+        words.chain(texts).filter(|name| !name.is_empty()).collect()
+    }
+
     /// Whether a record passes: neither `false` nor `null` nor nothing at all came out.
     ///
     /// Errors: `ExpressionFailed`, as [`field`](Self::field) has it.

@@ -1,8 +1,9 @@
 //! The mapping of a stream, validated: what the program may rely on.
 //!
 //! The shape a user writes, with its spans and spellings, is the pipeline's `config`; turning one into the other reports
-//! all problems at once. Evolution finds its room here.
+//! all problems at once.
 
+mod added;
 mod child;
 pub mod path;
 mod rule;
@@ -12,6 +13,7 @@ use crate::ident::Ident;
 use crate::pgtype::PgType;
 use crate::stream::{PartitionCount, SourceName, StreamName};
 use crate::table::TableShape;
+pub use added::{AddedColumn, AddedType, NewField};
 pub use child::{ChildElement, ChildMapping, ChildShape, ElementKey};
 pub use path::FieldPath;
 pub use rule::{EpochUnit, MoneyMarks, Normalizer, Offset, Otherwise, Parse, SourceField, Spellings, ValueRule};
@@ -71,6 +73,8 @@ pub enum Evolve {
     /// It stays in the rest.
     #[default]
     Rest,
+    /// The service adds a column for it.
+    AddColumn,
     /// The stream halts (`new_field`) until somebody maps it.
     Halt,
 }
@@ -143,6 +147,8 @@ pub struct ColumnMapping {
     pub rule: Option<Box<ValueRule>>,
     /// What NULL stands for: a missing field, or `null`.
     pub none: Nothing,
+    /// The service added it: what does not fit exactly stays in the rest, and no record is parked for it.
+    pub added: Option<AddedType>,
 }
 
 impl ColumnMapping {
@@ -183,6 +189,14 @@ impl ColumnFrom {
         match self {
             Self::Field(path) => Some(path),
             Self::Computed(_) => None,
+        }
+    }
+
+    /// The expression.
+    pub fn computed(&self) -> Option<&Expression> {
+        match self {
+            Self::Field(_) => None,
+            Self::Computed(expression) => Some(expression),
         }
     }
 }

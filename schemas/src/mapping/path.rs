@@ -22,6 +22,11 @@ impl FieldPath {
         if parts.is_empty() || dotted_gap { Err(InvalidPath) } else { Ok(Self(parts)) }
     }
 
+    /// The path of a member of the record itself.
+    pub fn member(name: &str) -> Self {
+        Self(vec![name.to_owned()])
+    }
+
     /// The member names.
     pub fn parts(&self) -> &[String] {
         &self.0

@@ -48,6 +48,7 @@ pub fn mapping(name: &str) -> StreamMapping {
         default: None,
         rule: None,
         none: Nothing::Missing,
+        added: None,
     };
     let mut columns = vec![
         column("id", PgType::Text, ColumnRole::Key),
@@ -247,6 +248,25 @@ impl Batch {
             range: OffsetRange { from: Offset(from), until: Offset(until) },
             counts: Counts { applied: until - from - dead, dead_lettered: dead, ..Counts::default() },
         });
+        self
+    }
+
+    /// One more field of the row that was added last, before its version: an added column's.
+    #[must_use]
+    pub fn with(mut self, field: Option<&[u8]>) -> Self {
+        let set = &mut self.batch.rows;
+        let row = set.rows.last_mut().expect("a row was added");
+        // Length and eight bytes of the version.
+        let version = set.buffer.split_off(row.fields.end - 12);
+        match field {
+            Some(bytes) => {
+                set.buffer.extend_from_slice(&i32::try_from(bytes.len()).expect("small fields").to_be_bytes());
+                set.buffer.extend_from_slice(bytes);
+            }
+            None => set.buffer.extend_from_slice(&(-1_i32).to_be_bytes()),
+        }
+        set.buffer.extend_from_slice(&version);
+        row.fields.end = set.buffer.len();
         self
     }
 

@@ -46,6 +46,14 @@ impl Rig for MemoryRig {
         self.0.rows_below(&stream.name, table).iter().map(stored).collect()
     }
 
+    async fn texts(&self, stream: &StreamMapping, column: &str) -> Vec<Option<String>> {
+        let place = self.0.added(&stream.name).iter().position(|added| added.name.as_str() == column);
+        let place = stream.table.columns.len() - 1 + place.expect("the column was added");
+        let text =
+            |row: &MemoryRow| row.fields[place].clone().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        self.0.rows(&stream.name).iter().map(text).collect()
+    }
+
     async fn waiting(&self, stream: &StreamMapping) -> Vec<(Vec<u8>, String)> {
         let dead = self.0.dead_letters(&stream.name);
         dead.into_iter().filter(|d| d.waiting).map(|d| (d.key, d.code.name().to_owned())).collect()

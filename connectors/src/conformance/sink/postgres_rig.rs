@@ -72,10 +72,11 @@ impl Rig for PostgresRig {
         let tables: Vec<String> = tables.map(TableShape::qualified).collect();
         let clear = format!(
             "CREATE SCHEMA IF NOT EXISTS {SCHEMA}; DROP TABLE IF EXISTS {};
-             DO $$ BEGIN IF to_regclass('landfall.child_tables') IS NOT NULL THEN
+             DO $$ BEGIN IF to_regclass('landfall.added_columns') IS NOT NULL THEN
                DELETE FROM landfall.checkpoints WHERE pipeline = '{PIPELINE}' AND stream = '{1}';
                DELETE FROM landfall.ranges WHERE pipeline = '{PIPELINE}' AND stream = '{1}';
                DELETE FROM landfall.dead_letters WHERE pipeline = '{PIPELINE}' AND stream = '{1}';
+               DELETE FROM landfall.added_columns WHERE pipeline = '{PIPELINE}' AND stream = '{1}';
                DELETE FROM landfall.child_tables WHERE pipeline = '{PIPELINE}' AND stream = '{1}';
                DELETE FROM landfall.streams WHERE pipeline = '{PIPELINE}' AND stream = '{1}';
              END IF; END $$",
@@ -109,6 +110,13 @@ impl Rig for PostgresRig {
         let sql = format!("SELECT ARRAY[{keys}], note, _lf_version FROM {} ORDER BY {keys}", child.table.qualified());
         let rows = Box::pin(self.oracle(async |client| client.query(&sql, &[]).await)).await;
         rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
+    }
+
+    async fn texts(&self, stream: &StreamMapping, column: &str) -> Vec<Option<String>> {
+        let column = Ident::new(column).expect("a name");
+        let sql = format!("SELECT {}::text FROM {} ORDER BY id", column.quoted(), stream.table.qualified());
+        let rows = Box::pin(self.oracle(async |client| client.query(&sql, &[]).await)).await;
+        rows.iter().map(|row| row.get(0)).collect()
     }
 
     async fn waiting(&self, stream: &StreamMapping) -> Vec<(Vec<u8>, String)> {

@@ -12,13 +12,14 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 /// All migrations, in order; their numbers are their places, from 1.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     include_str!("0001_state.sql"),
     include_str!("0002_ranges.sql"),
     include_str!("0003_children.sql"),
     include_str!("0004_filtered.sql"),
     include_str!("0005_shared.sql"),
     include_str!("0006_columns.sql"),
+    include_str!("0007_added_columns.sql"),
 ];
 
 /// What this build reads and writes.

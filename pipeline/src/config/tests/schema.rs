@@ -154,6 +154,24 @@ fn every_section_has_the_keys_that_the_reader_knows() {
 }
 
 #[test]
+fn columns_are_added_beside_a_rest_and_in_a_table_of_one_s_own_by_both() {
+    let validator = validator();
+    let stream =
+        |more: &str| format!("{HEAD}{STORE}streams: {{ t: {{ source: s, key: id, evolve: add_column{more} }} }}\n");
+    for (more, good) in [
+        (", columns: { a: text }", true),
+        (", columns: { a: text }, rest: extra", true),
+        ("", false),
+        (", columns: { a: text }, rest: false", false),
+        (", columns: { a: text }, discriminator: kind", false),
+    ] {
+        let text = stream(more);
+        assert_eq!(valid(&validator, &text).is_ok(), good, "{text}");
+        assert_eq!(validate(&text).is_ok(), good, "{text}");
+    }
+}
+
+#[test]
 fn every_good_configuration_is_valid_by_it() {
     let validator = validator();
     let examples = std::fs::read_dir(repository().join("schemas/examples")).expect("examples");

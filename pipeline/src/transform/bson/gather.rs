@@ -5,10 +5,12 @@
 
 use super::field::Slot;
 use super::key::key_gives_back;
+use super::soft;
 use crate::transform::column::GivesBack;
 use crate::transform::notation::KeySource;
 use crate::transform::tree::{ChildNode, NodeId, PathTree};
-use landfall_schemas::bson::{Element, Elements, Fault, Kind, Value, Writer, relaxed_gives_back};
+use landfall_schemas::bson::{Element, Elements, Fault, Form, Kind, Value, Writer, relaxed_gives_back};
+use landfall_schemas::mapping::AddedType;
 use landfall_schemas::pgtype::PgType;
 use landfall_schemas::value::{gives_back, gives_back_by_value};
 
@@ -92,7 +94,12 @@ impl<'a> Gather<'a> {
                     let name = String::from_utf8_lossy(element.name).into_owned();
                     return Err(Stop::New { node, name });
                 }
-                None => self.keep(&element)?,
+                None => {
+                    if self.tree.notices.watch.fields && node == PathTree::ROOT && !self.covered {
+                        self.notice(&element);
+                    }
+                    self.keep(&element)?
+                }
             };
             outcome.taken |= of_member.taken;
             outcome.left |= of_member.left;
@@ -103,8 +110,48 @@ impl<'a> Gather<'a> {
         Ok(outcome)
     }
 
+    /// A member of the document that nothing takes.
+    fn notice(&mut self, element: &Element<'a>) {
+        if let Ok(name) = std::str::from_utf8(element.name) {
+            self.tree.notices.note(name, soft::kind_of(&element.value()));
+        }
+    }
+
+    /// A member that a column takes which the service added, if it fits.
+    fn soft(&mut self, id: NodeId, ty: AddedType, element: &Element<'a>) -> Result<Outcome, Stop> {
+        let kind = soft::kind_of(&element.value());
+        let relaxed = Writer { form: Form::Relaxed, ..self.writer };
+        if kind.is_some_and(|kind| soft::takes(ty, kind, (self.record, element, &relaxed))) {
+            let mut given_back = false;
+            for slot in &self.tree.node(id).columns {
+                self.slots[*slot] = Some(Slot::of(element));
+                given_back |= self.gives_back(*slot, element);
+            }
+            return if given_back { Ok(Outcome { taken: true, left: false }) } else { self.keep(element) };
+        }
+        if !matches!(element.kind, Kind::Null | Kind::Undefined) {
+            self.tree.misfit(id, kind);
+        }
+        self.keep(element)
+    }
+
+    /// Whether the column of this slot gives back the value that it took.
+    fn gives_back(&self, slot: usize, element: &Element<'a>) -> bool {
+        match self.back[slot] {
+            GivesBack::Nothing => false,
+            GivesBack::Enough => true,
+            GivesBack::As(PgType::Jsonb) if self.one_kind && element.kind == Kind::Int64 => true,
+            GivesBack::As(PgType::Jsonb) => relaxed_gives_back(self.record, element),
+            GivesBack::As(ty) if self.one_kind => gives_back_by_value(ty, &element.value()),
+            GivesBack::As(ty) => gives_back(ty, &element.value()),
+        }
+    }
+
     /// A member that lies on a path.
     fn known(&mut self, id: NodeId, element: &Element<'a>) -> Result<Outcome, Stop> {
+        if let Some(ty) = self.tree.node(id).added {
+            return self.soft(id, ty, element);
+        }
         let (is_key, tables) = (self.tree.node(id).key, self.tree.node(id).tables.len());
         let mut given_back = is_key && self.key(element);
         for number in 0..tables {
@@ -116,15 +163,7 @@ impl<'a> Gather<'a> {
         }
         for slot in &node.columns {
             self.slots[*slot] = Some(Slot::of(element));
-            given_back |= match self.back[*slot] {
-                _ if element.kind == Kind::Null => node.takes_null,
-                GivesBack::Nothing => false,
-                GivesBack::Enough => true,
-                GivesBack::As(PgType::Jsonb) if self.one_kind && element.kind == Kind::Int64 => true,
-                GivesBack::As(PgType::Jsonb) => relaxed_gives_back(self.record, element),
-                GivesBack::As(ty) if self.one_kind => gives_back_by_value(ty, &element.value()),
-                GivesBack::As(ty) => gives_back(ty, &element.value()),
-            };
+            given_back |= if element.kind == Kind::Null { node.takes_null } else { self.gives_back(*slot, element) };
         }
         let stands_alone = node.columns.is_empty() && !given_back;
         let below = match element.kind {

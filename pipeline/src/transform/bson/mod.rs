@@ -10,6 +10,7 @@
 mod field;
 mod gather;
 mod key;
+mod soft;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,6 @@
 //! Rows of BSON documents: what stands in each field, what stays in the rest, what is parked.
 
+mod added;
 mod expected;
 mod keys;
 mod property;
@@ -36,6 +37,7 @@ fn column(path: &str, ty: PgType) -> ColumnMapping {
         default: None,
         rule: None,
         none: Nothing::Missing,
+        added: None,
     }
 }
 

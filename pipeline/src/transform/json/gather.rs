@@ -5,9 +5,11 @@
 //! and left out only when nothing is. The record's structure has been checked before, so its depth bounds the recursion.
 
 use super::key::key_gives_back;
+use super::soft;
 use crate::transform::notation::{KeySource, new_field, wrong_shape};
 use crate::transform::tree::{ChildNode, NodeId, PathTree};
-use landfall_schemas::json::{Kind, Member, Members, SyntaxError, skip_space};
+use landfall_schemas::json::{Checked, Kind, Member, Members, SyntaxError, skip_space};
+use landfall_schemas::mapping::AddedType;
 use landfall_schemas::pgtype::PgType;
 use landfall_schemas::rejection::Rejection;
 use std::ops::Range;
@@ -23,6 +25,8 @@ pub(super) struct Gather<'a> {
     pub(super) rest: Option<&'a mut Vec<u8>>,
     /// A column holds all of the object that is walked through.
     pub(super) covered: bool,
+    /// What is known of the record.
+    pub(super) checked: Checked,
 }
 
 /// Why a walk ended early.
@@ -114,13 +118,46 @@ impl Gather<'_> {
                 let name = member.name.decode(&mut name).unwrap_or_default().to_owned();
                 Err(Stop::New { node, name, at: member.value.start })
             }
-            None => Ok(self.keep(member)),
+            None => {
+                if self.tree.notices.watch.fields && node == PathTree::ROOT && !self.covered {
+                    self.notice(member);
+                }
+                Ok(self.keep(member))
+            }
         }
+    }
+
+    /// A member of the record that nothing takes.
+    fn notice(&mut self, member: &Member<'_>) {
+        let kind = soft::kind_of(member.kind, &self.record[member.value.clone()]);
+        let mut name = Vec::new();
+        if let Ok(name) = member.name.decode(&mut name) {
+            self.tree.notices.note(name, kind);
+        }
+    }
+
+    /// A member that a column takes which the service added, if it fits.
+    fn soft(&mut self, id: NodeId, ty: AddedType, member: &Member<'_>) -> Outcome {
+        let raw = &self.record[member.value.clone()];
+        let kind = soft::kind_of(member.kind, raw);
+        if kind.is_some_and(|kind| soft::takes(ty, kind, (raw, self.checked))) {
+            for slot in &self.tree.node(id).columns {
+                self.slots[*slot] = Some(member.value.clone());
+            }
+            return Outcome { taken: true, left: false };
+        }
+        if member.kind != Kind::Null {
+            self.tree.misfit(id, kind);
+        }
+        self.keep(member)
     }
 
     /// A member that lies on a path.
     fn known(&mut self, id: NodeId, member: &Member<'_>) -> Result<Outcome, Stop> {
         let node = self.tree.node(id);
+        if let Some(ty) = node.added {
+            return Ok(self.soft(id, ty, member));
+        }
         for slot in node.columns.iter().chain(&node.observed) {
             self.slots[*slot] = Some(member.value.clone());
         }

@@ -5,6 +5,7 @@
 
 mod gather;
 mod key;
+mod soft;
 
 #[cfg(test)]
 mod tests;
@@ -77,7 +78,7 @@ impl Notation for Json {
         }
         let rest = level.rest.then_some(&mut level.rest_text);
         let (key_type, tree, slots) = (level.key.ty, &mut level.tree, &mut level.slots);
-        let mut gather = Gather { record, key, key_type, tree, slots, rest, covered: false };
+        let mut gather = Gather { record, key, key_type, tree, slots, rest, covered: false, checked: self.checked };
         let walked = match object {
             None => gather.record(self.encoder.members(record).map(Ok)),
             Some(range) => gather.record(Each(Members::of(record, range.start))),

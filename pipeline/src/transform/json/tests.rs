@@ -1,5 +1,6 @@
 //! Rows: what stands in each field, and that document → row → document is exact.
 
+mod added;
 mod children;
 
 use crate::transform::RowPlan;
@@ -33,6 +34,7 @@ fn column(path: &str, ty: PgType) -> ColumnMapping {
         default: None,
         rule: None,
         none: Nothing::Missing,
+        added: None,
     }
 }
 
