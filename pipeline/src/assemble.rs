@@ -3,6 +3,10 @@
 //! Owns the order of construction: lock, queues, sources, captures, workers. Nothing is written anywhere before the state
 //! directory's lock is held (promise 17).
 
+mod reread;
+
+pub(crate) use reread::reread;
+
 use crate::capture;
 use crate::config::{Pipeline, SnapshotPace, SourceKind, SourceSpec};
 use crate::discovery::{self, Discovery, LeftOut};
@@ -39,6 +43,7 @@ use uuid::Uuid;
 
 pub use landfall_connectors::postgres::status::StreamStatus;
 pub use landfall_connectors::postgres::{Decision, PostgresTarget as Target};
+pub(crate) use landfall_connectors::postgres::{Applied, Standing};
 pub(crate) use landfall_connectors::postgres::{MappingChange, WantedStream};
 
 /// A service and what must outlive it.
@@ -59,6 +64,11 @@ impl Assembled {
         }
         drop(self.lock);
     }
+}
+
+/// The fingerprint of a mapping, in hex.
+pub(crate) fn mapping_hash(stream: &StreamMapping) -> String {
+    landfall_connectors::postgres::fingerprint::of(stream).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The target of a configuration; connects to nothing yet.

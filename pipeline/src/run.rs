@@ -279,6 +279,10 @@ impl ControlHandler for Handler {
         Ok(())
     }
 
+    async fn mark(&self, streams: Vec<String>) -> Result<Vec<(String, u64)>, Refused> {
+        crate::mark::mark(&self.service, streams).await
+    }
+
     async fn control(&self, wanted: SetControl) -> Result<(), Refused> {
         let known = |name: &String| self.service.streams.find(name);
         let streams: Option<Vec<_>> = wanted.streams.iter().map(known).collect();

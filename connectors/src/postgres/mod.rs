@@ -10,6 +10,7 @@
 //! | `apply`, `write`, `refused`, `bulk` | the writer |
 //! | `checkpoint`, `ranges`, `fingerprint` | admission and reading; ranges of copies; the mapping's hash |
 //! | `status`, `decisions`, `keys` | what `status` shows; what operators decided; the keys of a table |
+//! | `standing` | what stands in the tables of a stream, for comparison |
 //! | `preflight` | what `check` shows |
 //!
 //! Keeps promises 2, 3, 8, 9, 13 and 17. Values never enter SQL text, and PostgreSQL's own messages, which may repeat
@@ -40,6 +41,7 @@ mod rebind;
 mod refused;
 mod schema;
 mod statement;
+mod standing;
 pub mod status;
 mod tail;
 mod target;
@@ -53,5 +55,6 @@ pub use constraints::Examined;
 pub use contract::{Contraction, Superfluous};
 pub use ddl::{MappingChange, WantedStream};
 pub use decisions::Decision;
+pub use standing::{Applied, Standing, TakeStanding};
 pub use target::PostgresTarget;
 pub use tls::TlsMode;

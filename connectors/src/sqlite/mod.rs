@@ -10,6 +10,7 @@
 pub mod database;
 mod handing_out;
 mod pass;
+mod reread;
 mod row;
 mod source;
 mod spool;
@@ -27,6 +28,7 @@ use handing_out::{Filled, HandingOut};
 use landfall_schemas::event::ChangeBatch;
 use landfall_schemas::mapping::{KeyFrom, Select};
 use pass::{Pass, Progress};
+pub use reread::SqliteReread;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 

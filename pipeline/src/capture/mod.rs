@@ -86,6 +86,11 @@ impl CaptureHandle {
         self.wake.ring();
     }
 
+    /// Has the source looked at again now.
+    pub fn look(&self) {
+        self.wake.ring();
+    }
+
     /// Ends it: reading stops, what was read is made durable.
     pub fn stop(&self) {
         self.wake.stop();

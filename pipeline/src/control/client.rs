@@ -82,6 +82,14 @@ impl ControlClient {
         }
     }
 
+    /// How many events of these streams there are once everything that stands in their sources now is captured.
+    pub async fn mark(&mut self, streams: Vec<String>) -> Result<Vec<(String, u64)>, ControlError> {
+        match self.ask(&Request::Mark { streams }).await? {
+            Content::Marked { captured } => Ok(captured),
+            _ => Err(ControlError::Foreign),
+        }
+    }
+
     async fn ask(&mut self, request: &Request) -> Result<Content, ControlError> {
         let exchange = async {
             self.writer.write_all(&line_of(request)?).await?;

@@ -38,6 +38,11 @@ pub enum Request {
         /// Who says so, for the history.
         actor: String,
     },
+    /// Look at the sources of these streams once more, and say how many events there are then.
+    Mark {
+        /// Which streams.
+        streams: Vec<String>,
+    },
     /// Pause, resume or throttle.
     Control {
         /// Which streams.
@@ -118,6 +123,11 @@ pub enum Content {
     Decided,
     /// Pause or throttle was changed and stored.
     Controlled,
+    /// Everything that stood in the sources when it was asked is captured: events of each stream so far.
+    Marked {
+        /// By stream.
+        captured: Vec<(String, u64)>,
+    },
 }
 
 /// Why something was not done.
