@@ -26,6 +26,15 @@ pub enum Said<'a> {
     Unreadable,
 }
 
+/// Whether capture has read what is read here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// It belongs to the source.
+    Sure,
+    /// A rotated file that the source's pattern does not name: capture has read it if it saw it under its first name.
+    Perhaps,
+}
+
 /// One key as it is met.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Seen<'a> {
@@ -37,6 +46,13 @@ pub struct Seen<'a> {
     pub said: Said<'a>,
     /// Inside one chain order is known; between chains it is not. 0 where there is one.
     pub chain: u16,
+    /// Whether capture has read it.
+    pub part: Part,
+}
+
+impl Seen<'_> {
+    /// Most chains that are told apart.
+    pub const CHAINS: u16 = 0x7fff;
 }
 
 /// Who takes what is met.

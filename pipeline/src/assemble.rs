@@ -42,8 +42,8 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use landfall_connectors::postgres::status::StreamStatus;
-pub use landfall_connectors::postgres::{Decision, PostgresTarget as Target};
 pub(crate) use landfall_connectors::postgres::{Applied, Standing};
+pub use landfall_connectors::postgres::{Decision, PostgresTarget as Target};
 pub(crate) use landfall_connectors::postgres::{MappingChange, WantedStream};
 
 /// A service and what must outlive it.

@@ -30,3 +30,4 @@ mod shared_tables;
 mod sqlite;
 mod stores;
 mod unparsable;
+mod verify;

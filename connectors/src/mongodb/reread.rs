@@ -5,7 +5,7 @@
 
 use super::{MongoConfig, MongoSnapshot};
 use crate::failure::Failure;
-use crate::reread::{Repeats, Reread, Said, Seen, Taker};
+use crate::reread::{Part, Repeats, Reread, Said, Seen, Taker};
 use crate::snapshot::{Chunk, ChunkLimit, KeyRange, Snapshot};
 use crate::source::SourceStream;
 use landfall_schemas::event::Op;
@@ -40,7 +40,7 @@ impl MongoReread {
                     _ => Said::Rejected(change.reject.unwrap_or(RejectCode::Malformed)),
                 };
                 let key = chunk.records.bytes(&change.key);
-                taker.take(&Seen { stream: at, key, said, chain: 0 })?;
+                taker.take(&Seen { stream: at, key, said, chain: 0, part: Part::Sure })?;
             }
             match chunk.next.take() {
                 None => return Ok(()),

@@ -143,7 +143,12 @@ fn record_key(shape: &TableShape) -> usize {
 fn rows_of(shape: &TableShape) -> String {
     let key = &shape.columns[record_key(shape)];
     let (columns, table) = (columns(shape), shape.qualified());
-    format!("SELECT {columns} FROM {table} AS t WHERE t.{} = ANY ($1::{}[]){}", key.name.quoted(), key.ty, own_rows(shape))
+    format!(
+        "SELECT {columns} FROM {table} AS t WHERE t.{} = ANY ($1::{}[]){}",
+        key.name.quoted(),
+        key.ty,
+        own_rows(shape)
+    )
 }
 
 /// Runs a COPY to its end.
@@ -205,7 +210,11 @@ struct Tuples {
 }
 
 impl Tuples {
-    fn feed(&mut self, bytes: &[u8], take: &mut (dyn FnMut(&[u8]) -> Result<(), Failure> + Send)) -> Result<(), Failure> {
+    fn feed(
+        &mut self,
+        bytes: &[u8],
+        take: &mut (dyn FnMut(&[u8]) -> Result<(), Failure> + Send),
+    ) -> Result<(), Failure> {
         if self.carried.is_empty() {
             let used = self.eat(bytes, take)?;
             self.carried.extend_from_slice(&bytes[used..]);
@@ -356,7 +365,8 @@ mod tests {
     #[test]
     fn tuples_are_found_however_the_bytes_are_cut() {
         let mut bytes = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
-        let rows: [&[u8]; 3] = [b"\0\0\0\x02hi\xff\xff\xff\xff", b"\0\0\0\0\0\0\0\x01x", b"\xff\xff\xff\xff\xff\xff\xff\xff"];
+        let rows: [&[u8]; 3] =
+            [b"\0\0\0\x02hi\xff\xff\xff\xff", b"\0\0\0\0\0\0\0\x01x", b"\xff\xff\xff\xff\xff\xff\xff\xff"];
         for row in rows {
             bytes.extend_from_slice(&2_i16.to_be_bytes());
             bytes.extend_from_slice(row);

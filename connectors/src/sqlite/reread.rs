@@ -5,7 +5,7 @@ use super::pass::key_of_row;
 use super::{SqliteConfig, away};
 use crate::failure::{Failure, FailureClass};
 use crate::files::root::Root;
-use crate::reread::{Nameless, Repeats, Reread, Said, Seen, Taker};
+use crate::reread::{Nameless, Part, Repeats, Reread, Said, Seen, Taker};
 use crate::source::SourceStream;
 use landfall_schemas::hash::RowHash;
 use landfall_schemas::json::MAX_RECORD_BYTES;
@@ -31,12 +31,7 @@ impl SqliteReread {
         Failure::new(FailureClass::Transient, trouble.code, format!("{}: {}", path.display(), trouble.detail))
     }
 
-    fn table(
-        &self,
-        database: &Database,
-        at: usize,
-        taker: &mut dyn Taker,
-    ) -> Result<Option<Failure>, Failure> {
+    fn table(&self, database: &Database, at: usize, taker: &mut dyn Taker) -> Result<Option<Failure>, Failure> {
         let stream = &self.streams[at];
         let found = match &stream.select {
             Select::Collection(name) => database.table(name).map_err(|trouble| self.failure(&trouble))?,
@@ -78,7 +73,7 @@ fn take(
         Some(code) => Said::Rejected(code),
         None => Said::Record(row.document),
     };
-    taker.take(&Seen { stream: at, key: key.as_bytes(), said, chain: 0 })
+    taker.take(&Seen { stream: at, key: key.as_bytes(), said, chain: 0, part: Part::Sure })
 }
 
 impl Reread for SqliteReread {

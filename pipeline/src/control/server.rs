@@ -118,9 +118,7 @@ async fn answer(line: &[u8], handler: &impl ControlHandler) -> Answer {
             Request::Decide { stream, subject, accept, actor } => {
                 handler.decide(Decide { stream, subject, accept, actor }).await.map(|()| Content::Decided)
             }
-            Request::Mark { streams } => {
-                handler.mark(streams).await.map(|captured| Content::Marked { captured })
-            }
+            Request::Mark { streams } => handler.mark(streams).await.map(|captured| Content::Marked { captured }),
             Request::Control { streams, change, actor, reason } => {
                 handler.control(SetControl { streams, change, actor, reason }).await.map(|()| Content::Controlled)
             }

@@ -1,7 +1,7 @@
 //! Two spills compared: buckets by their sums, unequal ones record by record, a bounded part of a bucket at a time.
 
 use super::fingerprint::{KeptKey, RecordId};
-use super::record_state::{Judgement, Rule, SourceFold, TargetState, judge};
+use super::record_state::{History, Judgement, Rule, SourceFold, TargetState, judge};
 use super::spill::{self, BUCKETS, Entry, Spilled, disk};
 use landfall_connectors::failure::Failure;
 use std::collections::HashMap;
@@ -10,6 +10,9 @@ use std::path::Path;
 
 /// Bytes of entries that are held at once, both sides together. A larger bucket is read several times, a part of its records each time.
 const HELD: u64 = 24 << 20;
+
+/// The part of an order that numbers entries.
+const NUMBER: u64 = (1 << 48) - 1;
 
 /// How many records fared how.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -56,7 +59,7 @@ struct Pair {
 pub(super) fn compare(
     source: &Side<'_>,
     target: &Side<'_>,
-    rule: Rule,
+    how: (Rule, History),
     suspect: &mut dyn FnMut(Suspicion),
 ) -> Result<Counts, Failure> {
     let mut counts = Counts::default();
@@ -75,7 +78,7 @@ pub(super) fn compare(
             gather(source, bucket, &within, &mut pairs, add_source)?;
             gather(target, bucket, &within, &mut pairs, add_target)?;
             for (record, pair) in pairs {
-                settle((record, pair), rule, &mut counts, suspect);
+                settle((record, pair), how, &mut counts, suspect);
             }
         }
     }
@@ -110,16 +113,17 @@ fn add_target(pair: &mut Pair, entry: &Entry<'_>) {
 
 fn settle(
     (record, mut pair): (RecordId, Pair),
-    rule: Rule,
+    (rule, history): (Rule, History),
     counts: &mut Counts,
     suspect: &mut dyn FnMut(Suspicion),
 ) {
-    pair.source.sort_unstable_by_key(|(order, _)| *order);
+    // As they were met, whatever their chains are.
+    pair.source.sort_unstable_by_key(|(order, _)| order & NUMBER);
     let mut fold = SourceFold::default();
-    for (order, entry) in &pair.source {
-        let _ = fold.add(rule, (order >> 48) as u16, *entry);
+    for (order, (kind, sum)) in &pair.source {
+        let _ = fold.add(rule, (order >> 48) as u16, (order & NUMBER, *kind, *sum));
     }
-    match judge(rule, &fold, &pair.target) {
+    match judge(rule, history, &fold, &pair.target) {
         Judgement::Nothing => {}
         Judgement::Equal => {
             counts.equal += 1;

@@ -9,7 +9,7 @@ use super::bucket::{Counts, Suspicion};
 use super::finding::{Values, findings};
 use super::fingerprint::{Fingerprints, KeptKey, RecordId};
 use super::follower::Settled;
-use super::record_state::{Judgement, Rule, SourceState, TargetState, judge};
+use super::record_state::{History, Judgement, Rule, SourceState, TargetState, judge};
 use super::report::{Finding, FindingKind, Tallies};
 use super::second_look::{SourceLook, TargetLook};
 use landfall_schemas::value::show;
@@ -37,8 +37,8 @@ struct Case {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Round<'a> {
     pub(super) settled: &'a Settled,
-    /// Every line that was ever captured still stands in a file.
-    pub(super) whole_history: bool,
+    /// What capture has read of files that are perhaps not the source's.
+    pub(super) history: History,
 }
 
 /// The suspects of a stream.
@@ -104,8 +104,8 @@ impl Cases {
         (prints, values): (&mut Fingerprints, Values),
     ) {
         let Some(case) = self.open.get_mut(&record) else { return };
-        let judgement = judge(self.rule, &source.fold, &target.state);
-        case.unnamed = judgement == Judgement::Unnamed && !round.whole_history;
+        let judgement = judge(self.rule, round.history, &source.fold, &target.state);
+        case.unnamed = judgement == Judgement::Unnamed;
         match judgement {
             Judgement::Nothing => {}
             Judgement::Equal => {
@@ -135,7 +135,7 @@ impl Cases {
                     self.tallies.not_compared += 1;
                 } else {
                     let key = case.key.clone();
-                    self.confirm((record, key), (source, target), (prints, values));
+                    self.confirm((record, key), (source, target, round.history), (prints, values));
                 }
             }
         }
@@ -145,11 +145,12 @@ impl Cases {
     fn confirm(
         &mut self,
         (record, key): (RecordId, KeptKey),
-        (source, target): (&SourceLook, &TargetLook),
+        (source, target, history): (&SourceLook, &TargetLook, History),
         (prints, values): (&mut Fingerprints, Values),
     ) {
-        let said = matches!(source.fold.state(), SourceState::Rows(_));
-        let odd = source.fold.state() == SourceState::Unmappable || source.fold.duplicates > 0;
+        let (state, _) = source.fold.state(self.rule, history);
+        let said = matches!(state, SourceState::Rows(_));
+        let odd = state == SourceState::Unmappable || source.fold.duplicates > 0;
         let kind = match (said, target.state.sum.rows > 0) {
             _ if odd => FindingKind::Unparked,
             (true, false) => FindingKind::Missing,
@@ -166,9 +167,8 @@ impl Cases {
             self.findings_left_out += 1;
             return;
         }
-        let none = Vec::new();
-        let rows_said = if said { source.rows.as_ref() } else { Some(&none) };
-        let told = match (rows_said, &target.rows) {
+        let rows_said = if said { source.rows(self.rule, history) } else { Some(Vec::new()) };
+        let told = match (&rows_said, &target.rows) {
             (Some(said), Some(held)) if !odd => findings(prints, said, held, values),
             _ => vec![by_key(prints, kind, &key)],
         };

@@ -8,7 +8,7 @@ use super::cases::{Cases, Round};
 use super::finding::Values;
 use super::fingerprint::{Fingerprints, Places};
 use super::follower::{Follower, Settled};
-use super::record_state::Rule;
+use super::record_state::{History, Rule};
 use super::report::{SideReport, StreamResult, Verdict};
 use super::run_state::{RunState, SidePart};
 use super::second_look::{Looking, SecondLook, look_at_target};
@@ -116,6 +116,7 @@ impl Comparison<'_> {
                             ended_ms: self.clock.now_ms(),
                             events: read.applied.events,
                             generations: read.applied.generations,
+                            perhaps: 0,
                             spilled: read.spilled,
                             unread: None,
                         });
@@ -137,8 +138,8 @@ impl Comparison<'_> {
                 let ended_ms = self.clock.now_ms();
                 for ((name, identity), (read, unread)) in names.iter().zip(read) {
                     let unread = unread.as_ref().map(Trouble::from);
-                    let (spilled, events) = (read.spilled, read.seen);
-                    let part = SidePart { started_ms, ended_ms, spilled, events, generations: 0, unread };
+                    let (spilled, (events, perhaps)) = (read.spilled, read.seen);
+                    let part = SidePart { started_ms, ended_ms, spilled, events, perhaps, generations: 0, unread };
                     state.stream(name, identity).source = Some(part);
                 }
                 state.save()?;
@@ -164,10 +165,11 @@ impl Comparison<'_> {
         let part = state.stream(name, &self.identity(stream)).clone();
         if let (Some(source), Some(target)) = (&part.source, &part.target) {
             reasons.extend(source.unread.clone());
+            let history = History::of((source.events, source.perhaps), (target.events, target.generations));
             if reasons.is_empty() {
                 let source = Side::open(&state.spill(name, "source"), &source.spilled)?;
                 let target = Side::open(&state.spill(name, "target"), &target.spilled)?;
-                let counts = compare(&source, &target, rule, &mut |suspicion| cases.suspect(suspicion))?;
+                let counts = compare(&source, &target, (rule, history), &mut |suspicion| cases.suspect(suspicion))?;
                 cases.counted(&counts);
             }
         }
@@ -236,8 +238,8 @@ impl Comparison<'_> {
             Ok(looked) => looked,
             Err(failure) => return open.reasons.push(Trouble::from(&failure)),
         };
-        let whole_history = looking.seen == applied.events && applied.generations <= 1;
-        let round = Round { settled, whole_history };
+        let history = History::of(looking.seen, (applied.events, applied.generations));
+        let round = Round { settled, history };
         let mut prints = Fingerprints::of(&open.stream, places);
         for (record, _) in wanted {
             if let (Some(source), Some(target)) = (looking.wanted.get(&record), looks.get(&record)) {
@@ -314,7 +316,11 @@ fn read_source(
     let unread = reread.read(&mut side)?;
     let read = side.finish()?;
     if read.len() != unread.len() {
-        return Err(Failure::new(FailureClass::Fatal, "reread_broken", "a source spoke of other streams than were asked"));
+        return Err(Failure::new(
+            FailureClass::Fatal,
+            "reread_broken",
+            "a source spoke of other streams than were asked",
+        ));
     }
     Ok(read.into_iter().zip(unread).collect())
 }

@@ -8,6 +8,29 @@ use super::fingerprint::Sum;
 use super::spill::Kind;
 use landfall_connectors::reread::Repeats;
 
+/// What capture has read of the files that it reads only perhaps, as the number of its events tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum History {
+    /// All of them, and nothing that is gone.
+    All,
+    /// None of them, and nothing that is gone.
+    SureAlone,
+    /// It cannot be told.
+    Unknown,
+}
+
+impl History {
+    /// From lines of files that belong to the source surely and perhaps, and what was captured in how many lives of the queue.
+    pub(super) fn of((sure, perhaps): (u64, u64), (events, generations): (u64, u64)) -> Self {
+        match events {
+            _ if generations > 1 => Self::Unknown,
+            events if events == sure + perhaps => Self::All,
+            events if events == sure => Self::SureAlone,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 /// How entries of one record add up on the source's side.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Rule {
@@ -16,21 +39,36 @@ pub(super) struct Rule {
     pub(super) by_place: bool,
 }
 
-/// Entries of one record on the source's side, taken in order.
+/// Marks a chain whose entry capture has read only perhaps.
+pub(super) const PERHAPS: u16 = 0x8000;
+
+/// What is said of a record at one point of a reading.
+type Saying = (u64, Kind, Sum);
+
+/// Entries of one record on the source's side.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct SourceFold {
-    /// The standing entry of each chain.
-    chains: Vec<(u16, Kind, Sum)>,
+    chains: Vec<ChainFold>,
     /// Later entries of the key that do not count.
     pub(super) duplicates: u64,
-    /// Entries that nothing can be made of, where entries are added.
-    unmappable: u64,
+}
+
+/// What one chain says, in what belongs to the source surely, and perhaps.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct ChainFold {
+    chain: u16,
+    parts: [Option<Saying>; 2],
+}
+
+/// Which part of a chain an entry with this mark belongs to.
+pub(super) fn part_of(marked: u16) -> usize {
+    usize::from(marked & PERHAPS != 0)
 }
 
 /// What became of adding an entry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Added {
-    /// It stands, and takes the place of what stood.
+    /// It stands in its part of the chain, in the place of what stood there.
     Stands,
     /// It stands beside what stood.
     Joins,
@@ -39,49 +77,78 @@ pub(super) enum Added {
 }
 
 impl SourceFold {
-    pub(super) fn add(&mut self, rule: Rule, chain: u16, (kind, sum): (Kind, Sum)) -> Added {
-        if rule.by_place {
-            self.unmappable += u64::from(kind == Kind::Unmappable);
-            return match self.chains.first_mut() {
-                Some((_, _, whole)) => {
-                    whole.add(sum);
-                    Added::Joins
-                }
-                None => {
-                    self.chains.push((0, Kind::Rows, sum));
-                    Added::Joins
-                }
-            };
-        }
-        let known = self.chains.iter_mut().find(|(known, ..)| *known == chain);
-        match (known, rule.repeats) {
-            (None, _) => {
-                self.chains.push((chain, kind, sum));
-                Added::Stands
+    /// Adds the entry that was met as number `order`.
+    pub(super) fn add(&mut self, rule: Rule, marked: u16, (order, kind, sum): Saying) -> Added {
+        // Places of all files are one.
+        let chain = if rule.by_place { 0 } else { marked & !PERHAPS };
+        let at = match self.chains.iter().position(|known| known.chain == chain) {
+            Some(at) => at,
+            None => {
+                self.chains.push(ChainFold { chain, ..ChainFold::default() });
+                self.chains.len() - 1
             }
-            (Some(standing), Repeats::LastStands) => {
-                *standing = (chain, kind, sum);
-                Added::Stands
+        };
+        let saying = &mut self.chains[at].parts[part_of(marked)];
+        match saying {
+            Some((_, standing, whole)) if rule.by_place => {
+                whole.add(sum);
+                if kind == Kind::Rows {
+                    *standing = kind;
+                }
+                Added::Joins
             }
-            (Some(_), Repeats::FirstStands) => {
+            Some(_) if rule.repeats == Repeats::FirstStands => {
                 self.duplicates += 1;
                 Added::Ignored
+            }
+            _ => {
+                *saying = Some((order, kind, sum));
+                Added::Stands
             }
         }
     }
 
-    pub(super) fn state(&self) -> SourceState {
-        let Some((_, kind, sum)) = self.chains.first() else { return SourceState::Absent };
-        if self.chains.iter().any(|(_, other, at)| (other, at) != (kind, sum)) {
-            return SourceState::Unordered;
+    /// Parts of chains that say what stands, the chain's number with its mark.
+    pub(super) fn standing(&self, rule: Rule, history: History) -> Vec<u16> {
+        let mut standing = Vec::new();
+        for ChainFold { chain, parts } in &self.chains {
+            let perhaps = parts[1].filter(|_| history != History::SureAlone);
+            let (sure, perhaps) = (parts[0].map(|saying| saying.0), perhaps.map(|saying| saying.0));
+            if sure.is_some() && (rule.by_place || sure > perhaps) {
+                standing.push(*chain);
+            }
+            if perhaps.is_some() && (rule.by_place || perhaps > sure) {
+                standing.push(chain | PERHAPS);
+            }
         }
-        match kind {
-            Kind::Rows if sum.rows == 0 && self.unmappable > 0 => SourceState::Unmappable,
-            Kind::Rows if sum.rows > 0 => SourceState::Rows(*sum),
+        standing
+    }
+
+    /// What is said, and whether capture may never have read it.
+    pub(super) fn state(&self, rule: Rule, history: History) -> (SourceState, bool) {
+        let standing = self.standing(rule, history);
+        let doubtful = history == History::Unknown && standing.iter().any(|marked| part_of(*marked) == 1);
+        let saying = |marked: &u16| {
+            let chain = self.chains.iter().find(|known| known.chain == marked & !PERHAPS)?;
+            chain.parts[part_of(*marked)].map(|(_, kind, sum)| (kind, sum))
+        };
+        let mut sayings = standing.iter().filter_map(saying);
+        let Some((mut kind, mut sum)) = sayings.next() else { return (SourceState::Absent, false) };
+        for (other, of_other) in sayings {
+            if rule.by_place {
+                sum.add(of_other);
+                kind = if other == Kind::Rows { other } else { kind };
+            } else if (other, of_other) != (kind, sum) {
+                return (SourceState::Unordered, doubtful);
+            }
+        }
+        let state = match kind {
+            Kind::Rows if sum.rows > 0 => SourceState::Rows(sum),
             Kind::Unmappable => SourceState::Unmappable,
             Kind::Unreadable => SourceState::Unreadable,
             Kind::Rows | Kind::Gone | Kind::Letter | Kind::LetterBeside => SourceState::Gone,
-        }
+        };
+        (state, doubtful)
     }
 }
 
@@ -138,37 +205,36 @@ pub(super) enum Judgement {
     Parked,
     /// It cannot be compared.
     NotCompared,
-    /// The target has rows of a key that no line names: whether that is one too many depends on whether all lines are still there.
+    /// The target has rows of a key that no line names, and lines may be gone.
     Unnamed,
     /// They differ now.
     Suspect,
 }
 
 /// Judges one record.
-pub(super) fn judge(rule: Rule, source: &SourceFold, target: &TargetState) -> Judgement {
-    let state = source.state();
+pub(super) fn judge(rule: Rule, history: History, source: &SourceFold, target: &TargetState) -> Judgement {
+    let (state, doubtful) = source.state(rule, history);
     let rows = if let SourceState::Rows(sum) = state { sum } else { Sum::default() };
+    let is_equal = rows.rows > 0 && rows == target.sum;
     match state {
         SourceState::Unreadable | SourceState::Unordered => return Judgement::NotCompared,
+        _ if doubtful && !is_equal => return Judgement::NotCompared,
         _ if source.duplicates > 0 && !target.letter_beside && !target.letter => return Judgement::Suspect,
         SourceState::Unmappable if target.letter => return Judgement::Parked,
         SourceState::Unmappable => return Judgement::Suspect,
         SourceState::Absent | SourceState::Gone | SourceState::Rows(_) => {}
     }
+    // Lines say what is gone; of what they do not name, files that are gone may have spoken.
+    let more = rule.by_place && target.sum.rows > rows.rows;
+    let lines_may_be_gone = rule.repeats == Repeats::LastStands && history == History::Unknown;
     match (rows == target.sum, target.letter) {
         (true, true) if rows.rows == 0 => Judgement::Parked,
         (true, _) if rows.rows > 0 => Judgement::Equal,
         (true, _) => Judgement::Nothing,
         (false, true) => Judgement::Parked,
-        (false, false) if unnamed(rule, (state, rows), target) => Judgement::Unnamed,
+        (false, false) if lines_may_be_gone && (state == SourceState::Absent || more) => Judgement::Unnamed,
         (false, false) => Judgement::Suspect,
     }
-}
-
-/// Lines say what is gone; of what they do not name, files that are gone may have spoken.
-fn unnamed(rule: Rule, (state, rows): (SourceState, Sum), target: &TargetState) -> bool {
-    let more = rule.by_place && target.sum.rows > rows.rows;
-    rule.repeats == Repeats::LastStands && (state == SourceState::Absent || more)
 }
 
 #[cfg(test)]
@@ -184,10 +250,14 @@ mod tests {
 
     fn source(rule: Rule, entries: &[(u16, (Kind, Sum))]) -> SourceFold {
         let mut fold = SourceFold::default();
-        for (chain, entry) in entries {
-            let _ = fold.add(rule, *chain, *entry);
+        for (order, (chain, (kind, sum))) in (0..).zip(entries) {
+            let _ = fold.add(rule, *chain, (order, *kind, *sum));
         }
         fold
+    }
+
+    fn judge(rule: Rule, source: &SourceFold, target: &TargetState) -> Judgement {
+        super::judge(rule, History::Unknown, source, target)
     }
 
     fn target(hash: u128) -> TargetState {
@@ -231,5 +301,29 @@ mod tests {
         assert_eq!(judge(KEYED, &source(KEYED, &[(0, rows(1))]), &stale), Judgement::Equal);
         let duplicate = TargetState { letter_beside: true, ..target(1) };
         assert_eq!(judge(KEYED, &source(KEYED, &[(0, rows(2))]), &duplicate), Judgement::Suspect);
+    }
+
+    #[test]
+    fn what_capture_may_not_have_read_makes_no_difference() {
+        let old = [(PERHAPS, rows(1))];
+        for (history, none, other) in [
+            (History::Unknown, Judgement::NotCompared, Judgement::NotCompared),
+            (History::All, Judgement::Suspect, Judgement::Suspect),
+            (History::SureAlone, Judgement::Nothing, Judgement::Suspect),
+        ] {
+            let of = |entries: &[(u16, (Kind, Sum))], target: TargetState| {
+                super::judge(LINES, history, &source(LINES, entries), &target)
+            };
+            assert_eq!(of(&old, TargetState::default()), none, "{history:?}");
+            assert_eq!(of(&old, target(2)), other, "{history:?}");
+            let overtaken = [(PERHAPS, rows(1)), (0, rows(2))];
+            assert_eq!(of(&overtaken, target(2)), Judgement::Equal);
+            assert_eq!(of(&overtaken, target(1)), Judgement::Suspect);
+        }
+        assert_eq!(judge(LINES, &source(LINES, &old), &target(1)), Judgement::Equal);
+        assert_eq!(History::of((5, 3), (8, 1)), History::All);
+        assert_eq!(History::of((5, 3), (5, 1)), History::SureAlone);
+        assert_eq!(History::of((5, 3), (9, 1)), History::Unknown);
+        assert_eq!(History::of((5, 3), (8, 2)), History::Unknown);
     }
 }

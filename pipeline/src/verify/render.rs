@@ -12,7 +12,16 @@ const LISTED: usize = 20;
 /// The report as text.
 pub fn text(report: &VerifyReport) -> String {
     let mut table = Table::new(&[
-        "stream", "verdict", "records", "missing", "extra", "different", "suspect", "parked", "not compared", "accuracy",
+        "stream",
+        "verdict",
+        "records",
+        "missing",
+        "extra",
+        "different",
+        "suspect",
+        "parked",
+        "not compared",
+        "accuracy",
     ]);
     for stream in &report.streams {
         let all = &stream.tallies;

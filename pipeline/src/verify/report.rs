@@ -242,7 +242,9 @@ impl VerifyReport {
             self.tallies.add(&stream.tallies);
         }
         self.verdict = streams.iter().map(|stream| stream.verdict).max().unwrap_or(Verdict::Unknown);
-        self.accuracy = self.tallies.accuracy();
+        let nothing = streams.iter().any(|stream| stream.read_source.is_none() || stream.read_target.is_none());
+        // Of a side that was not read nobody knows how many records there are.
+        self.accuracy = if nothing { 0.0 } else { self.tallies.accuracy() };
         let through: Option<Vec<u64>> = streams.iter().map(|stream| stream.verified_through_ms).collect();
         self.verified_through_ms = through.and_then(|through| through.into_iter().min());
         self.streams = streams;

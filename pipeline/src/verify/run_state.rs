@@ -27,6 +27,8 @@ pub(super) struct SidePart {
     pub(super) spilled: Spilled,
     /// Keys met in the source, or events applied in the target.
     pub(super) events: u64,
+    /// Keys met in files that capture has read only perhaps.
+    pub(super) perhaps: u64,
     /// Lives of the source's queue, of the target's side.
     pub(super) generations: u64,
     /// Why the source could not be read whole.

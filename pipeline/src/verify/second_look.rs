@@ -2,12 +2,12 @@
 
 use super::finding::Rows;
 use super::fingerprint::{KeptKey, Places, RecordId, Sum};
-use super::record_state::{Added, Rule, SourceFold, TargetState};
-use super::source_side::Lens;
+use super::record_state::{Added, History, PERHAPS, Rule, SourceFold, TargetState};
+use super::source_side::{Lens, marked};
 use super::spill::Kind;
 use crate::assemble::{Applied, Standing, Target};
 use landfall_connectors::failure::Failure;
-use landfall_connectors::reread::{Seen, Taker};
+use landfall_connectors::reread::{Part, Seen, Taker};
 use landfall_schemas::mapping::StreamMapping;
 use std::collections::HashMap;
 
@@ -18,10 +18,25 @@ const KEPT: usize = 8 << 20;
 #[derive(Clone, Debug, Default)]
 pub(super) struct SourceLook {
     pub(super) fold: SourceFold,
-    /// The rows it says; `None`: not kept.
-    pub(super) rows: Option<Rows>,
+    /// The rows that each part of a chain says; `None`: not kept.
+    rows: Vec<(u16, Option<Rows>)>,
     /// Its encoded key, for those who ask capture about it.
     pub(super) encoded: Box<[u8]>,
+}
+
+impl SourceLook {
+    /// The rows that stand; `None`: not kept.
+    pub(super) fn rows(&self, rule: Rule, history: History) -> Option<Rows> {
+        let mut standing = self.fold.standing(rule, history);
+        // Several chains say the same; several files with one place add up.
+        standing.truncate(if rule.by_place { usize::MAX } else { 1 });
+        let mut all = Rows::new();
+        for marked in standing {
+            let (_, rows) = self.rows.iter().find(|(known, _)| *known == marked)?;
+            all.extend(rows.clone()?);
+        }
+        Some(all)
+    }
 }
 
 /// What the target holds of a record now.
@@ -49,8 +64,8 @@ pub(super) struct Looking {
     rule: Rule,
     room: Room,
     pub(super) wanted: HashMap<RecordId, SourceLook>,
-    /// Keys met, wanted or not.
-    pub(super) seen: u64,
+    /// Keys met, wanted or not, that capture has read surely, and perhaps.
+    pub(super) seen: (u64, u64),
 }
 
 impl Looking {
@@ -60,11 +75,14 @@ impl Looking {
         wanted: impl Iterator<Item = RecordId>,
     ) -> Self {
         let wanted = wanted.map(|record| (record, SourceLook::default())).collect();
-        Self { lens: Lens::new(stream, places), rule, room: Room::default(), wanted, seen: 0 }
+        Self { lens: Lens::new(stream, places), rule, room: Room::default(), wanted, seen: (0, 0) }
     }
 
     fn take(&mut self, seen: &Seen<'_>) {
-        self.seen += 1;
+        match seen.part {
+            Part::Sure => self.seen.0 += 1,
+            Part::Perhaps => self.seen.1 += 1,
+        }
         if self.wanted.is_empty() {
             return;
         }
@@ -72,16 +90,19 @@ impl Looking {
         let (record, _) = self.lens.record(seen.key);
         let Some(look) = self.wanted.get_mut(&record) else { return };
         let viewed = self.lens.view(seen.key, seen.said);
-        let added = look.fold.add(self.rule, seen.chain, (viewed.kind, viewed.sum));
+        let marked = if self.rule.by_place { marked(seen) & PERHAPS } else { marked(seen) };
+        let order = self.seen.0 + self.seen.1;
+        let added = look.fold.add(self.rule, marked, (order, viewed.kind, viewed.sum));
         if added == Added::Ignored {
             return;
         }
         look.encoded = seen.key.into();
         let mut rows = self.lens.rows();
-        if let (Added::Joins, Some(before)) = (added, look.rows.take()) {
+        let before = look.rows.iter().position(|(known, _)| *known == marked).map(|at| look.rows.swap_remove(at).1);
+        if let (Added::Joins, Some(before)) = (added, before.flatten()) {
             rows.splice(0..0, before);
         }
-        look.rows = self.room.keeps(&rows).then_some(rows);
+        look.rows.push((marked, self.room.keeps(&rows).then_some(rows)));
     }
 }
 
@@ -92,7 +113,7 @@ pub(super) struct SecondLook(pub(super) Vec<Looking>);
 impl Taker for SecondLook {
     fn restart(&mut self) -> Result<(), Failure> {
         for looking in &mut self.0 {
-            looking.seen = 0;
+            looking.seen = (0, 0);
             looking.room = Room::default();
             looking.wanted.values_mut().for_each(|look| *look = SourceLook::default());
         }
@@ -123,30 +144,35 @@ pub(super) async fn look_at_target(
     keys.dedup();
     let asked: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
     let (mut lens, mut room) = (Lens::new(stream, places), Room::default());
-    let applied = target
-        .standing_of(stream, &asked, &mut |standing| {
-            let (record, entry, row) = match standing {
-                Standing::Row { table, fields } => {
-                    let print = lens.prints().row(table, fields);
-                    let sum = Sum { hash: print.hash, rows: 1 };
-                    (print.record, (Kind::Rows, sum, print.version), Some((table, fields)))
-                }
-                Standing::Letter { key, blocks } => {
-                    let kind = if blocks { Kind::Letter } else { Kind::LetterBeside };
-                    (lens.record(key).0, (kind, Sum::default(), 0), None)
-                }
-            };
-            if let Some(look) = looks.get_mut(&record) {
-                look.state.add(entry.0, entry.1, entry.2);
-                if let (Some((table, fields)), Some(rows)) = (row, &mut look.rows) {
-                    rows.push((table, fields.to_vec()));
-                    if !room.keeps(&vec![(table, fields.to_vec())]) {
-                        look.rows = None;
-                    }
+    let mut take = |standing: Standing<'_>| {
+        let (record, entry, row) = match standing {
+            Standing::Row { table, fields } => {
+                let print = lens.prints().row(table, fields);
+                let sum = Sum { hash: print.hash, rows: 1 };
+                (print.record, (Kind::Rows, sum, print.version), Some((table, fields)))
+            }
+            Standing::Letter { key, blocks } => {
+                let kind = if blocks { Kind::Letter } else { Kind::LetterBeside };
+                (lens.record(key).0, (kind, Sum::default(), 0), None)
+            }
+        };
+        if let Some(look) = looks.get_mut(&record) {
+            look.state.add(entry.0, entry.1, entry.2);
+            if let (Some((table, fields)), Some(rows)) = (row, &mut look.rows) {
+                rows.push((table, fields.to_vec()));
+                if !room.keeps(&vec![(table, fields.to_vec())]) {
+                    look.rows = None;
                 }
             }
-            Ok(())
-        })
-        .await?;
+        }
+        Ok(())
+    };
+    // What a file is called is part of a place, and only capture knows it: rows of places are found by reading all of them.
+    let by_place = asked.iter().any(|key| key.get(4..).is_some_and(|key| key.starts_with(b"p:*:")));
+    let applied = if by_place && places == Places::WithoutGeneration {
+        target.standing(stream, &mut take).await?
+    } else {
+        target.standing_of(stream, &asked, &mut take).await?
+    };
     Ok((looks, applied))
 }

@@ -1,10 +1,11 @@
 //! The source's side: every record as a second reading meets it, through the mapping, as rows and their hashes.
 
 use super::fingerprint::{Fingerprints, KeptKey, Places, RecordId, Sum};
+use super::record_state::PERHAPS;
 use super::spill::{Entry, Kind, Spill, Spilled};
 use crate::transform::RowPlan;
 use landfall_connectors::failure::Failure;
-use landfall_connectors::reread::{Repeats, Said, Seen, Taker};
+use landfall_connectors::reread::{Part, Repeats, Said, Seen, Taker};
 use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::offset::Version;
 use landfall_schemas::row::RowSet;
@@ -38,6 +39,11 @@ pub(super) fn places(repeats: Repeats) -> Places {
         Repeats::FirstStands => Places::Whole,
         Repeats::LastStands => Places::WithoutGeneration,
     }
+}
+
+/// The chain of a key, marked where capture has read it only perhaps.
+pub(super) fn marked(seen: &Seen<'_>) -> u16 {
+    seen.chain | if seen.part == Part::Perhaps { PERHAPS } else { 0 }
 }
 
 impl Lens {
@@ -85,8 +91,7 @@ impl Lens {
             return Vec::new();
         }
         let below = self.rows.children.iter();
-        let below =
-            below.map(|child| (usize::from(child.table) + 1, self.rows.buffer[child.fields.clone()].to_vec()));
+        let below = below.map(|child| (usize::from(child.table) + 1, self.rows.buffer[child.fields.clone()].to_vec()));
         std::iter::once((0, self.rows.buffer[self.own.clone()].to_vec())).chain(below).collect()
     }
 
@@ -115,28 +120,25 @@ pub(super) struct SourceSide {
 struct OneStream {
     lens: Lens,
     spill: Spill,
-    /// Keys met.
+    /// Keys met, and of them those that capture has read only perhaps.
     seen: u64,
+    perhaps: u64,
 }
 
 /// A stream's side when all was read.
 #[derive(Debug)]
 pub(super) struct ReadSource {
     pub(super) spilled: Spilled,
-    /// Keys met: of lines, as many as there are lines.
-    pub(super) seen: u64,
+    /// Keys met: of lines, as many as there are lines that capture has read surely, and perhaps.
+    pub(super) seen: (u64, u64),
 }
 
 impl SourceSide {
     /// Spills into `directory`, one file a stream.
-    pub(super) fn create(
-        streams: &[&StreamMapping],
-        repeats: Repeats,
-        files: &[PathBuf],
-    ) -> Result<Self, Failure> {
+    pub(super) fn create(streams: &[&StreamMapping], repeats: Repeats, files: &[PathBuf]) -> Result<Self, Failure> {
         let make = |(stream, file): (&&StreamMapping, &PathBuf)| {
             let spill = Spill::create(file, streams.len())?;
-            Ok(OneStream { lens: Lens::new(stream, places(repeats)), spill, seen: 0 })
+            Ok(OneStream { lens: Lens::new(stream, places(repeats)), spill, seen: 0, perhaps: 0 })
         };
         let streams = streams.iter().zip(files).map(make).collect::<Result<_, Failure>>()?;
         Ok(Self { streams, stored: Vec::new() })
@@ -144,7 +146,10 @@ impl SourceSide {
 
     /// Ends all spills.
     pub(super) fn finish(self) -> Result<Vec<ReadSource>, Failure> {
-        let end = |stream: OneStream| Ok(ReadSource { spilled: stream.spill.finish()?, seen: stream.seen });
+        let end = |stream: OneStream| {
+            let seen = (stream.seen - stream.perhaps, stream.perhaps);
+            Ok(ReadSource { spilled: stream.spill.finish()?, seen })
+        };
         self.streams.into_iter().map(end).collect()
     }
 }
@@ -152,7 +157,7 @@ impl SourceSide {
 impl Taker for SourceSide {
     fn restart(&mut self) -> Result<(), Failure> {
         for stream in &mut self.streams {
-            stream.seen = 0;
+            (stream.seen, stream.perhaps) = (0, 0);
             stream.spill.restart()?;
         }
         Ok(())
@@ -161,11 +166,12 @@ impl Taker for SourceSide {
     fn take(&mut self, seen: &Seen<'_>) -> Result<(), Failure> {
         let stream = &mut self.streams[seen.stream];
         stream.seen += 1;
+        stream.perhaps += u64::from(seen.part == Part::Perhaps);
         let viewed = stream.lens.view(seen.key, seen.said);
         self.stored.clear();
         viewed.key.store(&mut self.stored);
         // In order within a chain; how chains were interleaved nobody knows.
-        let order = u64::from(seen.chain) << 48 | stream.seen;
+        let order = u64::from(marked(seen)) << 48 | stream.seen;
         let (record, sum, kind) = (viewed.record, viewed.sum, viewed.kind);
         stream.spill.add(&Entry { record, sum, order, kind, key: &self.stored })
     }

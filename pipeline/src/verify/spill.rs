@@ -189,6 +189,7 @@ impl Spill {
         if buffer.is_empty() {
             return Ok(());
         }
+        fail::fail_point!("verify::mid_spill");
         let mut head = [0; 12];
         head[..8].copy_from_slice(&self.spilled.heads[bucket].to_le_bytes());
         head[8..].copy_from_slice(&(buffer.len() as u32).to_le_bytes());

@@ -7,7 +7,7 @@ use super::catalog::{Content, Reader, Unsteady, name_key};
 use super::{DirectoryConfig, unsupported};
 use crate::failure::{Failure, FailureClass};
 use crate::files::root::Root;
-use crate::reread::{Nameless, Repeats, Reread, Said, Seen, Taker};
+use crate::reread::{Nameless, Part, Repeats, Reread, Said, Seen, Taker};
 use crate::source::SourceStream;
 use landfall_schemas::key::RecordKey;
 use std::path::Path;
@@ -57,7 +57,7 @@ impl DirectoryReread {
                 read => break read,
             }
         };
-        let seen = |key, said| Seen { stream: 0, key, said, chain: 0 };
+        let seen = |key, said| Seen { stream: 0, key, said, chain: 0, part: Part::Sure };
         let mut scratch = RecordKey::default();
         let (key, why) = match &read {
             Err(Unsteady::Gone) => return Ok(None),
@@ -99,14 +99,13 @@ impl Reread for DirectoryReread {
         let glob = self.config.glob.clone();
         let listed = root.list(glob.depth(), &mut |path| glob.matches(path));
         let listing = listed.map_err(|error| self.failure(nowhere, error.code(), &error.errno.to_string()))?;
-        let mut unread = listing
-            .unreadable
-            .first()
-            .map(|error| self.failure(&error.path, "unreadable", "it cannot be listed, so nothing absent is known to be gone"));
+        let mut unread = listing.unreadable.first().map(|error| {
+            self.failure(&error.path, "unreadable", "it cannot be listed, so nothing absent is known to be gone")
+        });
         for skipped in listing.skipped.iter().filter(|skipped| glob.matches(&skipped.path)) {
             let mut key = RecordKey::default();
             if let Some(key) = name_key(&self.stream.key, &skipped.path, &mut key) {
-                taker.take(&Seen { stream: 0, key: &key, said: Said::Unreadable, chain: 0 })?;
+                taker.take(&Seen { stream: 0, key: &key, said: Said::Unreadable, chain: 0, part: Part::Sure })?;
             } else {
                 unread = Some(self.failure(&skipped.path, skipped.reason.name(), "it is not read"));
             }

@@ -98,13 +98,10 @@ fn selection(streams: &[SourceStream]) -> Result<Selection, Failure> {
     let pointer = |stream: &SourceStream| match &stream.select {
         Select::Whole => Ok(Vec::new()),
         Select::Pointer(tokens) => Ok(tokens.clone()),
-        Select::Collection(_) => {
-            Err(Failure::new(FailureClass::Halt, "select_shape", "a document has no collections"))
-        }
+        Select::Collection(_) => Err(Failure::new(FailureClass::Halt, "select_shape", "a document has no collections")),
     };
     let pointers: Vec<Vec<String>> = streams.iter().map(pointer).collect::<Result<_, _>>()?;
-    Selection::new(&pointers)
-        .map_err(|overlap| Failure::new(FailureClass::Halt, "select_overlap", overlap.to_string()))
+    Selection::new(&pointers).map_err(|overlap| Failure::new(FailureClass::Halt, "select_overlap", overlap.to_string()))
 }
 
 impl DocumentSource {

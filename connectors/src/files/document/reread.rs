@@ -8,17 +8,18 @@ use super::{DocumentConfig, selection};
 use crate::failure::{Failure, FailureClass};
 use crate::files::root::{FileStat, OpenError, Root};
 use crate::files::split::{Body, NotJson, Origin, Progress, RecordSink, Shape, SplitError, Splitter};
-use crate::reread::{Nameless, Repeats, Reread, Said, Seen, Taker};
+use crate::reread::{Nameless, Part, Repeats, Reread, Said, Seen, Taker};
 use crate::source::SourceStream;
 use landfall_schemas::hash::RowHash;
 use landfall_schemas::key::{RecordKey, key_of};
 use landfall_schemas::mapping::KeyFrom;
 use landfall_schemas::rejection::RejectCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Readings of a document that is being written before it is given up: with the pause between them, half a minute.
-const ATTEMPTS: u32 = 300;
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long a document that is being written is read again before it is given up, and how often at least.
+const LONGEST: Duration = Duration::from_secs(10);
+const LEAST_ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A JSON file to be read a second time.
 #[derive(Debug)]
@@ -100,12 +101,14 @@ impl Reread for DocumentReread {
     }
 
     fn read(&mut self, taker: &mut dyn Taker) -> Result<Vec<Option<Failure>>, Failure> {
-        let mut attempt = 1;
+        let (began, mut attempt) = (Instant::now(), 1);
         loop {
             match self.once(taker) {
                 Ok(read) => return Ok(read),
                 Err(Ended::Failed(failure)) => return Err(failure),
-                Err(Ended::Torn(failure)) if attempt == ATTEMPTS => return Err(failure),
+                Err(Ended::Torn(failure)) if attempt >= LEAST_ATTEMPTS && began.elapsed() > LONGEST => {
+                    return Err(failure);
+                }
                 Err(Ended::Torn(_)) => {
                     attempt += 1;
                     std::thread::sleep(PAUSE);
@@ -166,7 +169,7 @@ impl RecordSink for Taking<'_> {
             Some(code) => Said::Rejected(code),
             None => Said::Record(raw),
         };
-        let seen = Seen { stream: origin.stream, key: self.key.as_bytes(), said, chain: 0 };
+        let seen = Seen { stream: origin.stream, key: self.key.as_bytes(), said, chain: 0, part: Part::Sure };
         self.taker.take(&seen).map_err(|failure| {
             self.failed = Some(failure);
             NotJson { at: origin.at, what: "not taken" }

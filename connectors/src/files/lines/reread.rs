@@ -2,7 +2,8 @@
 //!
 //! What capture knows of generations and offsets is not asked. Within a chain (a file and what rotation made of it) lines stand in order;
 //! how two chains were interleaved is not known, so each has a number of its own. A rotated file that stands beside its own compressed copy
-//! is read once. A chain that moves while it is read is read again. Lines are understood by the interpreter that capture uses: what a line
+//! is read once; one that the pattern does not name belongs to the source only perhaps, since capture reads it when it saw it under its
+//! first name. A chain that moves while it is read is read again. Lines are understood by the interpreter that capture uses: what a line
 //! means is one thing.
 
 use super::LinesConfig;
@@ -14,7 +15,7 @@ use super::reader::{MAX_LINE_BYTES, OVERLONG_HEAD_BYTES};
 use super::rotation::{Age, is_compressed};
 use crate::failure::{Failure, FailureClass};
 use crate::files::root::{Listed, Root};
-use crate::reread::{Repeats, Reread, Said, Seen, Taker};
+use crate::reread::{Part, Repeats, Reread, Said, Seen, Taker};
 use crate::source::SourceStream;
 use landfall_schemas::event::{ChangeBatch, Op, Place};
 use landfall_schemas::rejection::RejectCode;
@@ -47,6 +48,7 @@ struct Lines<'a> {
     taker: &'a mut dyn Taker,
     batch: ChangeBatch,
     chain: u16,
+    part: Part,
 }
 
 impl LinesReread {
@@ -89,11 +91,15 @@ impl LinesReread {
                 let mut body = Body::new(opened, is_compressed(&file.path));
                 let until = if is_compressed(&file.path) { u64::MAX } else { stat.size };
                 // More chains than numbers: the last ones are told apart no more, which only makes more of them not comparable.
-                let chain = u16::try_from(chain).unwrap_or(u16::MAX);
-                let mut lines =
-                    Lines { interpreter: &mut self.interpreter, taker: &mut *taker, batch: ChangeBatch::default(), chain };
+                let chain = u16::try_from(chain).unwrap_or(u16::MAX).min(Seen::CHAINS);
+                let meant = member.age == Age::Live || self.config.pattern.matches(&file.path);
+                let part = if meant { Part::Sure } else { Part::Perhaps };
+                let (interpreter, batch) = (&mut self.interpreter, ChangeBatch::default());
+                let mut lines = Lines { interpreter, taker: &mut *taker, batch, chain, part };
                 let read = lines.file(&mut body, &Extent { ended, until });
-                read.map_err(|error| error.unwrap_or_else(|| self.failure(&file.path, "unreadable", "reading it failed")))?;
+                read.map_err(|error| {
+                    error.unwrap_or_else(|| self.failure(&file.path, "unreadable", "reading it failed"))
+                })?;
             }
         }
         Ok(())
@@ -119,7 +125,8 @@ impl Lines<'_> {
         // Content offset of the buffer's first byte; what of it is filled; where the line begins.
         let (mut at, mut filled, mut skipping) = (0_u64, 0, None::<(u64, Vec<u8>)>);
         loop {
-            let room = (buffer.len() - filled).min(usize::try_from(extent.until - at - filled as u64).unwrap_or(usize::MAX));
+            let room =
+                (buffer.len() - filled).min(usize::try_from(extent.until - at - filled as u64).unwrap_or(usize::MAX));
             let read = body.read_at(at + filled as u64, &mut buffer[filled..filled + room]).map_err(|_| None)?;
             let searched = filled;
             filled += read;
@@ -196,7 +203,7 @@ impl Lines<'_> {
                 _ => Said::Rejected(change.reject.unwrap_or(RejectCode::Malformed)),
             };
             let (stream, key) = (usize::from(change.stream.0), self.batch.bytes(&change.key));
-            self.taker.take(&Seen { stream, key, said, chain: self.chain }).map_err(Some)?;
+            self.taker.take(&Seen { stream, key, said, chain: self.chain, part: self.part }).map_err(Some)?;
         }
         self.batch.clear();
         Ok(())
