@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 /// Records of the store: two for each kind, and some that nobody touches.
 const RECORDS: u64 = 120;
 /// Seeds: `LANDFALL_SEEDS=50` for all of them.
-const SEEDS: u64 = 6;
+const SEEDS: u64 = 20;
 const TABLES: [&str; 3] = ["projects", "tasks", "tags"];
 
 fn project(id: u64, seed: &mut Seed) -> Value {
