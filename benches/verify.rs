@@ -3,6 +3,7 @@
 //!
 //! The plain reads keep nothing: the document is split into raw values, the table is copied out in binary and its bytes are counted.
 
+use futures_util::TryStreamExt;
 use landfall_benches::cluster::Cluster;
 use landfall_benches::document::{Document, Layout};
 use landfall_benches::landfall;
@@ -15,7 +16,6 @@ use landfall_benches::session::Session;
 use landfall_benches::site::Site;
 use landfall_benches::sizes::Sizes;
 use landfall_benches::users_pipeline::{self, Source};
-use futures_util::TryStreamExt;
 use std::pin::pin;
 
 /// What `verify` may take at most, whatever the size.
@@ -40,9 +40,15 @@ fn main() {
         }
         let peak = runs.ours.iter().filter_map(|run| run.peak_rss).max().unwrap_or_default() as f64 / 1e6;
         let note = format!("{records} records of a document; largest of {} runs", runs.ours.len());
-        report::figure(&format!("peak RSS of verify, {records} records"), (peak, "MB"), Target::AtMost(LIMIT_MB), &note);
+        report::figure(
+            &format!("peak RSS of verify, {records} records"),
+            (peak, "MB"),
+            Target::AtMost(LIMIT_MB),
+            &note,
+        );
         if records == sizes.records {
-            let spoil = "UPDATE public.users SET name = name || ' ' WHERE ctid IN (SELECT ctid FROM public.users LIMIT 1000)";
+            let spoil =
+                "UPDATE public.users SET name = name || ' ' WHERE ctid IN (SELECT ctid FROM public.users LIMIT 1000)";
             other.execute(spoil);
             let found = landfall::verify(&site, records, (&mut other, cluster.postmaster()), landfall::Equal::No);
             let note = format!("{SPOILT} rows differ; they are looked at again on both sides and named");
@@ -59,7 +65,11 @@ fn load(cluster: &Cluster, session: &mut Session, records: u64) -> Site {
     landfall::schema_apply(&site);
     Document { records, changed: 0, layout: Layout::Compact }.write(&folder.join("users.json"));
     let _ = landfall::run_until_caught_up(&site, records, (&mut *session, cluster.postmaster()));
-    assert_eq!(session.number("SELECT count(*) FROM public.users").unsigned_abs(), records, "rows counted in PostgreSQL");
+    assert_eq!(
+        session.number("SELECT count(*) FROM public.users").unsigned_abs(),
+        records,
+        "rows counted in PostgreSQL"
+    );
     session.checkpoint();
     site
 }

@@ -81,9 +81,12 @@ fn a_folder_is_read_as_its_source_reads_it() {
     for from in [KeyFrom::Name, KeyFrom::Stem, by_field()] {
         let folder = folder("reread-folder");
         std::fs::create_dir(folder.join("store/deep")).unwrap();
-        for (name, text) in
-            [("a.json", "{\"id\":1}"), ("deep/b.json", "\u{feff} {\"id\":2,\"é\":1}\n"), ("deep/a.json", "[1]"), ("c.json", "{}")]
-        {
+        for (name, text) in [
+            ("a.json", "{\"id\":1}"),
+            ("deep/b.json", "\u{feff} {\"id\":2,\"é\":1}\n"),
+            ("deep/a.json", "[1]"),
+            ("c.json", "{}"),
+        ] {
             std::fs::write(folder.join("store").join(name), text).unwrap();
         }
         let stream = stream(from, Select::Whole);
@@ -108,7 +111,11 @@ fn lines_are_read_as_their_source_reads_them() {
         let folder = folder("reread-lines");
         let long = format!("{{\"op\":\"u\",\"id\":9,\"long\":\"{}\"}}\n", "x".repeat(3 << 20));
         let lines = "\u{feff}{\"op\":\"u\",\"id\":1}\r\n\n{\"op\":\"u\",\"id\":2}\n{\"op\":\"d\",\"id\":1}\n{\"op\":\"?\",\"id\":3}\nno json\n{\"op\":\"u\"}\n";
-        std::fs::write(folder.join("store/a.ndjson"), format!("{lines}{long}{{\"op\":\"u\",\"id\":2,\"v\":2}}\n{{\"op\":\"u\",\"id\":4")).unwrap();
+        std::fs::write(
+            folder.join("store/a.ndjson"),
+            format!("{lines}{long}{{\"op\":\"u\",\"id\":2,\"v\":2}}\n{{\"op\":\"u\",\"id\":4"),
+        )
+        .unwrap();
         let stream = stream(from, Select::Whole);
         let config = LinesConfig {
             dir: folder.join("store"),

@@ -1,7 +1,7 @@
 //! The suite of [`Reread`]: a second reading says of a store what its source hands out of it from the beginning.
 //!
-//! The source is played to its end as in its own suite; what its changes amount to, key by key, must be what one reading says. Generations of
-//! places are left out on both sides: a reading does not know what capture called a file.
+//! The source is played to its end as in its own suite; what its changes amount to, key by key, must be what one reading says. Of lines the
+//! generations of places are left out on both sides: a reading does not know what capture called a file.
 
 use super::source::PlainQueue;
 use crate::failure::Failure;
@@ -20,7 +20,7 @@ type Known = BTreeMap<Vec<u8>, Result<Vec<u8>, RejectCode>>;
 
 /// Compares them. `source` is freshly opened over the store that `reread` reads; the queue it was opened with is played here.
 pub fn says_what_the_source_hands_out(source: &mut dyn Source, queue: &PlainQueue, reread: &mut dyn Reread) {
-    let captured = captured(source, queue);
+    let captured = captured(source, queue, reread.repeats());
     assert!(!captured.is_empty(), "the store holds something");
     let mut taken = Taken { repeats: reread.repeats(), known: Known::new() };
     let unread = reread.read(&mut taken).expect("the store can be read");
@@ -33,14 +33,14 @@ pub fn says_what_the_source_hands_out(source: &mut dyn Source, queue: &PlainQueu
     reread.farewell();
 }
 
-fn captured(source: &mut dyn Source, queue: &PlainQueue) -> Known {
+fn captured(source: &mut dyn Source, queue: &PlainQueue, repeats: Repeats) -> Known {
     let (mut known, began) = (Known::new(), Instant::now());
     loop {
         assert!(began.elapsed() < PATIENCE, "the source does not catch up");
         let mut batch = ChangeBatch::default();
         let step = source.next(&mut batch).expect("the store can be read");
         for change in batch.changes() {
-            let key = place(batch.bytes(&change.key));
+            let key = place(batch.bytes(&change.key), repeats);
             match change.op {
                 Op::Upsert => _ = known.insert(key, Ok(batch.bytes(&change.payload).to_vec())),
                 Op::Delete => _ = known.remove(&key),
@@ -74,7 +74,7 @@ impl Taker for Taken {
     }
 
     fn take(&mut self, seen: &Seen<'_>) -> Result<(), Failure> {
-        let key = place(seen.key);
+        let key = place(seen.key, self.repeats);
         if self.repeats == Repeats::FirstStands && self.known.contains_key(&key) {
             return Ok(());
         }
@@ -89,10 +89,10 @@ impl Taker for Taken {
 }
 
 /// A key without the generation of its place.
-fn place(key: &[u8]) -> Vec<u8> {
+fn place(key: &[u8], repeats: Repeats) -> Vec<u8> {
     let text = String::from_utf8_lossy(key);
     match (text.strip_prefix("p:"), text.rsplit_once(':')) {
-        (Some(_), Some((_, at))) => format!("p:*:{at}").into_bytes(),
+        (Some(_), Some((_, at))) if repeats == Repeats::LastStands => format!("p:*:{at}").into_bytes(),
         _ => key.to_vec(),
     }
 }

@@ -33,6 +33,8 @@ const APPLIED: &str = "SELECT COALESCE(pg_catalog.sum(c.next_offset), 0)::int8, 
       (SELECT pg_catalog.count(*) FROM landfall.generations g WHERE g.pipeline = $1 AND g.source = \
         (SELECT s.source FROM landfall.streams s WHERE s.pipeline = $1 AND s.stream = $2)) \
     FROM landfall.checkpoints c WHERE c.pipeline = $1 AND c.stream = $2";
+const ABOUT: &str = "SELECT COALESCE(pg_catalog.sum(GREATEST(c.reltuples, 0)), 0)::int8 FROM pg_catalog.pg_class c \
+    WHERE c.oid IN (SELECT pg_catalog.to_regclass(name) FROM pg_catalog.unnest($1::text[]) AS name)";
 const WAITING: &str = "DECLARE letters NO SCROLL CURSOR FOR SELECT key, blocks FROM landfall.dead_letters \
     WHERE pipeline = $1 AND stream = $2 AND state IN ('parked', 'behind')";
 
@@ -77,6 +79,22 @@ impl PostgresTarget {
         }
         letters(&mut link, (&self.inner.pipeline, stream), take).await?;
         Ok(applied)
+    }
+
+    /// About how many rows a stream's tables have, as the server's statistics say; 0 where it has none.
+    pub async fn about(&self, stream: &StreamMapping) -> Result<u64, Failure> {
+        let names: Vec<String> = tables(stream).map(TableShape::qualified).collect();
+        let mut link = self.inner.connector.connect().await?;
+        let Link { client, driver, .. } = &mut link;
+        let row = driver.drive(PATIENCE, client.query_one(ABOUT, &[&names])).await;
+        let read = |row: tokio_postgres::Row| row.try_get::<_, i64>(0).map_err(WireError::Postgres);
+        let about = row.and_then(read).map_err(|error| classify(&error, "look at the statistics of a table"))?;
+        Ok(about.unsigned_abs())
+    }
+
+    /// `server_version_num`.
+    pub async fn server_version(&self) -> Result<u32, Failure> {
+        Ok(self.inner.connector.connect().await?.server_version)
     }
 
     /// The same of some records alone, named by the fields of their key column (each with its length in front).

@@ -206,6 +206,18 @@ pub(super) struct VerifyArguments {
     /// How long records that differ are looked at again, and applying may stand still, before they are called suspect.
     #[arg(long, value_name = "DURATION", default_value = "60s", env = "LANDFALL_PATIENCE", value_parser = interval)]
     pub(super) patience: Duration,
+    /// Write a page for an auditor: versions, mapping, counts, digests, timeline.
+    #[arg(long, value_name = "FILE", env = "LANDFALL_HTML")]
+    pub(super) html: Option<PathBuf>,
+    /// Compare one record in N. Shows how many may differ, and never that all are equal.
+    #[arg(long, value_name = "N", env = "LANDFALL_SAMPLE")]
+    pub(super) sample: Option<NonZeroU64>,
+    /// Compare again and again until it is stopped; with -o json one envelope a line.
+    #[arg(long, env = "LANDFALL_CONTINUOUS", value_parser = BoolishValueParser::new())]
+    pub(super) continuous: bool,
+    /// Share of the time that --continuous takes, in percent.
+    #[arg(long, value_name = "PERCENT", default_value = "10", env = "LANDFALL_COST", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(super) cost: u8,
 }
 
 #[derive(Debug, Args)]

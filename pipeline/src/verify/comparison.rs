@@ -8,9 +8,11 @@ use super::cases::{Cases, Round};
 use super::finding::Values;
 use super::fingerprint::{Fingerprints, Places};
 use super::follower::{Follower, Settled};
+use super::progress::Progress;
 use super::record_state::{History, Rule};
 use super::report::{SideReport, StreamResult, Verdict};
 use super::run_state::{RunState, SidePart};
+use super::sample::Sample;
 use super::second_look::{Looking, SecondLook, look_at_target};
 use super::source_side::{ReadSource, SourceSide, places};
 use super::target_side;
@@ -36,6 +38,8 @@ pub(super) struct Comparison<'a> {
     pub(super) follower: &'a Follower,
     pub(super) clock: &'a dyn Clock,
     pub(super) values: Values,
+    pub(super) sample: Sample,
+    pub(super) progress: &'a Progress,
     /// How long suspects are looked at again.
     pub(super) settling: Duration,
 }
@@ -77,7 +81,7 @@ impl Comparison<'_> {
     /// Who a stream's sides belong to.
     fn identity(&self, stream: &StreamMapping) -> String {
         let kind = xxhash_rust::xxh3::xxh3_64(format!("{:?}", self.spec.kind).as_bytes());
-        format!("{} {kind:016x}", assemble::mapping_hash(stream))
+        format!("{} {kind:016x} {:?}", assemble::mapping_hash(stream), self.sample)
     }
 
     /// Reads the sides that are not on disk yet. What was lost: by stream, or `None` for all of the source.
@@ -94,12 +98,14 @@ impl Comparison<'_> {
         let files: Vec<_> = names.iter().map(|(name, _)| state.spill(name, "source")).collect();
         let streams = self.streams.clone();
         let started_ms = self.clock.now_ms();
+        let (how, progress) = ((self.sample, self.progress), self.progress.clone());
+        let sample = self.sample;
         let reading = move || {
             if !lacking {
                 return Ok((reread, None));
             }
             let by_reference: Vec<&StreamMapping> = streams.iter().map(AsRef::as_ref).collect();
-            let read = read_source(&mut reread, &by_reference, (repeats, &files));
+            let read = read_source(&mut reread, &by_reference, (repeats, &files), (sample, &progress));
             Ok((reread, Some(read)))
         };
         let mut lost: Vec<(Option<String>, Failure)> = Vec::new();
@@ -108,8 +114,9 @@ impl Comparison<'_> {
                 if state.stream(name, identity).target.is_some() {
                     continue;
                 }
+                self.progress.expect(self.target.about(stream).await.unwrap_or(0));
                 let (file, started_ms) = (state.spill(name, "target"), self.clock.now_ms());
-                match target_side::read(self.target, stream, places, &file).await {
+                match target_side::read(self.target, stream, (places, &file), how).await {
                     Ok(read) => {
                         state.stream(name, identity).target = Some(SidePart {
                             started_ms,
@@ -186,6 +193,7 @@ impl Comparison<'_> {
         let (began, mut round) = (Instant::now(), 0);
         while open.iter().any(Open::is_looked_at) && (round < LEAST_ROUNDS || began.elapsed() < self.settling) {
             round += 1;
+            self.progress.looks_again_at(open.iter().map(|open| open.cases.open().count() as u64).sum());
             let looking = open.iter().map(|open| {
                 let wanted = open.cases.open().filter(|_| open.is_looked_at()).map(|(record, _)| record);
                 Looking::new(&open.stream, (places, open.rule), wanted)
@@ -272,6 +280,9 @@ impl Comparison<'_> {
             Verdict::Equal if !reasons.is_empty() => Verdict::Unknown,
             verdict => verdict,
         };
+        let sample = self.sample.report(&cases.tallies);
+        // What was not drawn was not compared.
+        let stands = if sample.is_some() { stands.max(Verdict::Unknown) } else { stands };
         let both = part.source.as_ref().zip(part.target.as_ref());
         let result = StreamResult {
             stream: stream.name.to_string(),
@@ -287,6 +298,7 @@ impl Comparison<'_> {
             read_target: part.target.as_ref().map(side_report),
             rounds,
             reasons,
+            sample,
             findings: cases.findings,
             findings_left_out: cases.findings_left_out,
         };
@@ -311,8 +323,9 @@ fn read_source(
     reread: &mut Reading,
     streams: &[&StreamMapping],
     (repeats, files): (Repeats, &[std::path::PathBuf]),
+    how: (Sample, &Progress),
 ) -> Result<ReadStreams, Failure> {
-    let mut side = SourceSide::create(streams, repeats, files)?;
+    let mut side = SourceSide::create(streams, repeats, files, how)?;
     let unread = reread.read(&mut side)?;
     let read = side.finish()?;
     if read.len() != unread.len() {

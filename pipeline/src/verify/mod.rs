@@ -15,17 +15,22 @@ mod comparison;
 mod finding;
 mod fingerprint;
 mod follower;
+pub mod html;
+mod progress;
 mod record_state;
 pub mod render;
 pub mod report;
 mod run_state;
+mod sample;
 mod second_look;
 mod source_side;
 mod spill;
 mod target_side;
 
 pub use finding::Values;
+pub use progress::{Progress, Reached};
 pub use report::{Verdict, VerifyReport};
+pub use sample::Sample;
 
 use crate::assemble;
 use crate::config::Pipeline;
@@ -50,6 +55,8 @@ pub struct Options {
     pub start: Start,
     /// How long suspects are looked at again, and applying may stand still.
     pub patience: Duration,
+    /// Which records.
+    pub sample: Sample,
 }
 
 /// Where a run begins.
@@ -64,7 +71,7 @@ pub enum Start {
 
 /// Compares. Fails only where nothing can be compared at all (state directory, target's address, unknown stream): everything else is part
 /// of the report.
-pub async fn verify(pipeline: &Pipeline, options: &Options) -> Result<VerifyReport, Failure> {
+pub async fn verify(pipeline: &Pipeline, options: &Options, progress: &Progress) -> Result<VerifyReport, Failure> {
     let clock = SystemClock;
     let now_ms = clock.now_ms();
     let target = assemble::target(pipeline)?;
@@ -90,6 +97,8 @@ pub async fn verify(pipeline: &Pipeline, options: &Options) -> Result<VerifyRepo
             follower: &follower,
             clock: &clock,
             values: options.values,
+            sample: options.sample,
+            progress,
             settling: options.patience,
         };
         for (result, is_final) in comparison.run(&mut state, &mut service).await? {
@@ -104,6 +113,7 @@ pub async fn verify(pipeline: &Pipeline, options: &Options) -> Result<VerifyRepo
         started_ms: state.started_ms(),
         ended_ms: clock.now_ms(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        server_version: target.server_version().await.ok(),
         ..VerifyReport::default()
     };
     // What was lost is read by the next run; the sides that were read are kept for it.

@@ -46,6 +46,16 @@ pub fn text(report: &VerifyReport) -> String {
 }
 
 fn details(stream: &StreamResult, out: &mut String) {
+    if let Some(sample) = &stream.sample {
+        let (low, high) = (sample.differing_low * 100.0, sample.differing_high * 100.0);
+        let _ = writeln!(
+            out,
+            "\n{}: one record in {} was compared; with {:.0} % confidence {low:.4} % to {high:.4} % of all are not equal",
+            stream.stream,
+            count(sample.one_in),
+            sample.confidence * 100.0
+        );
+    }
     for reason in &stream.reasons {
         let _ = writeln!(out, "\n{}: {} [{}]", stream.stream, reason.detail, reason.code);
     }

@@ -159,6 +159,19 @@ pub struct SideReport {
     pub digest: String,
 }
 
+/// What a sample shows of all records.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SampleReport {
+    /// One record in so many was compared.
+    pub one_in: u64,
+    /// How sure the interval is: 0.95.
+    pub confidence: f64,
+    /// At least this share of all records is not equal …
+    pub differing_low: f64,
+    /// … and at most this.
+    pub differing_high: f64,
+}
+
 /// One stream.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct StreamResult {
@@ -189,6 +202,9 @@ pub struct StreamResult {
     pub rounds: u32,
     /// What stands in the way of a verdict.
     pub reasons: Vec<Trouble>,
+    /// Only a sample was compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<SampleReport>,
     /// Rows that differ: the first ones.
     pub findings: Vec<Finding>,
     /// Records that differ and are not among them.
@@ -230,6 +246,8 @@ pub struct VerifyReport {
     pub ended_ms: u64,
     /// Which program compared.
     pub version: String,
+    /// `server_version_num` of the target, where it was reached.
+    pub server_version: Option<u32>,
     /// Streams in the order of the configuration.
     pub streams: Vec<StreamResult>,
 }

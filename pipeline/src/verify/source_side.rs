@@ -1,7 +1,9 @@
 //! The source's side: every record as a second reading meets it, through the mapping, as rows and their hashes.
 
 use super::fingerprint::{Fingerprints, KeptKey, Places, RecordId, Sum};
+use super::progress::Progress;
 use super::record_state::PERHAPS;
+use super::sample::Sample;
 use super::spill::{Entry, Kind, Spill, Spilled};
 use crate::transform::RowPlan;
 use landfall_connectors::failure::Failure;
@@ -113,6 +115,8 @@ impl Lens {
 #[derive(Debug)]
 pub(super) struct SourceSide {
     streams: Vec<OneStream>,
+    sample: Sample,
+    progress: Progress,
     stored: Vec<u8>,
 }
 
@@ -135,13 +139,18 @@ pub(super) struct ReadSource {
 
 impl SourceSide {
     /// Spills into `directory`, one file a stream.
-    pub(super) fn create(streams: &[&StreamMapping], repeats: Repeats, files: &[PathBuf]) -> Result<Self, Failure> {
+    pub(super) fn create(
+        streams: &[&StreamMapping],
+        repeats: Repeats,
+        files: &[PathBuf],
+        (sample, progress): (Sample, &Progress),
+    ) -> Result<Self, Failure> {
         let make = |(stream, file): (&&StreamMapping, &PathBuf)| {
             let spill = Spill::create(file, streams.len())?;
             Ok(OneStream { lens: Lens::new(stream, places(repeats)), spill, seen: 0, perhaps: 0 })
         };
         let streams = streams.iter().zip(files).map(make).collect::<Result<_, Failure>>()?;
-        Ok(Self { streams, stored: Vec::new() })
+        Ok(Self { streams, sample, progress: progress.clone(), stored: Vec::new() })
     }
 
     /// Ends all spills.
@@ -167,6 +176,10 @@ impl Taker for SourceSide {
         let stream = &mut self.streams[seen.stream];
         stream.seen += 1;
         stream.perhaps += u64::from(seen.part == Part::Perhaps);
+        self.progress.record();
+        if self.sample != Sample::All && !self.sample.takes(stream.lens.record(seen.key).0) {
+            return Ok(());
+        }
         let viewed = stream.lens.view(seen.key, seen.said);
         self.stored.clear();
         viewed.key.store(&mut self.stored);

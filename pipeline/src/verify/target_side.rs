@@ -1,6 +1,8 @@
 //! The target's side: the rows of a stream's tables as PostgreSQL sends them, hashed, and its dead letters.
 
 use super::fingerprint::{KeptKey, Places, Sum};
+use super::progress::Progress;
+use super::sample::Sample;
 use super::source_side::Lens;
 use super::spill::{Entry, Kind, Spill, Spilled};
 use crate::assemble::{Applied, Standing, Target};
@@ -19,8 +21,8 @@ pub(super) struct ReadTarget {
 pub(super) async fn read(
     target: &Target,
     stream: &StreamMapping,
-    places: Places,
-    file: &Path,
+    (places, file): (Places, &Path),
+    (sample, progress): (Sample, &Progress),
 ) -> Result<ReadTarget, Failure> {
     let mut spill = Spill::create(file, 1)?;
     let mut lens = Lens::new(stream, places);
@@ -28,6 +30,7 @@ pub(super) async fn read(
     let applied = target
         .standing(stream, &mut |standing| {
             stored.clear();
+            progress.row();
             let (record, sum, order, kind) = match standing {
                 Standing::Row { table, fields } => {
                     let print = lens.prints().row(table, fields);
@@ -40,6 +43,9 @@ pub(super) async fn read(
                     (record, Sum::default(), 0, if blocks { Kind::Letter } else { Kind::LetterBeside })
                 }
             };
+            if !sample.takes(record) {
+                return Ok(());
+            }
             spill.add(&Entry { record, sum, order, kind, key: &stored })
         })
         .await?;

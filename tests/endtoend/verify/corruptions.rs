@@ -9,7 +9,9 @@ use landfall_tests::database::Database;
 use landfall_tests::seed::Seed;
 use landfall_tests::site::Site;
 use serde_json::{Value, json};
+use landfall_tests::wait::wait_until;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Records of the store: two for each kind, and some that nobody touches.
 const RECORDS: u64 = 120;
@@ -163,4 +165,68 @@ fn a_column_of_another_type_is_named_and_nothing_is_called_equal() {
     assert_eq!((found.exit, found.verdict()), (Some(3), "unknown"), "{}", found.output);
     assert_eq!(found.reasons("projects"), ["schema_drift"]);
     assert!(found.output.contains("size"), "{}", found.output);
+}
+
+#[test]
+fn a_sample_gives_an_interval_and_never_says_that_all_are_equal() {
+    let config = Config::new("v-sample").document("store", "db.json").stream(
+        "users",
+        "store",
+        json!({ "select": "/users", "key": { "from": "id", "type": "bigint" }, "columns": { "v": "integer" } }),
+    );
+    let site = Site::new(config);
+    let users: Vec<Value> = (0..5_000).map(|id| json!({ "id": id, "v": id })).collect();
+    std::fs::write(site.path("db.json"), json!({ "users": users }).to_string()).unwrap();
+    site.apply_schema();
+    let _ = site.catch_up();
+    let found = verify(&site, &["--sample", "10"]);
+    assert_eq!((found.exit, found.verdict()), (Some(3), "unknown"), "{}", found.output);
+    let drawn = found.number("equal");
+    assert!((400..600).contains(&drawn), "{drawn}");
+    assert!(found.stream("users")["sample"]["differing_high"].as_f64().unwrap() < 0.01);
+    // A tenth of all are spoilt: the interval holds that share.
+    site.database().run("update users set v = -1 where id % 10 = 3");
+    let found = verify(&site, &["--sample", "10"]);
+    assert_eq!(found.verdict(), "different");
+    let bound = |name: &str| found.stream("users")["sample"][name].as_f64().unwrap();
+    assert!(bound("differing_low") < 0.1 && 0.1 < bound("differing_high"), "{}", found.output);
+    assert_eq!(verify(&site, &[]).number("different"), 500);
+}
+
+#[test]
+fn an_auditor_gets_a_page_that_stands_for_itself() {
+    let site = Site::new(config("v-page"));
+    let record = project(1, &mut Seed::new(1));
+    std::fs::write(site.path("db.json"), json!({ "projects": [record] }).to_string()).unwrap();
+    site.apply_schema();
+    let _ = site.catch_up();
+    let said = verify(&site, &["--html", "report.html"]);
+    said.expect_equal(1);
+    let page = std::fs::read_to_string(site.path("report.html")).unwrap();
+    let side = said.stream("projects")["read_source"]["digest"].as_str().unwrap();
+    assert_eq!(page.matches(side).count(), 2, "both sides have the same digest");
+    assert!(page.contains(said.stream("projects")["mapping"].as_str().unwrap()));
+    for never in ["<script", "http:", "https:", "projét"] {
+        assert!(!page.contains(never), "{never}");
+    }
+}
+
+#[test]
+fn again_and_again_what_was_verified_moves_on() {
+    let site = Site::new(config("v-continuous"));
+    let record = project(1, &mut Seed::new(1));
+    std::fs::write(site.path("db.json"), json!({ "projects": [record] }).to_string()).unwrap();
+    site.apply_schema();
+    let _ = site.catch_up();
+    let running = site.command(&["verify", "-o", "json", "--continuous", "--cost", "50"]).start();
+    let lines = || -> Vec<Value> { running.stdout().lines().filter_map(|line| serde_json::from_str(line).ok()).collect() };
+    wait_until(Duration::from_secs(60), "three runs have ended", || lines().len() >= 3);
+    site.database().run("update projects set name = 'x'");
+    wait_until(Duration::from_secs(60), "the difference is told", || {
+        lines().last().is_some_and(|line| line["result"]["verdict"] == "different")
+    });
+    let through: Vec<u64> = lines().iter().filter_map(|line| line["result"]["verified_through_ms"].as_u64()).collect();
+    assert!(through.windows(2).all(|pair| pair[0] < pair[1]), "{through:?}");
+    running.signal(rustix::process::Signal::INT);
+    let _ = running.finish(Duration::from_secs(30)).expect(3);
 }
