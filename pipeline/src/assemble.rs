@@ -6,6 +6,7 @@
 mod reread;
 
 pub(crate) use reread::reread;
+use reread::rereading;
 
 use crate::capture;
 use crate::config::{Pipeline, SnapshotPace, SourceKind, SourceSpec};
@@ -202,7 +203,8 @@ fn start_source(
         _ => open_files(spec, start)?,
     };
     let queue: Arc<dyn Queue> = queue;
-    let capture = capture::start(&service.supervisor, source, Arc::clone(&queue), wake);
+    let rereading = rereading(spec.clone(), at, Arc::clone(&service.streams));
+    let capture = capture::start_with(&service.supervisor, source, (Arc::clone(&queue), wake), Some(rereading));
     service.sources.push(RunningSource {
         name: spec.name.clone(),
         kind: spec.kind.name(),

@@ -5,6 +5,7 @@
 mod corruptions;
 mod kinds;
 mod losses;
+mod repairs;
 mod sources;
 mod under_load;
 

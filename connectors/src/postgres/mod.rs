@@ -10,7 +10,7 @@
 //! | `apply`, `write`, `refused`, `bulk` | the writer |
 //! | `checkpoint`, `ranges`, `fingerprint` | admission and reading; ranges of copies; the mapping's hash |
 //! | `status`, `decisions`, `keys` | what `status` shows; what operators decided; the keys of a table |
-//! | `standing` | what stands in the tables of a stream, for comparison |
+//! | `standing`, `copy_out` | what stands in the tables of a stream, for comparison |
 //! | `preflight` | what `check` shows |
 //!
 //! Keeps promises 2, 3, 8, 9, 13 and 17. Values never enter SQL text, and PostgreSQL's own messages, which may repeat
@@ -28,6 +28,7 @@ mod constraints;
 mod contract;
 mod controls;
 mod copy;
+mod copy_out;
 mod ddl;
 mod decisions;
 mod drift;

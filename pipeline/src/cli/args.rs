@@ -212,6 +212,12 @@ pub(super) struct VerifyArguments {
     /// Compare one record in N. Shows how many may differ, and never that all are equal.
     #[arg(long, value_name = "N", env = "LANDFALL_SAMPLE")]
     pub(super) sample: Option<NonZeroU64>,
+    /// Capture again what differs, and delete what the source lacks, through the running service; then compare that once more.
+    #[arg(long, env = "LANDFALL_REPAIR", value_parser = BoolishValueParser::new())]
+    pub(super) repair: bool,
+    /// Of --repair: say what would be done, and do nothing.
+    #[arg(long, requires = "repair")]
+    pub(super) dry_run: bool,
     /// Compare again and again until it is stopped; with -o json one envelope a line.
     #[arg(long, env = "LANDFALL_CONTINUOUS", value_parser = BoolishValueParser::new())]
     pub(super) continuous: bool,

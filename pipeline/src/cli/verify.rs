@@ -9,7 +9,9 @@ use super::failure::CliFailure;
 use super::settings::Settings;
 use crate::config::Pipeline;
 use crate::status::measure;
-use crate::verify::{self, Options, Progress, Reached, Sample, Start, Values, Verdict, VerifyReport, html, render};
+use crate::verify::{
+    self, Options, Progress, Reached, Repair, Sample, Start, Values, Verdict, VerifyReport, html, render,
+};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -35,6 +37,11 @@ pub(super) async fn verify(arguments: VerifyArguments, settings: &Settings, cons
         values: if arguments.show_values { Values::Shown } else { Values::Hidden },
         start: if arguments.fresh { Start::Anew } else { Start::GoOn },
         patience: arguments.patience,
+        repair: match (arguments.repair, arguments.dry_run) {
+            (false, _) => Repair::No,
+            (true, true) => Repair::DryRun,
+            (true, false) => Repair::Yes,
+        },
         sample: arguments.sample.map_or(Sample::All, Sample::OneIn),
     };
     if !arguments.continuous {

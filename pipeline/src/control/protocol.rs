@@ -43,6 +43,11 @@ pub enum Request {
         /// Which streams.
         streams: Vec<String>,
     },
+    /// Capture the records again whose keys stand in the state directory (`verify/STREAM.repair`).
+    Repair {
+        /// Which stream.
+        stream: String,
+    },
     /// Pause, resume or throttle.
     Control {
         /// Which streams.
@@ -123,6 +128,11 @@ pub enum Content {
     Decided,
     /// Pause or throttle was changed and stored.
     Controlled,
+    /// So many records are captured again.
+    Repairing {
+        /// How many.
+        keys: u64,
+    },
     /// Everything that stood in the sources when it was asked is captured: events of each stream so far.
     Marked {
         /// By stream.

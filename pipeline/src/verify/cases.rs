@@ -175,6 +175,24 @@ impl Cases {
         self.findings.extend(told);
     }
 
+    /// Takes up again what was found to differ, so that it is looked at as if it had just been suspected.
+    pub(super) fn reopen(&mut self) -> Vec<(KeptKey, Box<[u8]>)> {
+        let confirmed = std::mem::take(&mut self.confirmed);
+        (self.tallies.missing, self.tallies.extra, self.tallies.different) = (0, 0, 0);
+        self.findings.clear();
+        self.findings_left_out = 0;
+        for (record, key, _) in &confirmed {
+            let case = Case { key: key.clone(), last: TargetState::default(), survived: 0, unnamed: false };
+            self.open.insert(*record, case);
+        }
+        confirmed.into_iter().map(|(_, key, encoded)| (key, encoded)).collect()
+    }
+
+    /// Records that differ for certain.
+    pub(super) fn confirmed(&self) -> impl Iterator<Item = (&KeptKey, &[u8])> {
+        self.confirmed.iter().map(|(_, key, encoded)| (key, &**encoded))
+    }
+
     /// The end of looking: what is left stays suspect.
     pub(super) fn end(&mut self) {
         self.tallies.suspect += self.open.values().filter(|case| !case.unnamed).count() as u64 + self.overflow;

@@ -10,18 +10,19 @@ use super::fingerprint::{Fingerprints, Places};
 use super::follower::{Follower, Settled};
 use super::progress::Progress;
 use super::record_state::{History, Rule};
-use super::report::{SideReport, StreamResult, Verdict};
+use super::repair::Repair;
+use super::report::{RepairReport, SideReport, StreamResult, Verdict};
 use super::run_state::{RunState, SidePart};
 use super::sample::Sample;
 use super::second_look::{Looking, SecondLook, look_at_target};
-use super::source_side::{ReadSource, SourceSide, places};
-use super::target_side;
+use super::sides::Lost;
+use super::source_side::places;
 use crate::assemble::{self, Target};
 use crate::config::SourceSpec;
 use crate::queue::clock::Clock;
 use crate::status::Trouble;
 use crate::supervise::beside::beside;
-use landfall_connectors::failure::{Failure, FailureClass};
+use landfall_connectors::failure::Failure;
 use landfall_connectors::reread::{Repeats, Reread};
 use landfall_schemas::mapping::{KeyFrom, StreamMapping};
 use std::sync::Arc;
@@ -40,20 +41,22 @@ pub(super) struct Comparison<'a> {
     pub(super) values: Values,
     pub(super) sample: Sample,
     pub(super) progress: &'a Progress,
+    pub(super) repair: Repair,
     /// How long suspects are looked at again.
     pub(super) settling: Duration,
 }
 
 /// A source that is being read again, handed to threads and back.
-type Reading = Box<dyn Reread>;
+pub(super) type Reading = Box<dyn Reread>;
 
 /// A stream while its suspects settle.
-struct Open {
-    stream: Arc<StreamMapping>,
+pub(super) struct Open {
+    pub(super) stream: Arc<StreamMapping>,
     rule: Rule,
-    cases: Cases,
-    reasons: Vec<Trouble>,
+    pub(super) cases: Cases,
+    pub(super) reasons: Vec<Trouble>,
     rounds: u32,
+    pub(super) repair: Option<RepairReport>,
 }
 
 /// What became of all streams: results, and whether each is final.
@@ -71,7 +74,14 @@ impl Comparison<'_> {
         for stream in &self.streams {
             open.push(self.open(stream, (repeats, &lost), state)?);
         }
-        let reread = self.settle((reread, places), &mut open, service).await?;
+        let mut reread = self.settle((reread, places), &mut open, service).await?;
+        if self.repair(&mut open).await? {
+            let before: Vec<u64> = open.iter().map(|open| open.repair.map_or(0, |repair| repair.asked)).collect();
+            reread = self.settle((reread, places), &mut open, service).await?;
+            for (open, asked) in open.iter_mut().zip(before) {
+                open.repaired(asked);
+            }
+        }
         // A reading may hold connections, which are closed off the runtime's threads.
         let (closed, ()) = beside("second reading", move || Ok(close(reread)), async {}).await;
         closed?;
@@ -79,88 +89,16 @@ impl Comparison<'_> {
     }
 
     /// Who a stream's sides belong to.
-    fn identity(&self, stream: &StreamMapping) -> String {
+    pub(super) fn identity(&self, stream: &StreamMapping) -> String {
         let kind = xxhash_rust::xxh3::xxh3_64(format!("{:?}", self.spec.kind).as_bytes());
         format!("{} {kind:016x} {:?}", assemble::mapping_hash(stream), self.sample)
-    }
-
-    /// Reads the sides that are not on disk yet. What was lost: by stream, or `None` for all of the source.
-    async fn read_sides(
-        &self,
-        mut reread: Reading,
-        (repeats, places): (Repeats, Places),
-        state: &mut RunState,
-    ) -> Result<(Reading, Vec<(Option<String>, Failure)>), Failure> {
-        let names: Vec<(String, String)> =
-            self.streams.iter().map(|stream| (stream.name.to_string(), self.identity(stream))).collect();
-        let lacking = names.iter().map(|(name, identity)| state.stream(name, identity).source.is_none());
-        let lacking = lacking.collect::<Vec<_>>().contains(&true);
-        let files: Vec<_> = names.iter().map(|(name, _)| state.spill(name, "source")).collect();
-        let streams = self.streams.clone();
-        let started_ms = self.clock.now_ms();
-        let (how, progress) = ((self.sample, self.progress), self.progress.clone());
-        let sample = self.sample;
-        let reading = move || {
-            if !lacking {
-                return Ok((reread, None));
-            }
-            let by_reference: Vec<&StreamMapping> = streams.iter().map(AsRef::as_ref).collect();
-            let read = read_source(&mut reread, &by_reference, (repeats, &files), (sample, &progress));
-            Ok((reread, Some(read)))
-        };
-        let mut lost: Vec<(Option<String>, Failure)> = Vec::new();
-        let targets = async {
-            for (stream, (name, identity)) in self.streams.iter().zip(&names) {
-                if state.stream(name, identity).target.is_some() {
-                    continue;
-                }
-                self.progress.expect(self.target.about(stream).await.unwrap_or(0));
-                let (file, started_ms) = (state.spill(name, "target"), self.clock.now_ms());
-                match target_side::read(self.target, stream, (places, &file), how).await {
-                    Ok(read) => {
-                        state.stream(name, identity).target = Some(SidePart {
-                            started_ms,
-                            ended_ms: self.clock.now_ms(),
-                            events: read.applied.events,
-                            generations: read.applied.generations,
-                            perhaps: 0,
-                            spilled: read.spilled,
-                            unread: None,
-                        });
-                        state.save()?;
-                        fail::fail_point!("verify::after_target");
-                    }
-                    Err(failure) => lost.push((Some(name.clone()), failure)),
-                }
-            }
-            Ok::<(), Failure>(())
-        };
-        let (read, done) = beside("second reading", reading, targets).await;
-        done?;
-        let (reread, read) = read?;
-        match read {
-            None => {}
-            Some(Err(failure)) => lost.push((None, failure)),
-            Some(Ok(read)) => {
-                let ended_ms = self.clock.now_ms();
-                for ((name, identity), (read, unread)) in names.iter().zip(read) {
-                    let unread = unread.as_ref().map(Trouble::from);
-                    let (spilled, (events, perhaps)) = (read.spilled, read.seen);
-                    let part = SidePart { started_ms, ended_ms, spilled, events, perhaps, generations: 0, unread };
-                    state.stream(name, identity).source = Some(part);
-                }
-                state.save()?;
-                fail::fail_point!("verify::after_source");
-            }
-        }
-        Ok((reread, lost))
     }
 
     /// Compares the buckets of one stream.
     fn open(
         &self,
         stream: &Arc<StreamMapping>,
-        (repeats, lost): (Repeats, &[(Option<String>, Failure)]),
+        (repeats, lost): (Repeats, &Lost),
         state: &mut RunState,
     ) -> Result<Open, Failure> {
         let name = stream.name.as_str();
@@ -180,7 +118,7 @@ impl Comparison<'_> {
                 cases.counted(&counts);
             }
         }
-        Ok(Open { stream: Arc::clone(stream), rule, cases, reasons, rounds: 0 })
+        Ok(Open { stream: Arc::clone(stream), rule, cases, reasons, rounds: 0, repair: None })
     }
 
     /// Looks at suspects until they are settled, or time is over.
@@ -258,7 +196,7 @@ impl Comparison<'_> {
 
     fn result(&self, mut open: Open, state: &RunState) -> (StreamResult, bool) {
         open.cases.end();
-        let Open { stream, cases, mut reasons, rounds, .. } = open;
+        let Open { stream, cases, mut reasons, rounds, repair: open_repair, .. } = open;
         let part = state.part(stream.name.as_str()).cloned().unwrap_or_default();
         // What was lost may be there again for the next run.
         let is_final = reasons.is_empty();
@@ -298,6 +236,7 @@ impl Comparison<'_> {
             read_target: part.target.as_ref().map(side_report),
             rounds,
             reasons,
+            repair: open_repair,
             sample,
             findings: cases.findings,
             findings_left_out: cases.findings_left_out,
@@ -315,27 +254,6 @@ impl Open {
 
 fn close(mut reread: Reading) {
     reread.farewell();
-}
-
-type ReadStreams = Vec<(ReadSource, Option<Failure>)>;
-
-fn read_source(
-    reread: &mut Reading,
-    streams: &[&StreamMapping],
-    (repeats, files): (Repeats, &[std::path::PathBuf]),
-    how: (Sample, &Progress),
-) -> Result<ReadStreams, Failure> {
-    let mut side = SourceSide::create(streams, repeats, files, how)?;
-    let unread = reread.read(&mut side)?;
-    let read = side.finish()?;
-    if read.len() != unread.len() {
-        return Err(Failure::new(
-            FailureClass::Fatal,
-            "reread_broken",
-            "a source spoke of other streams than were asked",
-        ));
-    }
-    Ok(read.into_iter().zip(unread).collect())
 }
 
 fn side_report(part: &SidePart) -> SideReport {

@@ -40,6 +40,17 @@ impl Follower {
         }
     }
 
+    /// Has the service capture the records again whose keys were put into the state directory.
+    pub(super) async fn repair(&self, stream: &str) -> Result<u64, Trouble> {
+        let none = || Trouble {
+            code: "no_service".to_owned(),
+            detail: "repairs go through the service that captures: start it (`landfall run`) and ask again".to_owned(),
+        };
+        let lost = |error: ControlError| Trouble { code: "service_lost".to_owned(), detail: error.to_string() };
+        let mut client = ControlClient::connect(&self.state_dir).await.map_err(lost)?.ok_or_else(none)?;
+        client.repair(stream.to_owned()).await.map_err(lost)
+    }
+
     async fn through(&self, streams: &[&str]) -> Result<Settled, ControlError> {
         let Some(mut client) = ControlClient::connect(&self.state_dir).await? else { return Ok(Settled::NoService) };
         let marks = client.mark(streams.iter().map(|stream| (*stream).to_owned()).collect()).await?;

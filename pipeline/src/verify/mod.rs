@@ -19,16 +19,21 @@ pub mod html;
 mod progress;
 mod record_state;
 pub mod render;
+mod repair;
+mod repairing;
 pub mod report;
 mod run_state;
 mod sample;
 mod second_look;
+mod sides;
 mod source_side;
 mod spill;
 mod target_side;
 
 pub use finding::Values;
 pub use progress::{Progress, Reached};
+pub use repair::Repair;
+pub(crate) use repair::take as keys_to_repair;
 pub use report::{Verdict, VerifyReport};
 pub use sample::Sample;
 
@@ -57,6 +62,8 @@ pub struct Options {
     pub patience: Duration,
     /// Which records.
     pub sample: Sample,
+    /// What is done about differences.
+    pub repair: Repair,
 }
 
 /// Where a run begins.
@@ -99,6 +106,7 @@ pub async fn verify(pipeline: &Pipeline, options: &Options, progress: &Progress)
             values: options.values,
             sample: options.sample,
             progress,
+            repair: options.repair,
             settling: options.patience,
         };
         for (result, is_final) in comparison.run(&mut state, &mut service).await? {

@@ -56,6 +56,22 @@ fn details(stream: &StreamResult, out: &mut String) {
             sample.confidence * 100.0
         );
     }
+    if let Some(repair) = &stream.repair {
+        let (asked, repaired) = (count(repair.asked), count(repair.repaired));
+        let done = if repair.dry_run {
+            format!("{asked} records would be captured again")
+        } else {
+            format!("{repaired} of {asked} records are repaired")
+        };
+        let _ = writeln!(out, "\n{}: {done}", stream.stream);
+        if repair.not_nameable > 0 {
+            let _ = writeln!(
+                out,
+                "  {} more cannot be named to the source by what the table holds",
+                count(repair.not_nameable)
+            );
+        }
+    }
     for reason in &stream.reasons {
         let _ = writeln!(out, "\n{}: {} [{}]", stream.stream, reason.detail, reason.code);
     }

@@ -159,6 +159,19 @@ pub struct SideReport {
     pub digest: String,
 }
 
+/// What was done about differences.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct RepairReport {
+    /// Records that differed and could be named to the source.
+    pub asked: u64,
+    /// Of them those that are equal since.
+    pub repaired: u64,
+    /// Records that differed and whose key cannot be told from the table as the source writes it.
+    pub not_nameable: u64,
+    /// It was only said what would be done.
+    pub dry_run: bool,
+}
+
 /// What a sample shows of all records.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SampleReport {
@@ -202,6 +215,9 @@ pub struct StreamResult {
     pub rounds: u32,
     /// What stands in the way of a verdict.
     pub reasons: Vec<Trouble>,
+    /// What was done about differences.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repair: Option<RepairReport>,
     /// Only a sample was compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<SampleReport>,

@@ -8,8 +8,8 @@ use landfall_tests::config::Config;
 use landfall_tests::database::Database;
 use landfall_tests::seed::Seed;
 use landfall_tests::site::Site;
-use serde_json::{Value, json};
 use landfall_tests::wait::wait_until;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -219,7 +219,8 @@ fn again_and_again_what_was_verified_moves_on() {
     site.apply_schema();
     let _ = site.catch_up();
     let running = site.command(&["verify", "-o", "json", "--continuous", "--cost", "50"]).start();
-    let lines = || -> Vec<Value> { running.stdout().lines().filter_map(|line| serde_json::from_str(line).ok()).collect() };
+    let lines =
+        || -> Vec<Value> { running.stdout().lines().filter_map(|line| serde_json::from_str(line).ok()).collect() };
     wait_until(Duration::from_secs(60), "three runs have ended", || lines().len() >= 3);
     site.database().run("update projects set name = 'x'");
     wait_until(Duration::from_secs(60), "the difference is told", || {
