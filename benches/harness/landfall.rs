@@ -55,25 +55,49 @@ pub fn run_until_caught_up(pipeline: &Site, units: u64, server: (&mut Session, u
 
 /// The same with other servers beside PostgreSQL, by the first process of each.
 pub fn run_beside(pipeline: &Site, units: u64, servers: (&mut Session, &[u32])) -> Measured {
+    let (measured, code) = measured(pipeline, &["run", "--until-caught-up"], units, servers);
+    assert_eq!(code, Some(0), "landfall failed; see {}", pipeline.folder().join("landfall.log").display());
+    measured
+}
+
+/// A command to its end, and its exit code.
+fn measured(pipeline: &Site, words: &[&str], units: u64, servers: (&mut Session, &[u32])) -> (Measured, Option<i32>) {
     let (session, servers) = servers;
     let wal = session.wal_position();
     let before = CpuReading::now(servers);
     let begun = Instant::now();
-    let mut child = command(pipeline, &["run", "--until-caught-up"]).spawn().expect("landfall can be started");
+    let mut child = command(pipeline, words).spawn().expect("landfall can be started");
     let mut peak = None;
     let status = loop {
         peak = memory::peak_rss(child.id()).or(peak);
         if let Some(status) = child.try_wait().expect("a child can be waited for") {
             break status;
         }
-        assert!(begun.elapsed() < PATIENCE, "landfall does not catch up");
+        assert!(begun.elapsed() < PATIENCE, "landfall does not get there");
         std::thread::sleep(LOOK);
     };
     let seconds = begun.elapsed().as_secs_f64();
     let cpu = CpuReading::now(servers) - before;
-    assert!(status.success(), "landfall failed; see {}", pipeline.folder().join("landfall.log").display());
     let wal = session.wal_position() - wal;
-    Measured { units: units as f64, seconds, cpu, wal: Some(wal), peak_rss: peak }
+    (Measured { units: units as f64, seconds, cpu, wal: Some(wal), peak_rss: peak }, status.code())
+}
+
+/// What `verify` has to say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Equal {
+    /// Exit code 0.
+    Yes,
+    /// Exit code 3.
+    No,
+}
+
+/// `landfall verify`, measured from the start of the process to its end.
+pub fn verify(pipeline: &Site, units: u64, server: (&mut Session, u32), equal: Equal) -> Measured {
+    let (session, postmaster) = server;
+    let (measured, code) = measured(pipeline, &["verify"], units, (session, &[postmaster]));
+    let wanted = if equal == Equal::Yes { 0 } else { 3 };
+    assert_eq!(code, Some(wanted), "verify; see {}", pipeline.folder().join("landfall.log").display());
+    measured
 }
 
 /// `landfall run` in the background.

@@ -13,6 +13,7 @@ pub mod files;
 pub mod memory;
 pub mod mongodb;
 pub mod postgres;
+pub mod reread;
 pub mod retry;
 pub mod sink;
 pub mod snapshot;

@@ -171,6 +171,17 @@ pub struct Decision {
     pub accept: bool,
 }
 
+/// What became of a doubt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Doubt {
+    /// The next pass hands out what stands under the keys, and deletes what does not.
+    Taken,
+    /// Something is under way: ask again.
+    NotNow,
+    /// This source keeps nothing of keys that it could forget.
+    Unable,
+}
+
 /// A source of changes.
 pub trait Source: Send {
     /// Fills `batch` with the next changes; never blocks for longer than one read. The batch is handed in empty.
@@ -201,6 +212,12 @@ pub trait Source: Send {
     /// next pass writes what is there and deletes, under the guard, what is not. `false` when they cannot be taken now (the
     /// offer is made again), or when the source keeps no index.
     fn adopt(&mut self, stream: StreamId, keys: Vec<Vec<u8>>) -> bool;
+
+    /// The rows of these encoded keys are found to differ from what the source holds: forget what is known of them, so that the next
+    /// pass hands them out again.
+    fn doubt(&mut self, _stream: StreamId, _keys: &[Vec<u8>]) -> Doubt {
+        Doubt::Unable
+    }
 
     /// Takes an operator's decision; `false` when nothing by that name is held here.
     fn decide(&mut self, decision: &Decision) -> bool;

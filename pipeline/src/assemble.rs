@@ -3,6 +3,11 @@
 //! Owns the order of construction: lock, queues, sources, captures, workers. Nothing is written anywhere before the state
 //! directory's lock is held (promise 17).
 
+mod reread;
+
+pub(crate) use reread::reread;
+use reread::rereading;
+
 use crate::capture;
 use crate::config::{Pipeline, SnapshotPace, SourceKind, SourceSpec};
 use crate::discovery::{self, Discovery, LeftOut};
@@ -38,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use landfall_connectors::postgres::status::StreamStatus;
+pub(crate) use landfall_connectors::postgres::{Applied, Standing};
 pub use landfall_connectors::postgres::{Decision, PostgresTarget as Target};
 pub(crate) use landfall_connectors::postgres::{MappingChange, WantedStream};
 
@@ -59,6 +65,11 @@ impl Assembled {
         }
         drop(self.lock);
     }
+}
+
+/// The fingerprint of a mapping, in hex.
+pub(crate) fn mapping_hash(stream: &StreamMapping) -> String {
+    landfall_connectors::postgres::fingerprint::of(stream).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The target of a configuration; connects to nothing yet.
@@ -192,7 +203,8 @@ fn start_source(
         _ => open_files(spec, start)?,
     };
     let queue: Arc<dyn Queue> = queue;
-    let capture = capture::start(&service.supervisor, source, Arc::clone(&queue), wake);
+    let rereading = rereading(spec.clone(), at, Arc::clone(&service.streams));
+    let capture = capture::start_with(&service.supervisor, source, (Arc::clone(&queue), wake), Some(rereading));
     service.sources.push(RunningSource {
         name: spec.name.clone(),
         kind: spec.kind.name(),

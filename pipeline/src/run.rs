@@ -152,6 +152,7 @@ fn attend(
         overview: Arc::clone(&overview),
         service: Arc::clone(service),
         target: Arc::clone(&assembled.target),
+        state_dir: pipeline.state_dir.clone(),
     };
     let stop = service.supervisor.stop().clone();
     let reports = stop.clone();
@@ -242,6 +243,7 @@ struct Handler {
     overview: Arc<Overview>,
     service: Arc<Service>,
     target: Arc<Target>,
+    state_dir: std::path::PathBuf,
 }
 
 impl ControlHandler for Handler {
@@ -277,6 +279,21 @@ impl ControlHandler for Handler {
         let Decide { stream, subject, accept, actor } = decide;
         self.service.decide(&stream, Word { subject, accept, actor });
         Ok(())
+    }
+
+    async fn repair(&self, stream: String) -> Result<u64, Refused> {
+        let found = self.service.streams.find(&stream);
+        let found = found
+            .ok_or_else(|| Refused::new("unknown_stream", "no stream has this name; `landfall status` lists them"))?;
+        let keys = crate::verify::keys_to_repair(&self.state_dir, &stream);
+        let keys = keys.map_err(|failure| Refused::new(failure.code, failure.detail))?;
+        let count = keys.len() as u64;
+        self.service.sources[found.source].capture.doubt(found.id, keys);
+        Ok(count)
+    }
+
+    async fn mark(&self, streams: Vec<String>) -> Result<Vec<(String, u64)>, Refused> {
+        crate::mark::mark(&self.service, streams).await
     }
 
     async fn control(&self, wanted: SetControl) -> Result<(), Refused> {

@@ -6,5 +6,6 @@
 
 mod mongodb_snapshot;
 mod queue;
+mod reread;
 mod sink;
 mod source;

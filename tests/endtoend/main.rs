@@ -33,3 +33,4 @@ mod sqlite;
 mod sqlite_triggers;
 mod stores;
 mod unparsable;
+mod verify;

@@ -108,6 +108,13 @@ fn what_no_mapping_names_goes_only_when_nothing_needs_it() {
 
     // The mapping shrinks while the service with the old one goes on.
     site.reconfigure(config("contract", &after(), false));
+    let refused = site.finish(&["schema", "contract", "--yes"]);
+    assert_eq!(refused.code, Some(4), "{}", refused.output());
+    assert!(
+        refused.output().contains("it maps stream orders otherwise than this configuration"),
+        "{}",
+        refused.output()
+    );
     let _ = site.finish(&["schema", "apply", "--accept-mapping-change"]).expect(0);
     let refused = site.finish(&["schema", "contract", "--yes"]);
     assert_eq!(refused.code, Some(4), "{}", refused.output());

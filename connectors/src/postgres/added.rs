@@ -3,11 +3,19 @@
 //! Owns reading and forgetting; `evolve` adds. Everything that compares a table with its mapping asks here first, so that an added column
 //! is neither drift nor superfluous.
 
+use super::classify::classify;
 use super::ddl::WantedStream;
+use super::target::PostgresTarget;
+use super::wire::Link;
+use crate::failure::Failure;
 use landfall_schemas::ddl::{Reason, Refusal};
 use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::{AddedColumn, AddedType, StreamMapping};
+use std::time::Duration;
 use tokio_postgres::{Client, Error, Row};
+
+/// Longest wait for the answer: a handful of rows of the catalogue.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) const PRESENT: &str = "SELECT pg_catalog.to_regclass('landfall.added_columns') IS NOT NULL";
 /// A `bigint` that somebody made `numeric` by hand is one: a large table is rewritten when its owner says so.
@@ -41,6 +49,20 @@ pub(crate) async fn read(client: &Client, pipeline: &str, stream: &StreamMapping
         Ok(known.map(|(name, ty)| AddedColumn { name, field: field.into(), ty }))
     };
     rows.iter().filter_map(|row| column(row).transpose()).collect()
+}
+
+impl PostgresTarget {
+    /// The columns that were added to a stream, oldest first, whatever version schema `landfall` is in.
+    pub async fn added_columns(&self, stream: &StreamMapping) -> Result<Vec<AddedColumn>, Failure> {
+        let mut link = self.inner.connector.connect().await?;
+        let Link { client, driver, .. } = &mut link;
+        let asked = async {
+            let present: bool = client.query_one(PRESENT, &[]).await?.try_get(0)?;
+            if present { read(client, &self.inner.pipeline, stream).await } else { Ok(Vec::new()) }
+        };
+        let added = driver.drive(PATIENCE, asked).await;
+        added.map_err(|error| classify(&error, "read which columns were added"))
+    }
 }
 
 /// The streams as they have grown, whatever version schema `landfall` is in.

@@ -9,9 +9,9 @@ use super::apply::commit;
 use super::classify::{classify, classify_commit};
 use super::connect::BEGIN;
 use super::ddl::{WantedStream, wanted};
-use super::schema;
 use super::target::PostgresTarget;
 use super::wire::Link;
+use super::{fingerprint, schema};
 use crate::failure::Failure;
 use landfall_schemas::ddl::WantedTable;
 use landfall_schemas::ident::Ident;
@@ -43,7 +43,8 @@ const STREAMS: &str = "SELECT s.stream, s.target_schema, s.target_table \
         WHERE l.pipeline = $1 AND l.admitted_at IS NOT NULL ORDER BY l.admitted_at DESC LIMIT 1), \
       EXISTS (SELECT FROM pg_catalog.pg_locks k WHERE k.locktype = 'advisory' AND k.objsubid = 1 \
         AND (k.classid::int8 << 32 | k.objid::int8) = $2 \
-        AND k.database = (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database())) \
+        AND k.database = (SELECT b.oid FROM pg_catalog.pg_database b WHERE b.datname = pg_catalog.current_database())), \
+      s.mapping_hash \
     FROM landfall.streams s WHERE s.pipeline = $1 ORDER BY 1";
 /// The stream whose service added a column.
 const FILLED_BY: &str = "SELECT a.stream FROM landfall.added_columns a JOIN landfall.streams s USING (pipeline, stream) \
@@ -115,6 +116,8 @@ struct Registered {
     owned_now: bool,
     /// A service of the pipeline runs.
     running: bool,
+    /// The mapping that was applied last, which a service is admitted with.
+    mapping: Vec<u8>,
 }
 
 impl PostgresTarget {
@@ -144,6 +147,12 @@ async fn look(client: &Client, pipeline: &str, streams: &[WantedStream<'_>]) -> 
     let grown = added::grown(client, pipeline, streams).await?;
     let wanted = wanted(&added::wanted(&grown, streams));
     let registered = registered(client, pipeline).await?;
+    // Edited and not applied yet: the service was admitted with what was applied.
+    let ahead = |one: &&Registered| {
+        let mapping = streams.iter().find(|stream| stream.mapping.name.as_str() == one.name);
+        mapping.is_some_and(|stream| fingerprint::of(stream.mapping)[..] != one.mapping[..])
+    };
+    let ahead: Vec<&Registered> = registered.iter().filter(ahead).collect();
     let gone: Vec<&Registered> = registered
         .iter()
         .filter(|one| !streams.iter().any(|stream| stream.mapping.name.as_str() == one.name))
@@ -162,7 +171,7 @@ async fn look(client: &Client, pipeline: &str, streams: &[WantedStream<'_>]) -> 
             columns.into_iter().filter(|column| !named(column)).map(Some).collect()
         };
         for column in droppable {
-            let mut writers = writers(&registered, &gone, (&schema, &table), &mapped);
+            let mut writers = writers(&registered, (&gone, &ahead), (&schema, &table), &mapped);
             if let Some(column) = &column {
                 writers.extend(fills(client, (pipeline, &registered), (&schema, &table, column)).await?);
             }
@@ -181,7 +190,7 @@ fn is(wanted: &WantedTable, (schema, table): (&str, &str)) -> bool {
 /// Services that may still write a table as it was mapped before.
 fn writers(
     registered: &[Registered],
-    gone: &[&Registered],
+    (gone, ahead): (&[&Registered], &[&Registered]),
     (schema, table): (&str, &str),
     mapped: &[&WantedTable],
 ) -> Vec<String> {
@@ -195,7 +204,13 @@ fn writers(
     let alive = gone.iter().copied().filter(writes).filter(own).map(|one| {
         format!("the running service: it still has stream {} (restart it with the configuration of now)", one.name)
     });
-    stale.chain(alive).collect()
+    let unapplied = ahead.iter().copied().filter(writes).filter(own).filter(|one| !one.old_mapping).map(|one| {
+        format!(
+            "the running service: it maps stream {} otherwise than this configuration (landfall schema apply, then restart the service)",
+            one.name
+        )
+    });
+    stale.chain(alive).chain(unapplied).collect()
 }
 
 /// Services that added the column, and fill it until they are started with another configuration.
@@ -223,6 +238,7 @@ async fn registered(client: &Client, pipeline: &str) -> Result<Vec<Registered>, 
             old_mapping: row.try_get(3)?,
             owned_now: row.try_get(4)?,
             running: row.try_get(5)?,
+            mapping: row.try_get(6)?,
         })
     };
     rows.iter().map(one).collect()

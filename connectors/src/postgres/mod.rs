@@ -11,6 +11,7 @@
 //! | `apply`, `write`, `refused`, `bulk` | the writer |
 //! | `checkpoint`, `ranges`, `fingerprint` | admission and reading; ranges of copies; the mapping's hash |
 //! | `status`, `decisions`, `keys` | what `status` shows; what operators decided; the keys of a table |
+//! | `standing`, `copy_out` | what stands in the tables of a stream, for comparison |
 //! | `preflight` | what `check` shows |
 //!
 //! Keeps promises 2, 3, 8, 9, 13 and 17. Values never enter SQL text, and PostgreSQL's own messages, which may repeat
@@ -29,6 +30,7 @@ mod constraints;
 mod contract;
 mod controls;
 mod copy;
+mod copy_out;
 mod ddl;
 mod decisions;
 mod drift;
@@ -42,6 +44,7 @@ mod ranges;
 mod rebind;
 mod refused;
 mod schema;
+mod standing;
 mod statement;
 pub mod status;
 mod tail;
@@ -56,5 +59,6 @@ pub use constraints::Examined;
 pub use contract::{Contraction, Superfluous};
 pub use ddl::{MappingChange, WantedStream};
 pub use decisions::Decision;
+pub use standing::{Applied, Standing, TakeStanding};
 pub use target::PostgresTarget;
 pub use tls::TlsMode;

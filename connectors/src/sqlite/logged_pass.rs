@@ -5,7 +5,7 @@
 
 use super::change_log::shape::{Cell, KeyCells, TableLog};
 use super::database::{Database, SeenRow, Table, Trouble};
-use super::pass::{Comparing, Progress};
+use super::pass::{Comparing, Progress, key_of_row};
 use super::row::put_document;
 use crate::files::index::diff::Diff;
 use crate::files::index::{Class, FileIndex, Kind, SlotId};
@@ -80,7 +80,8 @@ impl LoggedPass {
         }
         let mut document = Vec::new();
         put_document(columns.iter().copied(), &mut document);
-        comparing.make_key(SeenRow { rowid, columns: &columns, document: &document }).is_ok()
+        let seen = SeenRow { rowid, columns: &columns, document: &document };
+        key_of_row(&comparing.ledger.streams[comparing.at].stream.key, &seen, &mut comparing.key).is_ok()
     }
 
     /// Whether a row holds exactly these values as its key.

@@ -108,7 +108,7 @@ impl SqliteSource {
     }
 }
 
-fn away(error: &OpenError) -> Trouble {
+pub(super) fn away(error: &OpenError) -> Trouble {
     let (code, detail) = match error {
         OpenError::Missing => ("missing", "it is not there".to_owned()),
         OpenError::Skipped(reason) => (reason.name(), format!("it is not read ({})", reason.name())),

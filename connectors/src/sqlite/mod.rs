@@ -13,6 +13,7 @@ mod handing_out;
 mod logged_pass;
 mod looking;
 mod pass;
+mod reread;
 mod row;
 mod source;
 mod spool;
@@ -30,6 +31,7 @@ use database::{Database, Trouble};
 use handing_out::{Filled, HandingOut};
 use landfall_schemas::event::ChangeBatch;
 use pass::{Pass, Progress, Way};
+pub use reread::SqliteReread;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -169,7 +171,7 @@ impl SqliteSource {
     }
 
     /// A change log does not explain what was met: the next pass reads everything.
-    fn doubt(&mut self, pass: Pass) -> Step {
+    fn read_whole_instead(&mut self, pass: Pass) -> Step {
         if let Some(log) = &mut self.change_log {
             log.distrust();
         }
@@ -195,7 +197,7 @@ impl SqliteSource {
             }
             Ok(Progress::Doubtful) => {
                 database.end();
-                self.doubt(*pass)
+                self.read_whole_instead(*pass)
             }
             Err(trouble) => {
                 database.end();
@@ -215,7 +217,7 @@ impl SqliteSource {
             if matches!(table.way, Way::Logged(_)) {
                 // A revision is named by all its content: what the guard would ask about is read whole.
                 if loss.is_suspicious() {
-                    return self.doubt(pass);
+                    return self.read_whole_instead(pass);
                 }
                 continue;
             }

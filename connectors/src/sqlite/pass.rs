@@ -14,7 +14,7 @@ use landfall_schemas::bson;
 use landfall_schemas::hash::RowHash;
 use landfall_schemas::json::MAX_RECORD_BYTES;
 use landfall_schemas::key::{RecordKey, key_of_bson};
-use landfall_schemas::mapping::KeyFrom;
+use landfall_schemas::mapping::{KeyFrom, KeySpec};
 use landfall_schemas::rejection::RejectCode;
 use rusqlite::types::ValueRef;
 use std::path::Path;
@@ -210,8 +210,8 @@ impl Comparing<'_> {
     fn compare(&mut self, seen: SeenRow<'_>, number: u64) {
         let row = seen.document;
         self.pass.rows += 1;
-        let made = self.make_key(seen);
         let stream = &mut self.ledger.streams[self.at];
+        let made = key_of_row(&stream.stream.key, &seen, &mut self.key);
         let hash = RowHash::of(row);
         let verdict = match made {
             Ok(()) => self.pass.diff.take_by_key(&mut stream.index, &self.key, (hash, row.len() as u32)),
@@ -242,37 +242,37 @@ impl Comparing<'_> {
             }
         }
     }
+}
 
-    pub(super) fn make_key(&mut self, seen: SeenRow<'_>) -> Result<(), RejectCode> {
-        let SeenRow { rowid, columns, document } = seen;
-        let spec = &self.ledger.streams[self.at].stream.key;
-        match &spec.from {
-            KeyFrom::Name => match rowid {
-                Some(rowid) => self.key.set_json(rowid.to_string().as_bytes()),
-                None => Err(RejectCode::KeyMissing),
-            },
-            KeyFrom::Composite(names) => {
-                let mut parts = Vec::new();
-                for name in names {
-                    let found = columns.iter().find(|(column, _)| *column == &**name);
-                    let (column, value) = found.ok_or(RejectCode::KeyMissing)?;
-                    if *value == ValueRef::Null {
-                        return Err(RejectCode::KeyMissing);
-                    }
-                    parts.push((*column, *value));
+/// Makes the key of a row, as its stream wants it.
+pub(super) fn key_of_row(spec: &KeySpec, seen: &SeenRow<'_>, key: &mut RecordKey) -> Result<(), RejectCode> {
+    let SeenRow { rowid, columns, document } = *seen;
+    match &spec.from {
+        KeyFrom::Name => match rowid {
+            Some(rowid) => key.set_json(rowid.to_string().as_bytes()),
+            None => Err(RejectCode::KeyMissing),
+        },
+        KeyFrom::Composite(names) => {
+            let mut parts = Vec::new();
+            for name in names {
+                let found = columns.iter().find(|(column, _)| *column == &**name);
+                let (column, value) = found.ok_or(RejectCode::KeyMissing)?;
+                if *value == ValueRef::Null {
+                    return Err(RejectCode::KeyMissing);
                 }
-                let mut together = Vec::new();
-                put_document(parts.into_iter(), &mut together);
-                self.key.set_bson_value(&bson::Value::Document(&together))
+                parts.push((*column, *value));
             }
-            // NULLs of a key column are not one another: SQLite lets a primary key have many.
-            KeyFrom::Field(path)
-                if path.parts().len() == 1
-                    && columns.iter().any(|(name, value)| *name == path.last() && *value == ValueRef::Null) =>
-            {
-                Err(RejectCode::KeyMissing)
-            }
-            _ => key_of_bson(spec, document, &mut self.key),
+            let mut together = Vec::new();
+            put_document(parts.into_iter(), &mut together);
+            key.set_bson_value(&bson::Value::Document(&together))
         }
+        // NULLs of a key column are not one another: SQLite lets a primary key have many.
+        KeyFrom::Field(path)
+            if path.parts().len() == 1
+                && columns.iter().any(|(name, value)| *name == path.last() && *value == ValueRef::Null) =>
+        {
+            Err(RejectCode::KeyMissing)
+        }
+        _ => key_of_bson(spec, document, key),
     }
 }

@@ -3,7 +3,7 @@
 use super::{PACE, SqliteSource, State};
 use crate::failure::Failure;
 use crate::files::index::FirstRevision;
-use crate::source::{Condition, Decision, Source, Step};
+use crate::source::{Condition, Decision, Doubt, Source, Step};
 use crate::wake::Woken;
 use landfall_schemas::event::ChangeBatch;
 use landfall_schemas::offset::Sequence;
@@ -72,6 +72,20 @@ impl Source for SqliteSource {
             self.wake.ring();
         }
         adopted
+    }
+
+    fn doubt(&mut self, stream: StreamId, keys: &[Vec<u8>]) -> Doubt {
+        if !matches!(self.state, State::Idle) || !self.ledger.is_settled() || !self.ledger.doubt(stream, keys) {
+            return Doubt::NotNow;
+        }
+        // No log names those keys.
+        if let Some(log) = &mut self.change_log {
+            log.distrust();
+        }
+        self.taken = None;
+        self.rests_until = None;
+        self.wake.ring();
+        Doubt::Taken
     }
 
     fn decide(&mut self, decision: &Decision) -> bool {

@@ -5,7 +5,10 @@
 //! position only after the append that covers it returned. A full queue stops the reader; nothing is dropped (promise 5).
 
 mod appender;
+mod doubts;
 mod reader;
+
+pub(crate) use doubts::Rereading;
 
 use crate::queue::{FullReason, Queue};
 use crate::supervise::Supervisor;
@@ -28,6 +31,8 @@ pub(crate) enum Order {
     Decide(Decision),
     /// The keys that stand in the table of a stream whose index is lost.
     Adopt(StreamId, Vec<Vec<u8>>),
+    /// Keys whose rows differ from the source, to be captured once more.
+    Doubt(StreamId, Vec<Vec<u8>>),
 }
 
 /// What capture says about itself.
@@ -86,6 +91,17 @@ impl CaptureHandle {
         self.wake.ring();
     }
 
+    /// Has records captured once more, in order with everything else. What cannot be done at once is done as soon as it can.
+    pub fn doubt(&self, stream: StreamId, keys: Vec<Vec<u8>>) {
+        let _ = self.orders.send(Order::Doubt(stream, keys));
+        self.wake.ring();
+    }
+
+    /// Has the source looked at again now.
+    pub fn look(&self) {
+        self.wake.ring();
+    }
+
     /// Ends it: reading stops, what was read is made durable.
     pub fn stop(&self) {
         self.wake.stop();
@@ -107,6 +123,16 @@ impl Shared {
 
 /// Starts capture of one source.
 pub fn start(supervisor: &Supervisor, source: Box<dyn Source>, queue: Arc<dyn Queue>, wake: Wake) -> CaptureHandle {
+    start_with(supervisor, source, (queue, wake), None)
+}
+
+/// The same of a source that may be read a second time for records in doubt.
+pub(crate) fn start_with(
+    supervisor: &Supervisor,
+    source: Box<dyn Source>,
+    (queue, wake): (Arc<dyn Queue>, Wake),
+    reread: Option<Rereading>,
+) -> CaptureHandle {
     let report = Arc::new(Mutex::new(CaptureReport::default()));
     let (orders, ordered) = channel();
     let (full, filled) = sync_channel::<ChangeBatch>(BATCHES);
@@ -120,7 +146,8 @@ pub fn start(supervisor: &Supervisor, source: Box<dyn Source>, queue: Arc<dyn Qu
         report: Arc::clone(report),
         wake: wake.clone(),
     };
-    let reader = reader::Reader { shared: shared(&report), source, full, emptied, ordered };
+    let doubts = doubts::Doubts::of(reread);
+    let reader = reader::Reader { shared: shared(&report), source, full, emptied, ordered, doubts };
     let appender = appender::Appender { shared: shared(&report) };
     supervisor.thread("capture reader", move || reader.run());
     supervisor.thread("capture appender", move || appender.run(&filled, &empty));
@@ -138,13 +165,14 @@ fn ended() -> Result<(), Failure> {
 }
 
 /// Passes on what was ordered.
-fn take_orders(ordered: &Receiver<Order>, source: &mut dyn Source, shared: &Shared) {
+fn take_orders(ordered: &Receiver<Order>, source: &mut dyn Source, shared: &Shared, doubts: &mut doubts::Doubts) {
     while let Ok(order) = ordered.try_recv() {
         match order {
             Order::Decide(decision) => {
                 let known = source.decide(&decision);
                 tracing::info!(accept = decision.accept, known, "decision taken");
             }
+            Order::Doubt(stream, keys) => doubts.add(stream, keys),
             Order::Adopt(stream, keys) => {
                 let count = keys.len();
                 let adopted = source.adopt(stream, keys);

@@ -1,5 +1,6 @@
 //! The reader thread: asks the source for changes and waits when there are none.
 
+use super::doubts::Doubts;
 use super::{BATCHES, Order, Shared, ended, partner_gone, take_orders};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::source::{Condition, Source, Step};
@@ -22,6 +23,7 @@ pub(super) struct Reader {
     pub(super) full: SyncSender<ChangeBatch>,
     pub(super) emptied: Receiver<ChangeBatch>,
     pub(super) ordered: Receiver<Order>,
+    pub(super) doubts: Doubts,
 }
 
 impl Reader {
@@ -32,7 +34,13 @@ impl Reader {
             if self.shared.wake.is_stopping() {
                 return self.finish(known);
             }
-            take_orders(&self.ordered, &mut *self.source, &self.shared);
+            take_orders(&self.ordered, &mut *self.source, &self.shared, &mut self.doubts);
+            for doubted in self.doubts.take_up(&mut *self.source) {
+                // It takes the place of an empty one, so that as many circulate as before.
+                if partner_gone(self.emptied.recv()).is_none() || partner_gone(self.full.send(doubted)).is_none() {
+                    return ended();
+                }
+            }
             let Some(mut batch) = partner_gone(self.emptied.recv()) else { return ended() };
             let step = match self.source.next(&mut batch) {
                 Ok(step) => step,

@@ -93,6 +93,8 @@ pub(super) enum Command {
     Run(RunArguments),
     /// Show streams, lag, and what needs a decision.
     Status(StatusArguments),
+    /// Compare sources and target, row by row, while changes flow.
+    Verify(VerifyArguments),
     /// Let a held revision or a halted stream go on, on the running service.
     Accept(Subject),
     /// Keep a held revision from being applied, on the running service.
@@ -117,6 +119,7 @@ impl Command {
             Self::Schema(SchemaCommand::Contract { .. }) => "schema contract",
             Self::Run(_) => "run",
             Self::Status(_) => "status",
+            Self::Verify(_) => "verify",
             Self::Accept(_) => "accept",
             Self::Refuse(_) => "refuse",
             Self::Pause(_) => "pause",
@@ -187,6 +190,40 @@ pub(super) struct StatusArguments {
     /// Time between two looks of --watch.
     #[arg(long, value_name = "DURATION", default_value = "1s", env = "LANDFALL_INTERVAL", value_parser = interval)]
     pub(super) interval: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArguments {
+    /// This stream; may be given several times. All when left out.
+    #[arg(long, value_name = "STREAM")]
+    pub(super) stream: Vec<String>,
+    /// Tell what both sides hold where they differ, not only where.
+    #[arg(long, env = "LANDFALL_SHOW_VALUES", value_parser = BoolishValueParser::new())]
+    pub(super) show_values: bool,
+    /// Begin at the beginning, whatever an earlier run has left.
+    #[arg(long, env = "LANDFALL_FRESH", value_parser = BoolishValueParser::new())]
+    pub(super) fresh: bool,
+    /// How long records that differ are looked at again, and applying may stand still, before they are called suspect.
+    #[arg(long, value_name = "DURATION", default_value = "60s", env = "LANDFALL_PATIENCE", value_parser = interval)]
+    pub(super) patience: Duration,
+    /// Write a page for an auditor: versions, mapping, counts, digests, timeline.
+    #[arg(long, value_name = "FILE", env = "LANDFALL_HTML")]
+    pub(super) html: Option<PathBuf>,
+    /// Compare one record in N. Shows how many may differ, and never that all are equal.
+    #[arg(long, value_name = "N", env = "LANDFALL_SAMPLE")]
+    pub(super) sample: Option<NonZeroU64>,
+    /// Capture again what differs, and delete what the source lacks, through the running service; then compare that once more.
+    #[arg(long, env = "LANDFALL_REPAIR", value_parser = BoolishValueParser::new())]
+    pub(super) repair: bool,
+    /// Of --repair: say what would be done, and do nothing.
+    #[arg(long, requires = "repair")]
+    pub(super) dry_run: bool,
+    /// Compare again and again until it is stopped; with -o json one envelope a line.
+    #[arg(long, env = "LANDFALL_CONTINUOUS", value_parser = BoolishValueParser::new())]
+    pub(super) continuous: bool,
+    /// Share of the time that --continuous takes, in percent.
+    #[arg(long, value_name = "PERCENT", default_value = "10", env = "LANDFALL_COST", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(super) cost: u8,
 }
 
 #[derive(Debug, Args)]

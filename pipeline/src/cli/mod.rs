@@ -19,6 +19,7 @@ mod schema;
 mod settings;
 mod status;
 mod test;
+mod verify;
 
 #[cfg(test)]
 pub(crate) mod golden;
@@ -74,6 +75,7 @@ fn perform(arguments: Arguments, console: &Console) -> Outcome {
             Command::Schema(command) => schema::schema(command, &settings, console).await,
             Command::Run(options) => Box::pin(run::run(options, &settings, console)).await,
             Command::Status(options) => status::status(options, &settings, console).await,
+            Command::Verify(options) => verify::verify(options, &settings, console).await,
             Command::Accept(subject) => decide::decide(subject, decide::Word::Accept, &settings).await,
             Command::Refuse(subject) => decide::decide(subject, decide::Word::Refuse, &settings).await,
             Command::Pause(all) => control::control(all, ControlChange::Pause, &settings).await,

@@ -82,6 +82,22 @@ impl ControlClient {
         }
     }
 
+    /// Has the records captured again whose keys stand in the state directory; how many there are.
+    pub async fn repair(&mut self, stream: String) -> Result<u64, ControlError> {
+        match self.ask(&Request::Repair { stream }).await? {
+            Content::Repairing { keys } => Ok(keys),
+            _ => Err(ControlError::Foreign),
+        }
+    }
+
+    /// How many events of these streams there are once everything that stands in their sources now is captured.
+    pub async fn mark(&mut self, streams: Vec<String>) -> Result<Vec<(String, u64)>, ControlError> {
+        match self.ask(&Request::Mark { streams }).await? {
+            Content::Marked { captured } => Ok(captured),
+            _ => Err(ControlError::Foreign),
+        }
+    }
+
     async fn ask(&mut self, request: &Request) -> Result<Content, ControlError> {
         let exchange = async {
             self.writer.write_all(&line_of(request)?).await?;

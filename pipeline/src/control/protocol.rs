@@ -38,6 +38,16 @@ pub enum Request {
         /// Who says so, for the history.
         actor: String,
     },
+    /// Look at the sources of these streams once more, and say how many events there are then.
+    Mark {
+        /// Which streams.
+        streams: Vec<String>,
+    },
+    /// Capture the records again whose keys stand in the state directory (`verify/STREAM.repair`).
+    Repair {
+        /// Which stream.
+        stream: String,
+    },
     /// Pause, resume or throttle.
     Control {
         /// Which streams.
@@ -118,6 +128,16 @@ pub enum Content {
     Decided,
     /// Pause or throttle was changed and stored.
     Controlled,
+    /// So many records are captured again.
+    Repairing {
+        /// How many.
+        keys: u64,
+    },
+    /// Everything that stood in the sources when it was asked is captured: events of each stream so far.
+    Marked {
+        /// By stream.
+        captured: Vec<(String, u64)>,
+    },
 }
 
 /// Why something was not done.

@@ -28,6 +28,12 @@ pub trait ControlHandler: Sync {
     /// Takes and stores a decision. An error names what is unknown or could not be stored.
     fn decide(&self, decision: Decide) -> impl Future<Output = Result<(), Refused>> + Send;
 
+    /// Has the sources of these streams looked at once more, and tells how many events there are then.
+    fn mark(&self, streams: Vec<String>) -> impl Future<Output = Result<Vec<(String, u64)>, Refused>> + Send;
+
+    /// Has records of a stream captured again: how many.
+    fn repair(&self, stream: String) -> impl Future<Output = Result<u64, Refused>> + Send;
+
     /// Changes pause or throttle, and stores it.
     fn control(&self, wanted: SetControl) -> impl Future<Output = Result<(), Refused>> + Send;
 }
@@ -115,6 +121,8 @@ async fn answer(line: &[u8], handler: &impl ControlHandler) -> Answer {
             Request::Decide { stream, subject, accept, actor } => {
                 handler.decide(Decide { stream, subject, accept, actor }).await.map(|()| Content::Decided)
             }
+            Request::Repair { stream } => handler.repair(stream).await.map(|keys| Content::Repairing { keys }),
+            Request::Mark { streams } => handler.mark(streams).await.map(|captured| Content::Marked { captured }),
             Request::Control { streams, change, actor, reason } => {
                 handler.control(SetControl { streams, change, actor, reason }).await.map(|()| Content::Controlled)
             }

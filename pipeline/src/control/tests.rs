@@ -32,6 +32,14 @@ impl ControlHandler for Recorder {
         Ok(())
     }
 
+    async fn repair(&self, _: String) -> Result<u64, Refused> {
+        Ok(0)
+    }
+
+    async fn mark(&self, streams: Vec<String>) -> Result<Vec<(String, u64)>, Refused> {
+        Ok(streams.into_iter().map(|stream| (stream, 7)).collect())
+    }
+
     async fn control(&self, wanted: SetControl) -> Result<(), Refused> {
         match wanted.streams.iter().all(|stream| stream == "users") {
             true => Ok(()),

@@ -4,6 +4,7 @@
 //! a panic stops the whole service (P9: never go on without a part). What a failure *means* is `reaction`'s; when to stop
 //! is decided by whoever holds the [`Supervisor`].
 
+pub(crate) mod beside;
 pub mod reaction;
 pub mod signals;
 

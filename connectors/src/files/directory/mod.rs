@@ -9,6 +9,7 @@
 
 mod catalog;
 mod pass;
+mod reread;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use landfall_schemas::event::ChangeBatch;
 use landfall_schemas::key::RecordKey;
 use landfall_schemas::mapping::Select;
 use pass::{Absence, Catalog, Compared, Filled, Reading};
+pub use reread::DirectoryReread;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;

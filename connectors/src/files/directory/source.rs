@@ -8,7 +8,7 @@
 use super::{DirectorySource, State};
 use crate::failure::Failure;
 use crate::files::index::FirstRevision;
-use crate::source::{Condition, Decision, Source, Step};
+use crate::source::{Condition, Decision, Doubt, Source, Step};
 use crate::wake::Woken;
 use landfall_schemas::event::ChangeBatch;
 use landfall_schemas::offset::Sequence;
@@ -79,6 +79,15 @@ impl Source for DirectorySource {
             self.wake.ring();
         }
         adopted
+    }
+
+    fn doubt(&mut self, stream: StreamId, keys: &[Vec<u8>]) -> Doubt {
+        if !matches!(self.state, State::Idle) || !self.ledger.is_settled() || !self.ledger.doubt(stream, keys) {
+            return Doubt::NotNow;
+        }
+        self.dirty = true;
+        self.wake.ring();
+        Doubt::Taken
     }
 
     fn decide(&mut self, decision: &Decision) -> bool {

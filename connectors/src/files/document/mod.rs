@@ -12,6 +12,7 @@ mod conditions;
 mod fingerprint;
 mod handing_out;
 mod reading;
+mod reread;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,7 @@ use crate::files::look::Look;
 use crate::files::root::{FileStat, Root, Symlinks};
 use crate::files::split::{Progress, Selection, SplitError, Splitter};
 use crate::files::watch::{Watch, WatchScope};
-use crate::source::{Cadence, Condition, SourceStart, Step};
+use crate::source::{Cadence, Condition, SourceStart, SourceStream, Step};
 use crate::wake::Wake;
 use conditions::{halted_or_following, held_along, of_stream, unopened};
 use fingerprint::{Fingerprint, Stored};
@@ -33,6 +34,7 @@ use handing_out::{Filled, HandingOut};
 use landfall_schemas::event::ChangeBatch;
 use landfall_schemas::mapping::Select;
 use reading::{Found, Reading};
+pub use reread::DocumentReread;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
@@ -91,22 +93,21 @@ pub struct DocumentSource {
     state: State,
 }
 
+/// The parts of the document that the streams are.
+fn selection(streams: &[SourceStream]) -> Result<Selection, Failure> {
+    let pointer = |stream: &SourceStream| match &stream.select {
+        Select::Whole => Ok(Vec::new()),
+        Select::Pointer(tokens) => Ok(tokens.clone()),
+        Select::Collection(_) => Err(Failure::new(FailureClass::Halt, "select_shape", "a document has no collections")),
+    };
+    let pointers: Vec<Vec<String>> = streams.iter().map(pointer).collect::<Result<_, _>>()?;
+    Selection::new(&pointers).map_err(|overlap| Failure::new(FailureClass::Halt, "select_overlap", overlap.to_string()))
+}
+
 impl DocumentSource {
     /// Opens the source; the file need not be there.
     pub fn open(config: DocumentConfig, start: SourceStart) -> Result<Self, Failure> {
-        let pointers: Vec<&[String]> = start
-            .streams
-            .iter()
-            .map(|stream| match &stream.select {
-                Select::Whole => Ok(&[][..]),
-                Select::Pointer(tokens) => Ok(tokens.as_slice()),
-                Select::Collection(_) => {
-                    Err(Failure::new(FailureClass::Halt, "select_shape", "a document has no collections"))
-                }
-            })
-            .collect::<Result<_, _>>()?;
-        let selection = Selection::new(&pointers)
-            .map_err(|overlap| Failure::new(FailureClass::Halt, "select_overlap", overlap.to_string()))?;
+        let selection = selection(&start.streams)?;
         let ledger = Ledger::open(&start)?;
         let directory = config.file.parent().map_or(config.root.clone(), |below| config.root.join(below));
         let watch = Watch::new(&directory, WatchScope::Directory, start.wake.clone(), config.cadence);

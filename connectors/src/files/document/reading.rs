@@ -134,12 +134,7 @@ impl RecordSink for Comparing<'_> {
         let ledger = &self.ledger.streams[stream];
         let pass = &mut self.found.streams[stream];
         pass.shape = Some(shape);
-        pass.taken = ledger.lost.is_none()
-            && match shape {
-                Shape::Array => matches!(ledger.stream.key.from, KeyFrom::Field(_)),
-                Shape::Map => matches!(ledger.stream.key.from, KeyFrom::Field(_) | KeyFrom::Name),
-                Shape::Scalar => false,
-            };
+        pass.taken = ledger.lost.is_none() && holds_records(&ledger.stream.key, shape);
     }
 
     fn known(&mut self, origin: Origin<'_>, window: &[u8]) -> Option<usize> {
@@ -164,7 +159,16 @@ impl RecordSink for Comparing<'_> {
     }
 }
 
-fn checked(origin: Origin<'_>, raw: &[u8]) -> Result<(), NotJson> {
+/// Whether what a pointer leads to is made of records whose keys can be known.
+pub(super) fn holds_records(spec: &KeySpec, shape: Shape) -> bool {
+    match shape {
+        Shape::Array => matches!(spec.from, KeyFrom::Field(_)),
+        Shape::Map => matches!(spec.from, KeyFrom::Field(_) | KeyFrom::Name),
+        Shape::Scalar => false,
+    }
+}
+
+pub(super) fn checked(origin: Origin<'_>, raw: &[u8]) -> Result<(), NotJson> {
     check_syntax(raw).map_err(|error| {
         let what = if error.code == RejectCode::InvalidUtf8 { "not UTF-8" } else { "not JSON inside a record" };
         NotJson { at: origin.at + error.at as u64, what }
@@ -172,7 +176,7 @@ fn checked(origin: Origin<'_>, raw: &[u8]) -> Result<(), NotJson> {
 }
 
 /// The name, where the key comes from it; an error where it should and is no text.
-fn key_name<'a>(spec: &KeySpec, name: Name<'a>) -> Result<Option<&'a str>, RejectCode> {
+pub(super) fn key_name<'a>(spec: &KeySpec, name: Name<'a>) -> Result<Option<&'a str>, RejectCode> {
     match (&spec.from, name) {
         (KeyFrom::Name, Name::Text(text)) => Ok(Some(text)),
         (KeyFrom::Name, Name::Broken) => Err(RejectCode::LoneSurrogate),
@@ -259,7 +263,7 @@ fn pending(origin: Origin<'_>, hash: RowHash, len: u64) -> Pending {
 }
 
 /// Whether a key found in the head of a record stands there whole.
-fn head_holds_key(spec: &KeySpec, head: &[u8]) -> bool {
+pub(super) fn head_holds_key(spec: &KeySpec, head: &[u8]) -> bool {
     match &spec.from {
         KeyFrom::Field(path) => {
             let found = json::field(head, path).ok().flatten();

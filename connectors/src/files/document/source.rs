@@ -9,7 +9,7 @@ use super::conditions::copying;
 use super::{DocumentSource, Noted, PACE, State};
 use crate::failure::Failure;
 use crate::files::look::Look;
-use crate::source::{Condition, Decision, Source, Step};
+use crate::source::{Condition, Decision, Doubt, Source, Step};
 use crate::wake::Woken;
 use landfall_schemas::event::ChangeBatch;
 use landfall_schemas::offset::Sequence;
@@ -72,6 +72,17 @@ impl Source for DocumentSource {
             self.wake.ring();
         }
         adopted
+    }
+
+    fn doubt(&mut self, stream: StreamId, keys: &[Vec<u8>]) -> Doubt {
+        if !matches!(self.state, State::Idle) || !self.ledger.is_settled() || !self.ledger.doubt(stream, keys) {
+            return Doubt::NotNow;
+        }
+        self.stored = None;
+        self.noted = Some(Noted::Stored);
+        self.look = None;
+        self.wake.ring();
+        Doubt::Taken
     }
 
     fn decide(&mut self, decision: &Decision) -> bool {

@@ -99,6 +99,18 @@ impl Ledger {
         true
     }
 
+    /// Forgets the content of records whose rows are in doubt: the next pass finds them changed, or gone. `false` where nothing is known
+    /// of the stream. A death before that pass undoes it, and whoever doubted will doubt again.
+    pub fn doubt(&mut self, stream: StreamId, keys: &[Vec<u8>]) -> bool {
+        let known = self.streams.iter_mut().find(|ledger| ledger.stream.id == stream && ledger.lost.is_none());
+        let Some(ledger) = known else { return false };
+        for key in keys {
+            StreamLedger::replay_record(&mut ledger.index, key, (Kind::Live, RowHash(0)));
+            ledger.changes += 1;
+        }
+        true
+    }
+
     /// The lowest sequence that a saved index has not taken in.
     pub fn needs_from(&self) -> Option<Sequence> {
         let kept = self.streams.iter().filter(|stream| stream.lost.is_none());

@@ -17,11 +17,13 @@ mod listing;
 mod operation;
 mod pass;
 mod reader;
+mod reread;
 mod rotation;
 mod survey;
 
 pub use operation::LinesFormat;
 pub use reader::{MAX_LINE_BYTES, OVERLONG_HEAD_BYTES};
+pub use reread::LinesReread;
 pub use survey::FILE_SHRANK;
 
 use crate::failure::{Failure, FailureClass};

@@ -1,0 +1,152 @@
+//! `verify`: proof that the target's rows are what the sources say, while both are written to.
+//!
+//! Both sides are read independently of capture and worker: the source by a second reading of its store ([`landfall_connectors::reread`]),
+//! the target as PostgreSQL sends it. Source records go through the mapping; rows of both sides are brought to one canonical form, hashed,
+//! and spilled to disk in buckets, since files and encoded keys have no common order. Buckets with equal sums are equal; the others are opened.
+//! A record that differs is *suspect* until the difference has survived everything that was in flight when it was seen.
+//!
+//! Keeps promise 15: equal is said only where every record of both sides was compared; what is parked, suspect or could not be compared
+//! is told apart. Shares no queue, index or position with capture. Reads only: the one thing it writes is `STATE/verify`.
+
+mod bucket;
+mod canonical;
+mod cases;
+mod comparison;
+mod finding;
+mod fingerprint;
+mod follower;
+mod grown;
+pub mod html;
+mod progress;
+mod record_state;
+pub mod render;
+mod repair;
+mod repairing;
+pub mod report;
+mod run_state;
+mod sample;
+mod second_look;
+mod sides;
+mod source_side;
+mod spill;
+mod target_side;
+
+pub use finding::Values;
+pub use progress::{Progress, Reached};
+pub use repair::Repair;
+pub(crate) use repair::take as keys_to_repair;
+pub use report::{Verdict, VerifyReport};
+pub use sample::Sample;
+
+use crate::assemble;
+use crate::config::Pipeline;
+use crate::queue::clock::{Clock, SystemClock};
+use comparison::Comparison;
+use follower::{Follower, Settled};
+use grown::Grown;
+use landfall_connectors::failure::{Failure, FailureClass};
+use landfall_schemas::mapping::StreamMapping;
+use report::{Service, StreamResult};
+use run_state::RunState;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a run is asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// These streams; all when empty.
+    pub streams: Vec<String>,
+    /// Whether values are told.
+    pub values: Values,
+    /// Whether an earlier run is gone on with.
+    pub start: Start,
+    /// How long suspects are looked at again, and applying may stand still.
+    pub patience: Duration,
+    /// Which records.
+    pub sample: Sample,
+    /// What is done about differences.
+    pub repair: Repair,
+}
+
+/// Where a run begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Start {
+    /// Where an earlier one was ended.
+    #[default]
+    GoOn,
+    /// At the beginning.
+    Anew,
+}
+
+/// Compares. Fails only where nothing can be compared at all (state directory, target's address, unknown stream): everything else is part
+/// of the report.
+pub async fn verify(pipeline: &Pipeline, options: &Options, progress: &Progress) -> Result<VerifyReport, Failure> {
+    let clock = SystemClock;
+    let now_ms = clock.now_ms();
+    let target = assemble::target(pipeline)?;
+    let mut wanted = Vec::new();
+    for stream in self::wanted(pipeline, options)? {
+        wanted.push(Grown::of(stream, &target).await);
+    }
+    let mut state = RunState::open(&pipeline.state_dir, now_ms)?;
+    if options.start == Start::Anew || !state.resumed {
+        state.forget(now_ms)?;
+    }
+    let follower = Follower { state_dir: pipeline.state_dir.clone(), patience: options.patience };
+    let mut service = follower.settle(&[]).await;
+    let mut results: Vec<StreamResult> = Vec::new();
+    let mut all_final = true;
+    for spec in &pipeline.sources {
+        let grown: Vec<&Grown> = wanted.iter().filter(|stream| stream.mapping.source == spec.name).collect();
+        if grown.is_empty() {
+            continue;
+        }
+        let comparison = Comparison {
+            target: &target,
+            spec,
+            streams: grown.iter().map(|stream| Arc::clone(&stream.mapping)).collect(),
+            grown,
+            follower: &follower,
+            clock: &clock,
+            values: options.values,
+            sample: options.sample,
+            progress,
+            repair: options.repair,
+            settling: options.patience,
+        };
+        for (result, is_final) in comparison.run(&mut state, &mut service).await? {
+            all_final &= is_final;
+            results.push(result);
+        }
+    }
+    let report = VerifyReport {
+        pipeline: pipeline.name.clone(),
+        service: if service == Settled::NoService { Service::None } else { Service::Running },
+        resumed: state.resumed,
+        started_ms: state.started_ms(),
+        ended_ms: clock.now_ms(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        server_version: target.server_version().await.ok(),
+        ..VerifyReport::default()
+    };
+    // What was lost is read by the next run; the sides that were read are kept for it.
+    if all_final {
+        state.clear()?;
+    }
+    let order = |result: &StreamResult| wanted.iter().position(|stream| stream.mapping.name.as_str() == result.stream);
+    results.sort_by_key(order);
+    Ok(report.of(results))
+}
+
+fn wanted(pipeline: &Pipeline, options: &Options) -> Result<Vec<Arc<StreamMapping>>, Failure> {
+    if options.streams.is_empty() {
+        return Ok(pipeline.streams.iter().cloned().map(Arc::new).collect());
+    }
+    let find = |name: &String| {
+        pipeline.stream(name).map(Arc::new).ok_or_else(|| {
+            let detail = format!("the configuration has no stream {name}");
+            Failure::new(FailureClass::Halt, "unknown_stream", detail)
+        })
+    };
+    options.streams.iter().map(find).collect()
+}

@@ -1,0 +1,112 @@
+//! The two sides of one source's streams, read side by side: what is on disk already is not read again.
+
+use super::comparison::{Comparison, Reading};
+use super::fingerprint::Places;
+use super::progress::Progress;
+use super::run_state::{RunState, SidePart};
+use super::sample::Sample;
+use super::source_side::{ReadSource, SourceSide};
+use super::target_side;
+use crate::status::Trouble;
+use crate::supervise::beside::beside;
+use landfall_connectors::failure::{Failure, FailureClass};
+use landfall_connectors::reread::Repeats;
+use landfall_schemas::mapping::StreamMapping;
+
+/// What could not be read: of one stream, or (`None`) of the whole source.
+pub(super) type Lost = Vec<(Option<String>, Failure)>;
+
+impl Comparison<'_> {
+    /// Reads the sides that are not on disk yet. What was lost: by stream, or `None` for all of the source.
+    pub(super) async fn read_sides(
+        &self,
+        mut reread: Reading,
+        (repeats, places): (Repeats, Places),
+        state: &mut RunState,
+    ) -> Result<(Reading, Lost), Failure> {
+        let names: Vec<(String, String)> =
+            self.streams.iter().map(|stream| (stream.name.to_string(), self.identity(stream))).collect();
+        let lacking = names.iter().map(|(name, identity)| state.stream(name, identity).source.is_none());
+        let lacking = lacking.collect::<Vec<_>>().contains(&true);
+        let files: Vec<_> = names.iter().map(|(name, _)| state.spill(name, "source")).collect();
+        let streams = self.streams.clone();
+        let started_ms = self.clock.now_ms();
+        let (how, progress) = ((self.sample, self.progress), self.progress.clone());
+        let sample = self.sample;
+        let reading = move || {
+            if !lacking {
+                return Ok((reread, None));
+            }
+            let by_reference: Vec<&StreamMapping> = streams.iter().map(AsRef::as_ref).collect();
+            let read = read_source(&mut reread, &by_reference, (repeats, &files), (sample, &progress));
+            Ok((reread, Some(read)))
+        };
+        let mut lost = Lost::new();
+        let targets = async {
+            for (stream, (name, identity)) in self.streams.iter().zip(&names) {
+                if state.stream(name, identity).target.is_some() {
+                    continue;
+                }
+                self.progress.expect(self.target.about(stream).await.unwrap_or(0));
+                let (file, started_ms) = (state.spill(name, "target"), self.clock.now_ms());
+                match target_side::read(self.target, stream, (places, &file), how).await {
+                    Ok(read) => {
+                        state.stream(name, identity).target = Some(SidePart {
+                            started_ms,
+                            ended_ms: self.clock.now_ms(),
+                            events: read.applied.events,
+                            generations: read.applied.generations,
+                            perhaps: 0,
+                            spilled: read.spilled,
+                            unread: None,
+                        });
+                        state.save()?;
+                        fail::fail_point!("verify::after_target");
+                    }
+                    Err(failure) => lost.push((Some(name.clone()), failure)),
+                }
+            }
+            Ok::<(), Failure>(())
+        };
+        let (read, done) = beside("second reading", reading, targets).await;
+        done?;
+        let (reread, read) = read?;
+        match read {
+            None => {}
+            Some(Err(failure)) => lost.push((None, failure)),
+            Some(Ok(read)) => {
+                let ended_ms = self.clock.now_ms();
+                for ((name, identity), (read, unread)) in names.iter().zip(read) {
+                    let unread = unread.as_ref().map(Trouble::from);
+                    let (spilled, (events, perhaps)) = (read.spilled, read.seen);
+                    let part = SidePart { started_ms, ended_ms, spilled, events, perhaps, generations: 0, unread };
+                    state.stream(name, identity).source = Some(part);
+                }
+                state.save()?;
+                fail::fail_point!("verify::after_source");
+            }
+        }
+        Ok((reread, lost))
+    }
+}
+
+type ReadStreams = Vec<(ReadSource, Option<Failure>)>;
+
+fn read_source(
+    reread: &mut Reading,
+    streams: &[&StreamMapping],
+    (repeats, files): (Repeats, &[std::path::PathBuf]),
+    how: (Sample, &Progress),
+) -> Result<ReadStreams, Failure> {
+    let mut side = SourceSide::create(streams, repeats, files, how)?;
+    let unread = reread.read(&mut side)?;
+    let read = side.finish()?;
+    if read.len() != unread.len() {
+        return Err(Failure::new(
+            FailureClass::Fatal,
+            "reread_broken",
+            "a source spoke of other streams than were asked",
+        ));
+    }
+    Ok(read.into_iter().zip(unread).collect())
+}
