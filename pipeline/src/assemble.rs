@@ -45,6 +45,9 @@ use uuid::Uuid;
 pub use landfall_connectors::postgres::status::StreamStatus;
 pub(crate) use landfall_connectors::postgres::{Applied, Standing};
 pub use landfall_connectors::postgres::{Decision, PostgresTarget as Target};
+pub(crate) use landfall_connectors::postgres::{
+    LetterChoice, LetterValues, PAGE, PAGE_WITH_VALUES, Reach, StoredLetter,
+};
 pub(crate) use landfall_connectors::postgres::{MappingChange, WantedStream};
 
 /// A service and what must outlive it.

@@ -10,6 +10,7 @@ mod bombs;
 mod children;
 mod constraints;
 mod controls;
+mod deadletters;
 mod drift;
 mod expressions;
 mod guard;

@@ -11,6 +11,7 @@
 //! | `apply`, `write`, `refused`, `bulk` | the writer |
 //! | `checkpoint`, `ranges`, `fingerprint` | admission and reading; ranges of copies; the mapping's hash |
 //! | `status`, `decisions`, `keys` | what `status` shows; what operators decided; the keys of a table |
+//! | `letters` | dead letters as people look at them |
 //! | `standing`, `copy_out` | what stands in the tables of a stream, for comparison |
 //! | `preflight` | what `check` shows |
 //!
@@ -37,6 +38,7 @@ mod drift;
 mod evolve;
 pub mod fingerprint;
 mod keys;
+mod letters;
 #[cfg(feature = "mutants")]
 mod mutant;
 pub mod preflight;
@@ -59,6 +61,7 @@ pub use constraints::Examined;
 pub use contract::{Contraction, Superfluous};
 pub use ddl::{MappingChange, WantedStream};
 pub use decisions::Decision;
+pub use letters::{LetterChoice, LetterValues, PAGE, PAGE_WITH_VALUES, Reach, StoredLetter};
 pub use standing::{Applied, Standing, TakeStanding};
 pub use target::PostgresTarget;
 pub use tls::TlsMode;

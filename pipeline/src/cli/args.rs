@@ -95,6 +95,9 @@ pub(super) enum Command {
     Status(StatusArguments),
     /// Compare sources and target, row by row, while changes flow.
     Verify(VerifyArguments),
+    /// What could not become a row and waits: list it, show one, give it out.
+    #[command(subcommand)]
+    Deadletter(DeadletterCommand),
     /// Let a held revision or a halted stream go on, on the running service.
     Accept(Subject),
     /// Keep a held revision from being applied, on the running service.
@@ -120,6 +123,9 @@ impl Command {
             Self::Run(_) => "run",
             Self::Status(_) => "status",
             Self::Verify(_) => "verify",
+            Self::Deadletter(DeadletterCommand::List { .. }) => "deadletter list",
+            Self::Deadletter(DeadletterCommand::Show { .. }) => "deadletter show",
+            Self::Deadletter(DeadletterCommand::Export { .. }) => "deadletter export",
             Self::Accept(_) => "accept",
             Self::Refuse(_) => "refuse",
             Self::Pause(_) => "pause",
@@ -156,6 +162,50 @@ pub(super) enum SchemaCommand {
         #[command(flatten)]
         actor: Actor,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DeadletterCommand {
+    /// The letters that park their keys, oldest first, and how many there are by reason.
+    List {
+        #[command(flatten)]
+        chosen: LetterArguments,
+        /// Most letters that are listed.
+        #[arg(long, value_name = "N", default_value = "50", env = "LANDFALL_LIMIT", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        limit: u32,
+    },
+    /// All of one letter.
+    Show {
+        /// Its number, as list shows it.
+        id: i64,
+        /// Tell its key and its record.
+        #[arg(long, env = "LANDFALL_SHOW_VALUES", value_parser = BoolishValueParser::new())]
+        show_values: bool,
+    },
+    /// Everything that waits, the changes behind parked keys too, as NDJSON.
+    Export {
+        #[command(flatten)]
+        chosen: LetterArguments,
+        /// Into this new file instead of stdout.
+        #[arg(long, value_name = "FILE", env = "LANDFALL_TO")]
+        to: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LetterArguments {
+    /// Of this stream alone.
+    #[arg(long, value_name = "STREAM")]
+    pub(super) stream: Option<String>,
+    /// Parked for this reason alone.
+    #[arg(long, value_name = "CODE")]
+    pub(super) code: Option<String>,
+    /// At least as old.
+    #[arg(long, value_name = "DURATION", value_parser = age)]
+    pub(super) older_than: Option<Duration>,
+    /// Tell keys and records too.
+    #[arg(long, env = "LANDFALL_SHOW_VALUES", value_parser = BoolishValueParser::new())]
+    pub(super) show_values: bool,
 }
 
 #[derive(Debug, Args)]
@@ -264,6 +314,10 @@ pub(super) struct Actor {
     /// Who decides, for the history; the user's name when left out.
     #[arg(long, value_name = "NAME", env = "LANDFALL_ACTOR")]
     pub(super) actor: Option<String>,
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    crate::config::quantity::duration(text).ok_or_else(|| "write a duration, like 90s, 12h or 7d".to_owned())
 }
 
 /// Shorter intervals would show noise and cost the service; longer ones are for cron.

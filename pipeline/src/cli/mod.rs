@@ -7,6 +7,7 @@ mod args;
 mod check;
 mod console;
 mod control;
+mod deadletter;
 mod decide;
 mod envelope;
 mod exit;
@@ -76,6 +77,7 @@ fn perform(arguments: Arguments, console: &Console) -> Outcome {
             Command::Run(options) => Box::pin(run::run(options, &settings, console)).await,
             Command::Status(options) => status::status(options, &settings, console).await,
             Command::Verify(options) => verify::verify(options, &settings, console).await,
+            Command::Deadletter(command) => deadletter::deadletter(command, &settings, console).await,
             Command::Accept(subject) => decide::decide(subject, decide::Word::Accept, &settings).await,
             Command::Refuse(subject) => decide::decide(subject, decide::Word::Refuse, &settings).await,
             Command::Pause(all) => control::control(all, ControlChange::Pause, &settings).await,
