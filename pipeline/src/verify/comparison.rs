@@ -218,7 +218,7 @@ impl Comparison<'_> {
         }
         if cases.unnamed > 0 {
             let detail = format!(
-                "{} records stand in the target that no line of the present files names; lines of files that are gone cannot be compared",
+                "of {} records the present files tell nothing for certain: lines of files that are gone, or of rotated files that were perhaps never captured",
                 cases.unnamed
             );
             reasons.push(Trouble { code: "lines_gone".to_owned(), detail });
