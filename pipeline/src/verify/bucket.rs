@@ -131,7 +131,7 @@ fn settle(
         }
         Judgement::Parked => counts.parked += 1,
         Judgement::NotCompared => counts.not_compared += 1,
-        Judgement::Suspect | Judgement::Unnamed => {
+        Judgement::Suspect | Judgement::Unnamed | Judgement::Doubtful => {
             // What was stored comes back.
             let key = KeptKey::load(&pair.key).unwrap_or(KeptKey::Encoded(Box::default()));
             suspect(Suspicion { record, key, target: pair.target });

@@ -29,7 +29,7 @@ struct Case {
     key: KeptKey,
     last: TargetState,
     survived: u32,
-    /// The target has rows that no line names.
+    /// Whether lines name it at all cannot be told.
     unnamed: bool,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct Cases {
     pub(super) findings_left_out: u64,
     /// Records beyond [`MOST`].
     pub(super) overflow: u64,
-    /// Records that no line names any more.
+    /// Records of which lines tell nothing for certain.
     pub(super) unnamed: u64,
     /// Encoded keys of records that differ, for repairing them.
     pub(super) confirmed: Vec<(RecordId, KeptKey, Box<[u8]>)>,
@@ -105,7 +105,7 @@ impl Cases {
     ) {
         let Some(case) = self.open.get_mut(&record) else { return };
         let judgement = judge(self.rule, round.history, &source.fold, &target.state);
-        case.unnamed = judgement == Judgement::Unnamed;
+        case.unnamed = matches!(judgement, Judgement::Unnamed | Judgement::Doubtful);
         match judgement {
             Judgement::Nothing => {}
             Judgement::Equal => {
@@ -114,7 +114,7 @@ impl Cases {
             }
             Judgement::Parked => self.tallies.parked += 1,
             Judgement::NotCompared => self.tallies.not_compared += 1,
-            Judgement::Suspect | Judgement::Unnamed => {
+            Judgement::Suspect | Judgement::Unnamed | Judgement::Doubtful => {
                 let still = case.last == target.state;
                 case.last = target.state;
                 // What was not waited for proves nothing.

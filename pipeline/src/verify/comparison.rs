@@ -58,6 +58,8 @@ pub(super) struct Open {
     rule: Rule,
     pub(super) cases: Cases,
     pub(super) reasons: Vec<Trouble>,
+    /// A side was lost: what was read is kept for the next run.
+    lost: bool,
     rounds: u32,
     pub(super) repair: Option<RepairReport>,
 }
@@ -86,7 +88,7 @@ impl Comparison<'_> {
             }
         }
         // A reading may hold connections, which are closed off the runtime's threads.
-        let (closed, ()) = beside("second reading", move || Ok(close(reread)), async {}).await;
+        let (closed, ()) = beside("second reading", move || close(reread), async {}).await;
         closed?;
         for (open, grown) in open.iter_mut().zip(&self.grown) {
             if let Some(trouble) = grown.moved(self.target).await {
@@ -112,12 +114,11 @@ impl Comparison<'_> {
         let name = stream.name.as_str();
         let rule = Rule { repeats, by_place: stream.key.from == KeyFrom::Position };
         let concerns = |whose: &Option<String>| whose.as_ref().is_none_or(|whose| whose == name);
-        let mut reasons: Vec<Trouble> =
+        let reasons: Vec<Trouble> =
             lost.iter().filter(|(whose, _)| concerns(whose)).map(|(_, failure)| Trouble::from(failure)).collect();
         let mut cases = Cases::new(rule);
         let part = state.stream(name, &self.identity(stream)).clone();
         if let (Some(source), Some(target)) = (&part.source, &part.target) {
-            reasons.extend(source.unread.clone());
             let history = History::of((source.events, source.perhaps), (target.events, target.generations));
             if reasons.is_empty() {
                 let source = Side::open(&state.spill(name, "source"), &source.spilled)?;
@@ -126,7 +127,15 @@ impl Comparison<'_> {
                 cases.counted(&counts);
             }
         }
-        Ok(Open { stream: Arc::clone(stream), rule, cases, reasons, rounds: 0, repair: None })
+        Ok(Open {
+            stream: Arc::clone(stream),
+            rule,
+            cases,
+            lost: !reasons.is_empty(),
+            reasons,
+            rounds: 0,
+            repair: None,
+        })
     }
 
     /// Looks at suspects until they are settled, or time is over.
@@ -184,13 +193,13 @@ impl Comparison<'_> {
     ) {
         open.rounds += 1;
         if let Some(failure) = unread {
-            return open.reasons.push(Trouble::from(&failure));
+            return open.lose(&failure);
         }
         let wanted: Vec<_> = open.cases.open().collect();
         let looked = look_at_target(self.target, &open.stream, places, wanted.iter().cloned()).await;
         let (looks, applied) = match looked {
             Ok(looked) => looked,
-            Err(failure) => return open.reasons.push(Trouble::from(&failure)),
+            Err(failure) => return open.lose(&failure),
         };
         let history = History::of(looking.seen, (applied.events, applied.generations));
         let round = Round { settled, history };
@@ -204,10 +213,10 @@ impl Comparison<'_> {
 
     fn result(&self, mut open: Open, state: &RunState) -> (StreamResult, bool) {
         open.cases.end();
-        let Open { stream, cases, mut reasons, rounds, repair: open_repair, .. } = open;
+        let Open { stream, cases, mut reasons, lost, rounds, repair: open_repair, .. } = open;
         let part = state.part(stream.name.as_str()).cloned().unwrap_or_default();
         // What was lost may be there again for the next run.
-        let is_final = reasons.is_empty();
+        let is_final = !lost;
         if cases.overflow > 0 {
             let detail = format!(
                 "{} records more than are looked at again differ as well: mend the cause, or load the stream anew",
@@ -217,7 +226,7 @@ impl Comparison<'_> {
         }
         if cases.unnamed > 0 {
             let detail = format!(
-                "{} records stand in the target that no line of the present files names; lines of files that are gone cannot be compared",
+                "of {} records the present files tell nothing for certain: lines of files that are gone, or of rotated files that were perhaps never captured",
                 cases.unnamed
             );
             reasons.push(Trouble { code: "lines_gone".to_owned(), detail });
@@ -256,8 +265,14 @@ impl Comparison<'_> {
 impl Open {
     /// Nothing that was found counts.
     fn proves_nothing(&mut self, why: Trouble) {
+        self.lost = true;
         self.cases = Cases::new(self.rule);
         self.reasons.push(why);
+    }
+
+    fn lose(&mut self, failure: &Failure) {
+        self.lost = true;
+        self.reasons.push(Trouble::from(failure));
     }
 
     /// Its suspects are worth another look.
@@ -266,8 +281,9 @@ impl Open {
     }
 }
 
-fn close(mut reread: Reading) {
+fn close(mut reread: Reading) -> Result<(), Failure> {
     reread.farewell();
+    Ok(())
 }
 
 fn side_report(part: &SidePart) -> SideReport {

@@ -11,6 +11,11 @@ use std::collections::BTreeMap;
 /// Rows of one record, each with the number of its table.
 pub(super) type Rows = Vec<(usize, Vec<u8>)>;
 
+/// A table's number and a primary key in canonical form.
+type RowKey = (usize, Vec<u8>);
+/// Rows with one key: what the source says, what the target holds.
+type Sides<'r> = (Vec<&'r [u8]>, Vec<&'r [u8]>);
+
 /// Whether values are told beside names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Values {
@@ -27,7 +32,7 @@ const DEEPEST: usize = 8;
 /// The rows that one record has on one side alone, or otherwise.
 pub(super) fn findings(prints: &mut Fingerprints, source: &Rows, target: &Rows, values: Values) -> Vec<Finding> {
     // By table and primary key, in canonical form: a key that stands twice is told as one too many.
-    let mut pairs: BTreeMap<(usize, Vec<u8>), (Vec<&[u8]>, Vec<&[u8]>)> = BTreeMap::new();
+    let mut pairs: BTreeMap<RowKey, Sides<'_>> = BTreeMap::new();
     for (table, row) in source {
         pairs.entry((*table, key_of(prints, *table, row))).or_default().0.push(row);
     }

@@ -205,6 +205,8 @@ pub(super) enum Judgement {
     Parked,
     /// It cannot be compared.
     NotCompared,
+    /// It stands in lines that capture has read only perhaps, and differs: how many events there are may tell.
+    Doubtful,
     /// The target has rows of a key that no line names, and lines may be gone.
     Unnamed,
     /// They differ now.
@@ -218,7 +220,7 @@ pub(super) fn judge(rule: Rule, history: History, source: &SourceFold, target: &
     let is_equal = rows.rows > 0 && rows == target.sum;
     match state {
         SourceState::Unreadable | SourceState::Unordered => return Judgement::NotCompared,
-        _ if doubtful && !is_equal => return Judgement::NotCompared,
+        _ if doubtful && !is_equal => return Judgement::Doubtful,
         _ if source.duplicates > 0 && !target.letter_beside && !target.letter => return Judgement::Suspect,
         SourceState::Unmappable if target.letter => return Judgement::Parked,
         SourceState::Unmappable => return Judgement::Suspect,
@@ -307,7 +309,7 @@ mod tests {
     fn what_capture_may_not_have_read_makes_no_difference() {
         let old = [(PERHAPS, rows(1))];
         for (history, none, other) in [
-            (History::Unknown, Judgement::NotCompared, Judgement::NotCompared),
+            (History::Unknown, Judgement::Doubtful, Judgement::Doubtful),
             (History::All, Judgement::Suspect, Judgement::Suspect),
             (History::SureAlone, Judgement::Nothing, Judgement::Suspect),
         ] {

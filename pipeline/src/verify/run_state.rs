@@ -4,10 +4,8 @@
 //! directory), so it names nothing that is not there. Killed anywhere, the next run reads again what was not complete. Sides of another
 //! mapping, source or program are not gone on with. One run at a time: the directory has a lock of its own, and never the service's.
 
-use super::report::StreamResult;
 use super::spill::{Spilled, disk};
 use crate::queue::lock::{LockRefused, StateLock};
-use crate::status::Trouble;
 use landfall_connectors::failure::{Failure, FailureClass};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,8 +29,6 @@ pub(super) struct SidePart {
     pub(super) perhaps: u64,
     /// Lives of the source's queue, of the target's side.
     pub(super) generations: u64,
-    /// Why the source could not be read whole.
-    pub(super) unread: Option<Trouble>,
 }
 
 /// What is known of a stream.
@@ -42,7 +38,6 @@ pub(super) struct StreamPart {
     pub(super) identity: String,
     pub(super) source: Option<SidePart>,
     pub(super) target: Option<SidePart>,
-    pub(super) result: Option<StreamResult>,
 }
 
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]

@@ -7,7 +7,6 @@ use super::run_state::{RunState, SidePart};
 use super::sample::Sample;
 use super::source_side::{ReadSource, SourceSide};
 use super::target_side;
-use crate::status::Trouble;
 use crate::supervise::beside::beside;
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::reread::Repeats;
@@ -16,23 +15,29 @@ use landfall_schemas::mapping::StreamMapping;
 /// What could not be read: of one stream, or (`None`) of the whole source.
 pub(super) type Lost = Vec<(Option<String>, Failure)>;
 
+/// A stream's name, and whom its sides belong to.
+type Named = (String, String);
+
 impl Comparison<'_> {
-    /// Reads the sides that are not on disk yet. What was lost: by stream, or `None` for all of the source.
+    /// Reads the sides that are not on disk yet.
     pub(super) async fn read_sides(
         &self,
         mut reread: Reading,
         (repeats, places): (Repeats, Places),
         state: &mut RunState,
     ) -> Result<(Reading, Lost), Failure> {
-        let names: Vec<(String, String)> =
+        let names: Vec<Named> =
             self.streams.iter().map(|stream| (stream.name.to_string(), self.identity(stream))).collect();
-        let lacking = names.iter().map(|(name, identity)| state.stream(name, identity).source.is_none());
-        let lacking = lacking.collect::<Vec<_>>().contains(&true);
+        let known = names.iter().filter(|(name, identity)| state.stream(name, identity).source.is_some()).count();
+        let lacking = known < names.len();
+        if lacking && known > 0 {
+            // They are read together: what is written over must not be remembered.
+            names.iter().for_each(|(name, identity)| state.stream(name, identity).source = None);
+            state.save()?;
+        }
         let files: Vec<_> = names.iter().map(|(name, _)| state.spill(name, "source")).collect();
-        let streams = self.streams.clone();
-        let started_ms = self.clock.now_ms();
-        let (how, progress) = ((self.sample, self.progress), self.progress.clone());
-        let sample = self.sample;
+        let (streams, started_ms) = (self.streams.clone(), self.clock.now_ms());
+        let (sample, progress) = (self.sample, self.progress.clone());
         let reading = move || {
             if !lacking {
                 return Ok((reread, None));
@@ -42,51 +47,69 @@ impl Comparison<'_> {
             Ok((reread, Some(read)))
         };
         let mut lost = Lost::new();
-        let targets = async {
-            for (stream, (name, identity)) in self.streams.iter().zip(&names) {
-                if state.stream(name, identity).target.is_some() {
-                    continue;
-                }
-                self.progress.expect(self.target.about(stream).await.unwrap_or(0));
-                let (file, started_ms) = (state.spill(name, "target"), self.clock.now_ms());
-                match target_side::read(self.target, stream, (places, &file), how).await {
-                    Ok(read) => {
-                        state.stream(name, identity).target = Some(SidePart {
-                            started_ms,
-                            ended_ms: self.clock.now_ms(),
-                            events: read.applied.events,
-                            generations: read.applied.generations,
-                            perhaps: 0,
-                            spilled: read.spilled,
-                            unread: None,
-                        });
-                        state.save()?;
-                        fail::fail_point!("verify::after_target");
-                    }
-                    Err(failure) => lost.push((Some(name.clone()), failure)),
-                }
-            }
-            Ok::<(), Failure>(())
-        };
+        let targets = self.read_targets(&names, places, (state, &mut lost));
         let (read, done) = beside("second reading", reading, targets).await;
         done?;
         let (reread, read) = read?;
         match read {
             None => {}
             Some(Err(failure)) => lost.push((None, failure)),
-            Some(Ok(read)) => {
-                let ended_ms = self.clock.now_ms();
-                for ((name, identity), (read, unread)) in names.iter().zip(read) {
-                    let unread = unread.as_ref().map(Trouble::from);
-                    let (spilled, (events, perhaps)) = (read.spilled, read.seen);
-                    let part = SidePart { started_ms, ended_ms, spilled, events, perhaps, generations: 0, unread };
-                    state.stream(name, identity).source = Some(part);
-                }
-                state.save()?;
-                fail::fail_point!("verify::after_source");
-            }
+            Some(Ok(read)) => self.keep_source(&names, (read, started_ms), (state, &mut lost))?,
         }
         Ok((reread, lost))
+    }
+
+    async fn read_targets(
+        &self,
+        names: &[Named],
+        places: Places,
+        (state, lost): (&mut RunState, &mut Lost),
+    ) -> Result<(), Failure> {
+        for (stream, (name, identity)) in self.streams.iter().zip(names) {
+            if state.stream(name, identity).target.is_some() {
+                continue;
+            }
+            self.progress.expect(self.target.about(stream).await.unwrap_or(0));
+            let (file, started_ms) = (state.spill(name, "target"), self.clock.now_ms());
+            let how = (self.sample, self.progress);
+            match target_side::read(self.target, stream, (places, &file), how).await {
+                Ok(read) => {
+                    state.stream(name, identity).target = Some(SidePart {
+                        started_ms,
+                        ended_ms: self.clock.now_ms(),
+                        events: read.applied.events,
+                        generations: read.applied.generations,
+                        perhaps: 0,
+                        spilled: read.spilled,
+                    });
+                    state.save()?;
+                    fail::fail_point!("verify::after_target");
+                }
+                Err(failure) => lost.push((Some(name.clone()), failure)),
+            }
+        }
+        Ok(())
+    }
+
+    fn keep_source(
+        &self,
+        names: &[Named],
+        (read, started_ms): (ReadStreams, u64),
+        (state, lost): (&mut RunState, &mut Lost),
+    ) -> Result<(), Failure> {
+        let ended_ms = self.clock.now_ms();
+        for ((name, identity), (read, unread)) in names.iter().zip(read) {
+            if let Some(failure) = unread {
+                lost.push((Some(name.clone()), failure));
+                continue;
+            }
+            let (spilled, (events, perhaps)) = (read.spilled, read.seen);
+            let part = SidePart { started_ms, ended_ms, spilled, events, perhaps, generations: 0 };
+            state.stream(name, identity).source = Some(part);
+        }
+        state.save()?;
+        fail::fail_point!("verify::after_source");
+        Ok(())
     }
 }
 

@@ -83,7 +83,7 @@ fn more_extra_rows_than_the_guard_lets_go_wait_for_a_decision() {
         "nothing is deleted unasked"
     );
     let status = site.expect_stream("projects", "held", |stream| stream.state() == "held");
-    let _ = site.finish(&["accept", "projects", &status.subject()]).expect(0);
+    let _ = site.finish(&["accept", "projects", status.subject()]).expect(0);
     site.expect_stream("projects", "following", calm);
     verify(&site, &["--fresh"]).expect_equal(40);
     end(service);
@@ -120,8 +120,8 @@ fn rows_of_sqlite_lines_and_collections_are_repaired_too() {
     verify(&site, &[]).expect_equal(50 + 3 + 2 + 1);
     let mut database = site.database();
     database.run("update things set doc = '{}' where key = 'n:7'; delete from things where key = 'n:8'");
-    database.run("insert into things select 'n:99', doc, _lf_raw, 1 from things where key = 'n:9'");
-    database.run("update items set v = 9 where id = 1; insert into items values (77, 1, 1)");
+    database.run("insert into things (key, doc, _lf_raw, _lf_version) select 'n:99', doc, _lf_raw, 1 from things where key = 'n:9'");
+    database.run("update items set v = 9 where id = 1; insert into items (id, v, _lf_version) values (77, 1, 1)");
     database.run("update events set doc = '{\"id\": 1}' where key = 'n:1'; update files set doc = '{}'");
     let found = verify(&site, &[]);
     assert_eq!(

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Runs beside the writers.
-const RUNS: u32 = 6;
+const RUNS: u32 = 4;
 
 fn write_on(stop: &Arc<AtomicBool>, mut step: impl FnMut() + Send + 'static) -> thread::JoinHandle<()> {
     let stop = Arc::clone(stop);
