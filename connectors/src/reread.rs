@@ -55,6 +55,10 @@ impl Seen<'_> {
     pub const CHAINS: u16 = 0x7fff;
 }
 
+/// Code of a taker's word that a record is no JSON. Readers of whole documents do not look into records: one that is broken inside is being
+/// written, and the document is read again.
+pub const NOT_JSON: &str = "unparsable";
+
 /// Who takes what is met.
 pub trait Taker {
     /// The store changed: everything taken so far is to be forgotten, it comes again.

@@ -36,6 +36,12 @@ impl KeptKey {
         out.extend_from_slice(bytes);
     }
 
+    /// The same of a field that is not kept.
+    pub(super) fn store_field(field: &[u8], out: &mut Vec<u8>) {
+        out.push(b'f');
+        out.extend_from_slice(field);
+    }
+
     /// From these bytes.
     pub(super) fn load(bytes: &[u8]) -> Option<Self> {
         match bytes.split_first()? {

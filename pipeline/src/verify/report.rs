@@ -307,4 +307,41 @@ mod tests {
         assert_eq!(some(Tallies { not_compared: 1, ..Tallies::default() }), Verdict::Unknown);
         assert_eq!(some(Tallies { parked: 1, extra: 1, ..Tallies::default() }), Verdict::Different);
     }
+
+    #[test]
+    fn the_json_has_the_shape_that_programs_rely_on() {
+        let value = |text: &str| Some(Value::from(text));
+        let column =
+            ColumnFinding { column: "doc".into(), at: Some("/a/0".into()), source: value("x"), target: value("y") };
+        let finding = Finding {
+            kind: FindingKind::Different,
+            table: "public.users".into(),
+            key: serde_json::json!({ "id": 5 }),
+            columns: vec![column],
+        };
+        let side = || SideReport { started_ms: 1, ended_ms: 2, rows: 3, digest: "0f".into() };
+        let tallies = Tallies { equal: 1, missing: 2, extra: 3, different: 4, suspect: 5, parked: 6, not_compared: 7 };
+        let stream = StreamResult {
+            stream: "users".into(),
+            source: "store".into(),
+            table: "public.users".into(),
+            verdict: tallies.verdict(),
+            tallies,
+            accuracy: tallies.accuracy(),
+            verified_through_ms: Some(1),
+            applied_events: Some(9),
+            mapping: "ab".into(),
+            read_source: Some(side()),
+            read_target: Some(side()),
+            rounds: 2,
+            reasons: vec![Trouble { code: "paused".into(), detail: "stream users is paused".into() }],
+            repair: Some(RepairReport { asked: 1, ..RepairReport::default() }),
+            sample: Some(SampleReport { one_in: 10, confidence: 0.95, differing_low: 0.25, differing_high: 0.5 }),
+            findings: vec![finding],
+            findings_left_out: 8,
+        };
+        let report = VerifyReport { pipeline: "shop".into(), version: "1".into(), ..VerifyReport::default() };
+        let text = serde_json::to_string_pretty(&report.of(vec![stream])).unwrap();
+        crate::cli::golden::check("verify-report.json", &(text + "\n"));
+    }
 }

@@ -78,23 +78,23 @@ impl Looking {
         Self { lens: Lens::new(stream, places), rule, room: Room::default(), wanted, seen: (0, 0) }
     }
 
-    fn take(&mut self, seen: &Seen<'_>) {
+    fn take(&mut self, seen: &Seen<'_>) -> Result<(), Failure> {
         match seen.part {
             Part::Sure => self.seen.0 += 1,
             Part::Perhaps => self.seen.1 += 1,
         }
         if self.wanted.is_empty() {
-            return;
+            return Ok(());
         }
         // The key alone first: most records are not asked for, and need no mapping.
         let (record, _) = self.lens.record(seen.key);
-        let Some(look) = self.wanted.get_mut(&record) else { return };
-        let viewed = self.lens.view(seen.key, seen.said);
+        let Some(look) = self.wanted.get_mut(&record) else { return Ok(()) };
+        let viewed = self.lens.view(seen.key, seen.said)?;
         let marked = if self.rule.by_place { marked(seen) & PERHAPS } else { marked(seen) };
         let order = self.seen.0 + self.seen.1;
         let added = look.fold.add(self.rule, marked, (order, viewed.kind, viewed.sum));
         if added == Added::Ignored {
-            return;
+            return Ok(());
         }
         look.encoded = seen.key.into();
         let mut rows = self.lens.rows();
@@ -103,6 +103,7 @@ impl Looking {
             rows.splice(0..0, before);
         }
         look.rows.push((marked, self.room.keeps(&rows).then_some(rows)));
+        Ok(())
     }
 }
 
@@ -121,8 +122,7 @@ impl Taker for SecondLook {
     }
 
     fn take(&mut self, seen: &Seen<'_>) -> Result<(), Failure> {
-        self.0[seen.stream].take(seen);
-        Ok(())
+        self.0[seen.stream].take(seen)
     }
 }
 

@@ -6,10 +6,11 @@ use super::record_state::PERHAPS;
 use super::sample::Sample;
 use super::spill::{Entry, Kind, Spill, Spilled};
 use crate::transform::RowPlan;
-use landfall_connectors::failure::Failure;
-use landfall_connectors::reread::{Part, Repeats, Said, Seen, Taker};
-use landfall_schemas::mapping::StreamMapping;
+use landfall_connectors::failure::{Failure, FailureClass};
+use landfall_connectors::reread::{NOT_JSON, Part, Repeats, Said, Seen, Taker};
+use landfall_schemas::mapping::{RecordFormat, StreamMapping};
 use landfall_schemas::offset::Version;
+use landfall_schemas::rejection::RejectCode;
 use landfall_schemas::row::RowSet;
 use std::path::PathBuf;
 
@@ -24,6 +25,8 @@ pub(super) struct Lens {
     rows: RowSet,
     /// The row in the stream's own table of the record viewed last; empty when it has none.
     own: std::ops::Range<usize>,
+    /// Its records stand in a document that was not looked into.
+    of_document: bool,
 }
 
 /// A record through the mapping.
@@ -43,6 +46,10 @@ pub(super) fn places(repeats: Repeats) -> Places {
     }
 }
 
+fn is_no_json(code: RejectCode) -> bool {
+    matches!(code, RejectCode::Malformed | RejectCode::InvalidUtf8)
+}
+
 /// The chain of a key, marked where capture has read it only perhaps.
 pub(super) fn marked(seen: &Seen<'_>) -> u16 {
     seen.chain | if seen.part == Part::Perhaps { PERHAPS } else { 0 }
@@ -51,20 +58,24 @@ pub(super) fn marked(seen: &Seen<'_>) -> u16 {
 impl Lens {
     pub(super) fn new(stream: &StreamMapping, places: Places) -> Self {
         let (plan, prints) = (RowPlan::new(stream), Fingerprints::of(stream, places));
-        Self { plan, prints, rows: RowSet::default(), own: 0..0 }
+        let of_document = places == Places::Whole && stream.format == RecordFormat::Json;
+        Self { plan, prints, rows: RowSet::default(), own: 0..0, of_document }
     }
 
-    /// What is said of a key, as rows. They stay until the next call: see [`Lens::rows`].
-    pub(super) fn view(&mut self, key: &[u8], said: Said<'_>) -> Viewed {
+    /// What is said of a key, as rows. A record of a whole document that is no JSON is an error: see [`NOT_JSON`]. Rows stay until the next call: see [`Lens::rows`].
+    pub(super) fn view(&mut self, key: &[u8], said: Said<'_>) -> Result<Viewed, Failure> {
         self.rows.clear();
         self.own = 0..0;
         let kind = match said {
             Said::Record(record) => match self.plan.upsert(key, record, NO_VERSION, &mut self.rows) {
                 Ok(Some(encoded)) => {
                     self.own = encoded.fields;
-                    return self.sum();
+                    return Ok(self.sum());
                 }
                 Ok(None) => Kind::Gone,
+                Err(rejection) if self.of_document && is_no_json(rejection.code) => {
+                    return Err(Failure::new(FailureClass::Transient, NOT_JSON, "a record is not JSON"));
+                }
                 Err(_) => Kind::Unmappable,
             },
             Said::Deleted => Kind::Gone,
@@ -73,7 +84,7 @@ impl Lens {
         };
         let (record, key) = self.record(key);
         self.rows.clear();
-        Viewed { record, kind, sum: Sum::default(), key }
+        Ok(Viewed { record, kind, sum: Sum::default(), key })
     }
 
     fn sum(&mut self) -> Viewed {
@@ -180,7 +191,7 @@ impl Taker for SourceSide {
         if self.sample != Sample::All && !self.sample.takes(stream.lens.record(seen.key).0) {
             return Ok(());
         }
-        let viewed = stream.lens.view(seen.key, seen.said);
+        let viewed = stream.lens.view(seen.key, seen.said)?;
         self.stored.clear();
         viewed.key.store(&mut self.stored);
         // In order within a chain; how chains were interleaved nobody knows.

@@ -2,11 +2,12 @@
 //!
 //! Two sides whose sums of a bucket are equal hold the same rows in it, and the bucket is never read. Memory is a chunk per bucket; a bucket
 //! is a chain of chunks, read backwards. A spill is a file of its own that only its writer knows until it is complete; the heads and sums
-//! of the complete one are kept by whoever remembers the run ([`Spilled`]).
+//! of the complete one are kept by whoever remembers the run ([`Spilled`]). It is not synced: a chunk that a power cut took shows by its checksum,
+//! and a bucket that need not be opened needs no chunk.
 //!
 //! ```text
 //! file  = chunk*
-//! chunk = before u64 (offset of the bucket's chunk before, or all ones) | length u32 | entry*
+//! chunk = before u64 (offset of the bucket's chunk before, or all ones) | length u32 | CRC-32 of the entries u32 | entry*
 //! entry = record u128 | hash u128 | rows u32 | order u64 | kind u8 | key length u16 | key
 //! ```
 
@@ -14,7 +15,7 @@ use super::fingerprint::{RecordId, Sum};
 use landfall_connectors::failure::{Failure, FailureClass};
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -27,6 +28,8 @@ const LEAST_CHUNK: usize = 1 << 10;
 /// Memory of all spills that are written side by side.
 const BUFFERS: usize = 24 << 20;
 const NONE: u64 = u64::MAX;
+/// Bytes in front of the entries of a chunk.
+const CHUNK_HEAD: usize = 16;
 const HEAD: usize = 16 + 16 + 4 + 8 + 1 + 2;
 
 /// What an entry says of its record.
@@ -190,22 +193,23 @@ impl Spill {
             return Ok(());
         }
         fail::fail_point!("verify::mid_spill");
-        let mut head = [0; 12];
+        let mut head = [0; CHUNK_HEAD];
         head[..8].copy_from_slice(&self.spilled.heads[bucket].to_le_bytes());
-        head[8..].copy_from_slice(&(buffer.len() as u32).to_le_bytes());
+        head[8..12].copy_from_slice(&(buffer.len() as u32).to_le_bytes());
+        head[12..].copy_from_slice(&crc32fast::hash(buffer).to_le_bytes());
         let at = self.spilled.length;
-        let written = self.file.write_all_at(&head, at).and_then(|()| self.file.write_all_at(buffer, at + 12));
+        let written =
+            self.file.write_all_at(&head, at).and_then(|()| self.file.write_all_at(buffer, at + CHUNK_HEAD as u64));
         written.map_err(|error| disk(&error))?;
         self.spilled.heads[bucket] = at;
-        self.spilled.length = at + 12 + buffer.len() as u64;
+        self.spilled.length = at + CHUNK_HEAD as u64 + buffer.len() as u64;
         buffer.clear();
         Ok(())
     }
 
-    /// Writes what is left and makes it durable.
+    /// Writes what is left.
     pub(super) fn finish(mut self) -> Result<Spilled, Failure> {
         (0..BUCKETS).try_for_each(|bucket| self.flush(bucket))?;
-        self.file.flush().and_then(|()| self.file.sync_data()).map_err(|error| disk(&error))?;
         Ok(self.spilled)
     }
 }
@@ -222,25 +226,32 @@ pub(super) fn read(
     bucket: usize,
     take: &mut dyn FnMut(Entry<'_>),
 ) -> Result<(), Failure> {
-    let damaged = || disk(&io::Error::from(io::ErrorKind::InvalidData));
+    let damaged = || {
+        let detail = "what an earlier run has left in the state directory is damaged: run it with --fresh";
+        Failure::new(FailureClass::Halt, "verify_damaged", detail)
+    };
     let (mut at, mut chunk) = (spilled.heads[bucket], Vec::new());
     while at != NONE {
-        let mut head = [0; 12];
-        file.read_exact_at(&mut head, at).map_err(|error| disk(&error))?;
-        let (before, length) = head.split_at(8);
-        let length = u32::from_le_bytes(length.try_into().map_err(|_| damaged())?) as usize;
-        if at + 12 + length as u64 > spilled.length {
+        let mut head = [0; CHUNK_HEAD];
+        file.read_exact_at(&mut head, at).map_err(|_| damaged())?;
+        let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let (length, checksum) = (number(8) as usize, number(12));
+        let before = u64::from(number(4)) << 32 | u64::from(number(0));
+        if at + (CHUNK_HEAD + length) as u64 > spilled.length {
             return Err(damaged());
         }
         chunk.resize(length, 0);
-        file.read_exact_at(&mut chunk, at + 12).map_err(|error| disk(&error))?;
+        file.read_exact_at(&mut chunk, at + CHUNK_HEAD as u64).map_err(|_| damaged())?;
+        if crc32fast::hash(&chunk) != checksum {
+            return Err(damaged());
+        }
         let mut rest = chunk.as_slice();
         while !rest.is_empty() {
             let (entry, after) = entry(rest).ok_or_else(damaged)?;
             take(entry);
             rest = after;
         }
-        at = u64::from_le_bytes(before.try_into().map_err(|_| damaged())?);
+        at = before;
     }
     Ok(())
 }
@@ -254,4 +265,48 @@ fn entry(bytes: &[u8]) -> Option<(Entry<'_>, &[u8])> {
     let (key, rest) = rest.split_at_checked(usize::from(length))?;
     let sum = Sum { hash: wide(16)?, rows: u64::from(rows) };
     Some((Entry { record: RecordId(wide(0)?), sum, order, kind: Kind::from_byte(head[44])?, key }, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::FileExt;
+
+    fn spilled(path: &Path, entries: u64) -> Spilled {
+        let mut spill = Spill::create(path, 1_000).unwrap();
+        for number in 0..entries {
+            let record = RecordId(xxhash_rust::xxh3::xxh3_128(&number.to_le_bytes()));
+            let sum = Sum { hash: u128::from(number), rows: 1 };
+            let key = number.to_le_bytes();
+            spill.add(&Entry { record, sum, order: number, kind: Kind::Rows, key: &key }).unwrap();
+        }
+        spill.finish().unwrap()
+    }
+
+    #[test]
+    fn what_was_spilled_comes_back_whole_and_what_is_damaged_is_named() {
+        let path = std::env::temp_dir().join(format!("landfall-spill-{}", std::process::id()));
+        let spilled = spilled(&path, 20_000);
+        let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let mut seen = std::collections::BTreeSet::new();
+        for bucket in 0..BUCKETS {
+            read(&file, &spilled, bucket, &mut |entry| {
+                assert_eq!(bucket_of(entry.record), bucket);
+                assert_eq!(entry.key, entry.order.to_le_bytes());
+                assert!(seen.insert(entry.order));
+            })
+            .unwrap();
+        }
+        assert_eq!(seen.len(), 20_000);
+        let sum: u128 = (0..20_000_u128).sum();
+        assert_eq!(spilled.digest(), format!("{sum:032x}"));
+        // One byte of one entry of one bucket.
+        let at = spilled.heads[7] + CHUNK_HEAD as u64 + 20;
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+        let damaged = read(&file, &spilled, 7, &mut |_| ()).unwrap_err();
+        assert_eq!(damaged.code, "verify_damaged");
+        std::fs::remove_file(path).unwrap();
+    }
 }

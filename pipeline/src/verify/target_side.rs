@@ -34,7 +34,7 @@ pub(super) async fn read(
             let (record, sum, order, kind) = match standing {
                 Standing::Row { table, fields } => {
                     let print = lens.prints().row(table, fields);
-                    KeptKey::Field(print.key.into()).store(&mut stored);
+                    KeptKey::store_field(print.key, &mut stored);
                     (print.record, Sum { hash: print.hash, rows: 1 }, print.version.cast_unsigned(), Kind::Rows)
                 }
                 Standing::Letter { key, blocks } => {

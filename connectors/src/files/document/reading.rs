@@ -168,7 +168,7 @@ pub(super) fn holds_records(spec: &KeySpec, shape: Shape) -> bool {
     }
 }
 
-pub(super) fn checked(origin: Origin<'_>, raw: &[u8]) -> Result<(), NotJson> {
+fn checked(origin: Origin<'_>, raw: &[u8]) -> Result<(), NotJson> {
     check_syntax(raw).map_err(|error| {
         let what = if error.code == RejectCode::InvalidUtf8 { "not UTF-8" } else { "not JSON inside a record" };
         NotJson { at: origin.at + error.at as u64, what }

@@ -1,14 +1,14 @@
 //! The document read a second time: split anew, keys found anew, nothing taken from index or fingerprint.
 //!
-//! A revision counts when the whole of it parsed and the open file stood still meanwhile; otherwise it is read again, for a while, since a
+//! Records are not looked into: whoever takes them maps them, and says when one is no JSON. A revision counts when the whole of it parsed and the open file stood still meanwhile; otherwise it is read again, for a while, since a
 //! writer in place is a matter of moments. Fails with `missing`, `unreadable`, `unparsable` or `store_moving`.
 
-use super::reading::{checked, head_holds_key, holds_records, key_name};
+use super::reading::{head_holds_key, holds_records, key_name};
 use super::{DocumentConfig, selection};
 use crate::failure::{Failure, FailureClass};
 use crate::files::root::{FileStat, OpenError, Root};
 use crate::files::split::{Body, NotJson, Origin, Progress, RecordSink, Shape, SplitError, Splitter};
-use crate::reread::{Nameless, Part, Repeats, Reread, Said, Seen, Taker};
+use crate::reread::{NOT_JSON, Nameless, Part, Repeats, Reread, Said, Seen, Taker};
 use crate::source::SourceStream;
 use landfall_schemas::hash::RowHash;
 use landfall_schemas::key::{RecordKey, key_of};
@@ -75,7 +75,8 @@ impl DocumentReread {
         };
         let Taking { shapes, failed, .. } = sink;
         if let Some(failure) = failed {
-            return Err(Ended::Failed(failure));
+            let torn = failure.code == NOT_JSON;
+            return Err(if torn { Ended::Torn(failure) } else { Ended::Failed(failure) });
         }
         outcome.map_err(|error| match error {
             SplitError::Read(error) => Ended::Failed(self.failure("unreadable", &error.kind().to_string())),
@@ -141,9 +142,6 @@ impl RecordSink for Taking<'_> {
     fn record(&mut self, origin: Origin<'_>, body: Body<'_>) -> Result<(), NotJson> {
         let spec = &self.streams[origin.stream].key;
         let taken = self.shapes[origin.stream].is_some_and(|shape| holds_records(spec, shape));
-        if let Body::Whole(raw) = body {
-            checked(origin, raw)?;
-        }
         if !taken {
             return Ok(());
         }
