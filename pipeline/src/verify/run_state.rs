@@ -1,7 +1,7 @@
 //! What a run leaves on disk, so that the next one goes on: `STATE/verify/run.json` and the spills beside it.
 //!
-//! A side of a stream is remembered once its spill is complete and durable; the file is replaced whole (temp, sync, rename, sync of the
-//! directory), so it names nothing that is not there. Killed anywhere, the next run reads again what was not complete. Sides of another
+//! A side of a stream is remembered once its spill is complete; the file is replaced whole (temp, sync, rename, sync of the directory). Spills
+//! are not synced: what a power cut took of one shows by its checksums and is refused (`verify_damaged`, `--fresh`). Killed anywhere, the next run reads again what was not complete. Sides of another
 //! mapping, source or program are not gone on with. One run at a time: the directory has a lock of its own, and never the service's.
 
 use super::spill::{Spilled, disk};
