@@ -7,7 +7,8 @@ use landfall_tests::kill_point::KillPoint;
 use landfall_tests::landfall::Landfall;
 use landfall_tests::seed::Seed;
 use landfall_tests::site::Site;
-use landfall_tests::wait::{wait_for, wait_until};
+use landfall_tests::sqlite_sides::{self, Question};
+use landfall_tests::wait::wait_until;
 use rusqlite::{Connection, params};
 use serde_json::json;
 use std::time::Duration;
@@ -23,7 +24,7 @@ const SCHEMA: &str = "
 ";
 
 /// The same question to both sides: keys first.
-const QUESTIONS: [(&str, &str); 3] = [
+const QUESTIONS: [Question; 3] = [
     (
         "select id, name, cast(balance as text), flag, hex(photo) from accounts order by id",
         "select id::text, name, case when balance = trunc(balance) and abs(balance) < 1e15 then balance::bigint::text || '.0' \
@@ -73,43 +74,8 @@ fn create(site: &Site, mode: &str) -> Connection {
     writer
 }
 
-type Rows = Vec<Vec<Option<String>>>;
-
-fn in_sqlite(database: &Connection, sql: &str) -> Rows {
-    let mut statement = database.prepare(sql).unwrap();
-    let width = statement.column_count();
-    let cell = |row: &rusqlite::Row<'_>, at: usize| {
-        let value: rusqlite::types::Value = row.get(at)?;
-        Ok(match value {
-            rusqlite::types::Value::Null => None,
-            rusqlite::types::Value::Integer(number) => Some(number.to_string()),
-            rusqlite::types::Value::Real(number) => Some(number.to_string()),
-            rusqlite::types::Value::Text(text) => Some(text),
-            rusqlite::types::Value::Blob(_) => panic!("asked as hex"),
-        })
-    };
-    let rows = statement.query_map([], |row| (0..width).map(|at| cell(row, at)).collect());
-    rows.unwrap().collect::<Result<_, _>>().unwrap()
-}
-
 fn expect_soon(site: &Site, writer: &Connection, moment: &str) {
-    for (theirs, ours) in QUESTIONS {
-        let mut last = (Rows::new(), Rows::new());
-        let equal = wait_for(SOON, || {
-            last = (in_sqlite(writer, theirs), site.database().rows(ours));
-            (last.0 == last.1).then_some(())
-        });
-        if equal.is_none() {
-            let odd = last.0.iter().zip(&last.1).find(|(theirs, ours)| theirs != ours);
-            let counts = (last.1.len(), last.0.len());
-            panic!(
-                "{moment}: {} rows, {} expected; the first that differ: {odd:?}; {:?}",
-                counts.0,
-                counts.1,
-                site.status()
-            );
-        }
-    }
+    sqlite_sides::expect_soon(site, writer, &QUESTIONS, moment);
 }
 
 /// A transaction of the product's.

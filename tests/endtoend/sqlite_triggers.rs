@@ -5,7 +5,8 @@
 use landfall_tests::config::Config;
 use landfall_tests::seed::Seed;
 use landfall_tests::site::Site;
-use landfall_tests::wait::{wait_for, wait_until};
+use landfall_tests::sqlite_sides::{self, Question};
+use landfall_tests::wait::wait_until;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use serde_json::json;
@@ -22,7 +23,7 @@ const SCHEMA: &str = "
     CREATE TABLE notes (v INTEGER);
 ";
 
-const QUESTIONS: [(&str, &str); 5] = [
+const QUESTIONS: [Question; 5] = [
     ("select id, email, v from users order by id", "select id::text, email, v::text from users order by users.id"),
     (
         "select name, v from tags order by name collate binary",
@@ -65,35 +66,8 @@ fn create(site: &Site) -> Connection {
     writer
 }
 
-type Rows = Vec<Vec<Option<String>>>;
-
-fn in_sqlite(database: &Connection, sql: &str) -> Rows {
-    let mut statement = database.prepare(sql).unwrap();
-    let width = statement.column_count();
-    let cell = |row: &rusqlite::Row<'_>, at: usize| {
-        Ok(match row.get(at)? {
-            rusqlite::types::Value::Null => None,
-            rusqlite::types::Value::Integer(number) => Some(number.to_string()),
-            rusqlite::types::Value::Text(text) => Some(text),
-            other => panic!("asked as text or a whole number, not {:?}", other.data_type()),
-        })
-    };
-    let rows = statement.query_map([], |row| (0..width).map(|at| cell(row, at)).collect());
-    rows.unwrap().collect::<Result<_, _>>().unwrap()
-}
-
 fn expect_soon(site: &Site, writer: &Connection, moment: &str) {
-    for (theirs, ours) in QUESTIONS {
-        let mut last = (Rows::new(), Rows::new());
-        let equal = wait_for(SOON, || {
-            last = (in_sqlite(writer, theirs), site.database().rows(ours));
-            (last.0 == last.1).then_some(())
-        });
-        if equal.is_none() {
-            let odd = |these: &Rows, those: &Rows| these.iter().find(|row| !those.contains(row)).cloned();
-            panic!("{moment}: {theirs}: missing {:?}, too much {:?}", odd(&last.0, &last.1), odd(&last.1, &last.0));
-        }
-    }
+    sqlite_sides::expect_soon(site, writer, &QUESTIONS, moment);
 }
 
 fn logged(writer: &Connection) -> i64 {

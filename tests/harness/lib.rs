@@ -30,6 +30,7 @@ pub mod repository;
 pub mod run_dir;
 pub mod seed;
 pub mod site;
+pub mod sqlite_sides;
 pub mod status;
 pub mod unprivileged;
 pub mod wait;

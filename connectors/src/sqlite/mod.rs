@@ -255,6 +255,10 @@ impl SqliteSource {
             }
         }
         self.taken = Some(pass.data_version);
+        // Held, it was not taken in: without this a full pass that is due would be due again at once, for as long as nobody decides.
+        if let Some(log) = &mut self.change_log {
+            log.distrust();
+        }
         pass.end(&mut self.ledger, Outcome::Abandoned);
         Step::Blocked
     }

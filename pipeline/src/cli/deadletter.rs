@@ -17,7 +17,6 @@ use crate::config::Pipeline;
 use crate::status::measure::{count, span};
 use landfall_schemas::rejection::RejectCode;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::{BufWriter, Write};
@@ -63,9 +62,9 @@ fn choice(chosen: &LetterArguments, pipeline: &Pipeline, reach: Reach) -> Result
 }
 
 async fn list(target: &Target, (choice, limit): (&LetterChoice, u32), values: LetterValues) -> Outcome {
-    let counts = counts(target, choice).await?;
+    let counts = target.letter_counts(choice).await?;
     let total: u64 = counts.values().sum();
-    let letters = pages(target, choice, values, Some(limit)).await?;
+    let letters = pages(target, choice, values, limit).await?;
     let mut text = String::new();
     for letter in &letters {
         let behind = if letter.behind > 0 { format!(", {} behind it", letter.behind) } else { String::new() };
@@ -151,18 +150,14 @@ fn page_of(values: LetterValues) -> u32 {
     if values == LetterValues::Fetched { PAGE_WITH_VALUES } else { PAGE }
 }
 
-/// How many letters are chosen, by their code.
-async fn counts(target: &Target, choice: &LetterChoice) -> Result<BTreeMap<String, u64>, CliFailure> {
-    Ok(target.letter_counts(choice).await?)
-}
-
+/// As many of the letters as are wanted, page by page.
 async fn pages(
     target: &Target,
     choice: &LetterChoice,
     values: LetterValues,
-    limit: Option<u32>,
+    mut left: u32,
 ) -> Result<Vec<StoredLetter>, CliFailure> {
-    let (mut letters, mut left): (Vec<StoredLetter>, u32) = (Vec::new(), limit.unwrap_or(u32::MAX));
+    let mut letters: Vec<StoredLetter> = Vec::new();
     while left > 0 {
         let after = letters.last().map_or(0, |letter| letter.id);
         let page = target.letters(choice, (after, page_of(values).min(left)), values).await?;

@@ -36,8 +36,7 @@ const LEAST_ROUNDS: u32 = 5;
 pub(super) struct Comparison<'a> {
     pub(super) target: &'a Target,
     pub(super) spec: &'a SourceSpec,
-    pub(super) streams: Vec<Arc<StreamMapping>>,
-    /// The same, and what they have grown by.
+    /// The source's streams, and what they have grown by.
     pub(super) grown: Vec<&'a Grown>,
     pub(super) follower: &'a Follower,
     pub(super) clock: &'a dyn Clock,
@@ -70,13 +69,13 @@ pub(super) type Compared = Vec<(StreamResult, bool)>;
 impl Comparison<'_> {
     /// Compares; results come in the order of the streams. An error is one of the disk or of the configuration.
     pub(super) async fn run(&self, state: &mut RunState, service: &mut Settled) -> Result<Compared, Failure> {
-        let by_reference: Vec<&StreamMapping> = self.streams.iter().map(AsRef::as_ref).collect();
+        let by_reference: Vec<&StreamMapping> = self.streams().map(AsRef::as_ref).collect();
         let reread = assemble::reread(self.spec, &by_reference)?;
         let repeats = reread.repeats();
         let places = places(repeats);
         let (reread, lost) = self.read_sides(reread, (repeats, places), state).await?;
         let mut open = Vec::new();
-        for stream in &self.streams {
+        for stream in self.streams() {
             open.push(self.open(stream, (repeats, &lost), state)?);
         }
         let mut reread = self.settle((reread, places), &mut open, service).await?;
@@ -96,6 +95,11 @@ impl Comparison<'_> {
             }
         }
         Ok(open.into_iter().map(|open| self.result(open, state)).collect())
+    }
+
+    /// The streams with the columns that were added to them.
+    pub(super) fn streams(&self) -> impl Iterator<Item = &Arc<StreamMapping>> {
+        self.grown.iter().map(|grown| &grown.mapping)
     }
 
     /// Who a stream's sides belong to.

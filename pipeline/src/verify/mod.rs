@@ -104,7 +104,6 @@ pub async fn verify(pipeline: &Pipeline, options: &Options, progress: &Progress)
         let comparison = Comparison {
             target: &target,
             spec,
-            streams: grown.iter().map(|stream| Arc::clone(&stream.mapping)).collect(),
             grown,
             follower: &follower,
             clock: &clock,

@@ -26,8 +26,7 @@ impl Comparison<'_> {
         (repeats, places): (Repeats, Places),
         state: &mut RunState,
     ) -> Result<(Reading, Lost), Failure> {
-        let names: Vec<Named> =
-            self.streams.iter().map(|stream| (stream.name.to_string(), self.identity(stream))).collect();
+        let names: Vec<Named> = self.streams().map(|stream| (stream.name.to_string(), self.identity(stream))).collect();
         let known = names.iter().filter(|(name, identity)| state.stream(name, identity).source.is_some()).count();
         let lacking = known < names.len();
         if lacking && known > 0 {
@@ -36,7 +35,7 @@ impl Comparison<'_> {
             state.save()?;
         }
         let files: Vec<_> = names.iter().map(|(name, _)| state.spill(name, "source")).collect();
-        let (streams, started_ms) = (self.streams.clone(), self.clock.now_ms());
+        let (streams, started_ms) = (self.streams().cloned().collect::<Vec<_>>(), self.clock.now_ms());
         let (sample, progress) = (self.sample, self.progress.clone());
         let reading = move || {
             if !lacking {
@@ -65,7 +64,7 @@ impl Comparison<'_> {
         places: Places,
         (state, lost): (&mut RunState, &mut Lost),
     ) -> Result<(), Failure> {
-        for (stream, (name, identity)) in self.streams.iter().zip(names) {
+        for (stream, (name, identity)) in self.streams().zip(names) {
             if state.stream(name, identity).target.is_some() {
                 continue;
             }
