@@ -167,8 +167,26 @@ pub struct Decision {
     pub stream: StreamId,
     /// The held revision's hash, or the code of the halted state.
     pub subject: String,
-    /// Accept (go on, deletions included) or refuse.
-    pub accept: bool,
+    /// What is said of it.
+    pub ruling: Ruling,
+}
+
+/// What an operator says of something held or halted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ruling {
+    /// Stay.
+    Refuse,
+    /// Go on: deletions included, and by a new copy where the place in the source's log is lost.
+    Accept,
+    /// Go on from now, and copy nothing: what changed in between is found by comparing. For a lost place only.
+    Compare,
+}
+
+impl Decision {
+    /// It lets a held revision pass, or a halted stream go on as it says itself that it would.
+    pub fn accepts(&self) -> bool {
+        self.ruling == Ruling::Accept
+    }
 }
 
 /// What became of a doubt.

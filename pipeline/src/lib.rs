@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 mod discovery;
+mod doubt;
 pub mod infer;
 mod launch;
 mod mark;

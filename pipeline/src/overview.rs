@@ -81,6 +81,12 @@ impl Overview {
             .counted(ends.sum(), view.counts)
             .in_condition(condition);
         report.phase = phase(&view.state, &report.condition);
+        if report.condition == StreamCondition::Following
+            && let Some(doubt) = self.service.doubt(stream)
+        {
+            report = report.in_condition(StreamCondition::Waiting((&doubt).into()));
+            report.doubt = view.resync.map(|doubt| doubt.to_string());
+        }
         report.ready = report.condition == StreamCondition::Following;
         report.lag_ms = view.lag_ms;
         report.copy = view.copy.map(|copy| CopyReport { records: copy.records, estimate: copy.estimate });

@@ -10,7 +10,7 @@ use crate::assemble::Target;
 use crate::service::Service;
 use crate::streams::RunningStream;
 use crate::worker::StreamState;
-use landfall_connectors::checkpoints::Phase;
+use landfall_connectors::checkpoints::{Leftovers, Phase};
 use landfall_connectors::failure::Failure;
 use landfall_connectors::source::Condition;
 use std::sync::Arc;
@@ -39,9 +39,14 @@ pub(crate) async fn look_after(service: Arc<Service>, target: Arc<Target>) -> Re
 }
 
 async fn look_at(service: &Service, target: &Target, stream: &RunningStream) -> Result<(), Failure> {
-    let capture = &service.sources[stream.source].capture;
+    let source = &service.sources[stream.source];
+    if source.leftovers == Leftovers::Kept {
+        // It looks for nothing by itself: a comparison does (`doubt`).
+        return Ok(());
+    }
+    let capture = &source.capture;
     let report = capture.report();
-    let resync = stream.progress.view().resync;
+    let resync = stream.progress.view().resync.is_some();
     if resync && report.compared.contains(&stream.id) {
         target.resynchronised(&stream.mapping.name, service.sources[stream.source].queue.id()).await?;
         stream.progress.resynchronised();

@@ -2,8 +2,9 @@
 
 use crate::assemble::{self, Assembled, Decision, Target};
 use crate::config::Pipeline;
-use crate::control::server::{Decide, SetControl};
+use crate::control::server::{Decide, GoOn, SetControl};
 use crate::control::{ControlClient, ControlHandler, ControlSocket, Refused, serve};
+use crate::doubt;
 use crate::overview::Overview;
 use crate::queue::lock::LockRefused;
 use crate::resync;
@@ -246,6 +247,23 @@ struct Handler {
     state_dir: std::path::PathBuf,
 }
 
+impl Handler {
+    /// Whether a stream is held or halted by this name now.
+    fn stands(&self, stream: &str, subject: &str) -> Result<(), Refused> {
+        let report = self.overview.report();
+        let Some(stream) = report.streams.iter().find(|known| known.name == stream) else {
+            return Err(Refused::new("unknown_stream", "no stream has this name; `landfall status` lists them"));
+        };
+        let stands = match &stream.condition {
+            StreamCondition::Held { revision, .. } => revision == subject,
+            StreamCondition::Halted(trouble) => trouble.code == subject,
+            _ => false,
+        };
+        let detail = "nothing by this name is held or halted in the stream now; `landfall status` shows what is";
+        if stands { Ok(()) } else { Err(Refused::new("nothing_held", detail)) }
+    }
+}
+
 impl ControlHandler for Handler {
     fn pipeline(&self) -> &str {
         &self.pipeline
@@ -255,20 +273,17 @@ impl ControlHandler for Handler {
         self.overview.report()
     }
 
+    async fn go_on(&self, order: GoOn) -> Result<(), Refused> {
+        self.stands(&order.stream, &order.subject)?;
+        doubt::go_on(&self.service, &self.target, (&order.stream, order.subject, &order.actor)).await
+    }
+
+    async fn shown(&self, streams: Vec<(String, String)>) -> Result<(), Refused> {
+        doubt::settle(&self.service, &self.target, streams).await
+    }
+
     async fn decide(&self, decide: Decide) -> Result<(), Refused> {
-        let report = self.overview.report();
-        let Some(stream) = report.streams.iter().find(|stream| stream.name == decide.stream) else {
-            return Err(Refused::new("unknown_stream", "no stream has this name; `landfall status` lists them"));
-        };
-        let stands = match &stream.condition {
-            StreamCondition::Held { revision, .. } => *revision == decide.subject,
-            StreamCondition::Halted(trouble) => trouble.code == decide.subject,
-            _ => false,
-        };
-        if !stands {
-            let detail = "nothing by this name is held or halted in the stream now; `landfall status` shows what is";
-            return Err(Refused::new("nothing_held", detail));
-        }
+        self.stands(&decide.stream, &decide.subject)?;
         let unusable = |_| Refused::new("unknown_stream", "no stream has this name");
         let name = StreamName::new(&decide.stream).map_err(unusable)?;
         let word = if decide.accept { Decision::Accept } else { Decision::Refuse };

@@ -6,12 +6,14 @@
 
 use crate::capture::CaptureHandle;
 pub use crate::discovery::LeftOut;
+use crate::doubt::NOT_COMPARED;
 use crate::queue::Queue;
 use crate::streams::{RunningStream, Streams};
 use crate::supervise::Supervisor;
 use crate::worker::{CopySource, StreamProgressView, StreamState};
 use landfall_connectors::checkpoints::{Leftovers, Word};
-use landfall_connectors::source::{Condition, Decision};
+use landfall_connectors::failure::{Failure, FailureClass};
+use landfall_connectors::source::{Condition, Decision, Ruling};
 use landfall_schemas::ddl::BulkLoad;
 use landfall_schemas::offset::Offset;
 use landfall_schemas::stream::{PartitionId, SourceName, StreamId};
@@ -146,7 +148,8 @@ impl Service {
         let conditions = self.sources[stream.source].capture.report().conditions;
         let stuck = |(id, condition): &(StreamId, Condition)| *id == stream.id && trouble(condition).is_some();
         let worker_stands = stream.brake.is_paused() || matches!(view.state, StreamState::Halted(_));
-        view.resync && !worker_stands && !conditions.iter().any(stuck)
+        let looks = self.sources[stream.source].leftovers == Leftovers::Compared;
+        view.resync.is_some() && looks && !worker_stands && !conditions.iter().any(stuck)
     }
 
     fn ends(&self) -> Vec<Vec<(PartitionId, Offset)>> {
@@ -179,7 +182,16 @@ impl Service {
         let (view, queue) = (stream.progress.view(), &self.sources[stream.source].queue);
         let behind = |partition| !has_arrived(&view, partition, queue.offsets(stream.id, partition).end);
         let text = format!("paused by {}: `landfall resume {}`", control.actor, stream.mapping.name);
-        (view.resync || stream.mapping.partitions.all().any(behind)).then_some(text)
+        (view.resync.is_some() || stream.mapping.partitions.all().any(behind)).then_some(text)
+    }
+
+    /// Changes passed unseen, and nobody has compared since: what is said of it. Sources that look for themselves say nothing.
+    pub(crate) fn doubt(&self, stream: &RunningStream) -> Option<Failure> {
+        let looks = self.sources[stream.source].leftovers == Leftovers::Compared;
+        stream.progress.view().resync.filter(|_| !looks)?;
+        let detail = "changes were lost and nothing was copied anew: what they left differs until `landfall verify --repair` has found and \
+             written it";
+        Some(Failure::new(FailureClass::Halt, NOT_COMPARED, detail))
     }
 
     /// What an arrived service says: done, or which streams need an operator.
@@ -190,6 +202,7 @@ impl Service {
                 needs.push((stream.mapping.name.to_string(), failure.to_string()));
             }
             needs.extend(self.pause(stream).map(|text| (stream.mapping.name.to_string(), text)));
+            needs.extend(self.doubt(stream).map(|doubt| (stream.mapping.name.to_string(), doubt.to_string())));
             let conditions = self.sources[stream.source].capture.report().conditions;
             for (_, condition) in conditions.into_iter().filter(|(id, _)| *id == stream.id) {
                 if let Some(text) = trouble(&condition) {
@@ -207,7 +220,8 @@ impl Service {
         match found.progress.view().state {
             StreamState::Halted(failure) if failure.code == word.subject => found.speaker.say(word),
             _ => {
-                let decision = Decision { stream: found.id, subject: word.subject, accept: word.accept };
+                let ruling = if word.accept { Ruling::Accept } else { Ruling::Refuse };
+                let decision = Decision { stream: found.id, subject: word.subject, ruling };
                 self.sources[found.source].capture.decide(decision);
             }
         }

@@ -6,6 +6,7 @@ mod corruptions;
 mod grown;
 mod kinds;
 mod losses;
+mod lost_position;
 mod repairs;
 mod sources;
 mod under_load;

@@ -15,7 +15,7 @@ pub mod rights;
 pub mod sample;
 pub mod snapshot;
 
-pub use change_stream::MongoSource;
+pub use change_stream::{MongoSource, loses_the_place};
 pub use client::connect;
 pub use config::{Capture, MongoConfig, ReadFrom, SecretUri};
 pub use reread::MongoReread;

@@ -34,6 +34,7 @@ mod copy;
 mod copy_out;
 mod ddl;
 mod decisions;
+mod doubt;
 mod drift;
 mod evolve;
 pub mod fingerprint;

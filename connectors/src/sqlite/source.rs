@@ -92,7 +92,7 @@ impl Source for SqliteSource {
         let Some(at) = self.ledger.streams.iter().position(|stream| stream.stream.id == decision.stream) else {
             return false;
         };
-        self.guards[at].decide(&decision.subject, decision.accept);
+        self.guards[at].decide(&decision.subject, decision.accepts());
         let held = matches!(&self.conditions[at], Condition::Held { revision, .. } if *revision == decision.subject);
         if held {
             self.taken = None;

@@ -170,7 +170,7 @@ fn take_orders(ordered: &Receiver<Order>, source: &mut dyn Source, shared: &Shar
         match order {
             Order::Decide(decision) => {
                 let known = source.decide(&decision);
-                tracing::info!(accept = decision.accept, known, "decision taken");
+                tracing::info!(ruling = ?decision.ruling, known, "decision taken");
             }
             Order::Doubt(stream, keys) => doubts.add(stream, keys),
             Order::Adopt(stream, keys) => {

@@ -99,7 +99,7 @@ pub(super) enum Command {
     #[command(subcommand)]
     Deadletter(DeadletterCommand),
     /// Let a held revision or a halted stream go on, on the running service.
-    Accept(Subject),
+    Accept(Accepted),
     /// Keep a held revision from being applied, on the running service.
     Refuse(Subject),
     /// Apply nothing of a stream, or of any; capture goes on. Lasts over restarts.
@@ -284,6 +284,16 @@ pub(super) struct Subject {
     pub(super) subject: String,
     #[command(flatten)]
     pub(super) actor: Actor,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Accepted {
+    #[command(flatten)]
+    pub(super) subject: Subject,
+    /// Where a place in the source's log is lost: copy nothing, go on from now, and have `landfall verify --repair` find and write what
+    /// changed in between. The stream is not ready until that has shown it to be equal.
+    #[arg(long)]
+    pub(super) compare: bool,
 }
 
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 //! next one to find (then under the state lock, so that no service starts meanwhile).
 
 use super::Outcome;
-use super::args::Subject;
+use super::args::{Accepted, Subject};
 use super::envelope::Finished;
 use super::exit::Exit;
 use super::failure::CliFailure;
@@ -18,6 +18,29 @@ use serde_json::json;
 
 /// Longest subject: a hash in hex, or a code of ours.
 const MAX_SUBJECT: usize = 256;
+
+/// Accepts, and where it was said so, without a copy.
+pub(super) async fn accept(accepted: Accepted, settings: &Settings) -> Outcome {
+    let Accepted { subject, compare } = accepted;
+    if !compare {
+        return decide(subject, Word::Accept, settings).await;
+    }
+    let pipeline = settings.pipeline()?;
+    check(&subject, &pipeline)?;
+    let actor = settings.actor(subject.actor.actor.clone());
+    let Some(mut client) = ControlClient::connect(&pipeline.state_dir).await? else {
+        let message = format!("no service runs for {}: it is the one that goes on", pipeline.name);
+        return Err(CliFailure::new(Exit::Failed, "not_running", message).suggest("start `landfall run`, then decide"));
+    };
+    let Subject { stream, subject, .. } = subject;
+    client.decide(&Request::GoOn { stream: stream.clone(), subject: subject.clone(), actor }).await?;
+    Ok(Finished {
+        result: json!({ "stream": stream, "subject": subject, "decision": "accepted", "compare": true }),
+        ..Finished::done(format!(
+            "accepted: {subject} of {stream}; changes were lost, so now: landfall verify --repair --stream {stream}"
+        ))
+    })
+}
 
 /// Which word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

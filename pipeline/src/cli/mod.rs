@@ -78,7 +78,7 @@ fn perform(arguments: Arguments, console: &Console) -> Outcome {
             Command::Status(options) => status::status(options, &settings, console).await,
             Command::Verify(options) => verify::verify(options, &settings, console).await,
             Command::Deadletter(command) => deadletter::deadletter(command, &settings, console).await,
-            Command::Accept(subject) => decide::decide(subject, decide::Word::Accept, &settings).await,
+            Command::Accept(accepted) => decide::accept(accepted, &settings).await,
             Command::Refuse(subject) => decide::decide(subject, decide::Word::Refuse, &settings).await,
             Command::Pause(all) => control::control(all, ControlChange::Pause, &settings).await,
             Command::Resume(all) => control::control(all, ControlChange::Resume, &settings).await,

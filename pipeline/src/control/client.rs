@@ -74,6 +74,14 @@ impl ControlClient {
         }
     }
 
+    /// Tells what a comparison has shown.
+    pub async fn shown(&mut self, streams: Vec<(String, String)>) -> Result<(), ControlError> {
+        match self.ask(&Request::Shown { streams }).await? {
+            Content::Noted => Ok(()),
+            _ => Err(ControlError::Foreign),
+        }
+    }
+
     /// Changes pause or throttle; stored when this returns.
     pub async fn control(&mut self, control: &Request) -> Result<(), ControlError> {
         match self.ask(control).await? {

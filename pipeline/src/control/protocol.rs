@@ -38,6 +38,20 @@ pub enum Request {
         /// Who says so, for the history.
         actor: String,
     },
+    /// Go on from now where a place in the source's log is lost, and copy nothing: a comparison finds what changed in between.
+    GoOn {
+        /// Which stream; all of its source go on with it.
+        stream: String,
+        /// Code of the halted state.
+        subject: String,
+        /// Who says so, for the history.
+        actor: String,
+    },
+    /// A comparison has shown these streams to be equal; each with the doubt that stood when it began.
+    Shown {
+        /// Stream and doubt.
+        streams: Vec<(String, String)>,
+    },
     /// Look at the sources of these streams once more, and say how many events there are then.
     Mark {
         /// Which streams.
@@ -126,6 +140,8 @@ pub enum Content {
     Status(Box<StatusReport>),
     /// The decision was taken and stored.
     Decided,
+    /// What a comparison has shown is noted.
+    Noted,
     /// Pause or throttle was changed and stored.
     Controlled,
     /// So many records are captured again.

@@ -28,6 +28,12 @@ pub trait ControlHandler: Sync {
     /// Takes and stores a decision. An error names what is unknown or could not be stored.
     fn decide(&self, decision: Decide) -> impl Future<Output = Result<(), Refused>> + Send;
 
+    /// Has a stream go on from now that halted because its place is lost.
+    fn go_on(&self, order: GoOn) -> impl Future<Output = Result<(), Refused>> + Send;
+
+    /// Notes what a comparison has shown: stream and doubt.
+    fn shown(&self, streams: Vec<(String, String)>) -> impl Future<Output = Result<(), Refused>> + Send;
+
     /// Has the sources of these streams looked at once more, and tells how many events there are then.
     fn mark(&self, streams: Vec<String>) -> impl Future<Output = Result<Vec<(String, u64)>, Refused>> + Send;
 
@@ -49,6 +55,17 @@ pub struct SetControl {
     pub actor: String,
     /// And why; may be empty.
     pub reason: String,
+}
+
+/// An order to go on over a lost place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GoOn {
+    /// Which stream.
+    pub stream: String,
+    /// Code of the halted state.
+    pub subject: String,
+    /// Who says so.
+    pub actor: String,
 }
 
 /// An operator's word.
@@ -118,6 +135,10 @@ async fn answer(line: &[u8], handler: &impl ControlHandler) -> Answer {
         match request {
             Request::Ping => Ok(Content::Pong { pipeline: handler.pipeline().to_owned(), pid: std::process::id() }),
             Request::Status => Ok(Content::Status(Box::new(handler.status().await))),
+            Request::GoOn { stream, subject, actor } => {
+                handler.go_on(GoOn { stream, subject, actor }).await.map(|()| Content::Decided)
+            }
+            Request::Shown { streams } => handler.shown(streams).await.map(|()| Content::Noted),
             Request::Decide { stream, subject, accept, actor } => {
                 handler.decide(Decide { stream, subject, accept, actor }).await.map(|()| Content::Decided)
             }

@@ -1,7 +1,7 @@
 //! A control socket with a client at its other end: decisions, refusals, and clients that misbehave.
 
 use super::protocol::ControlChange;
-use super::server::{Decide, SetControl};
+use super::server::{Decide, GoOn, SetControl};
 use super::*;
 use crate::config::tests::scratch;
 use crate::status::StatusReport;
@@ -22,6 +22,14 @@ impl ControlHandler for Recorder {
 
     async fn status(&self) -> StatusReport {
         StatusReport { pipeline: "flux".to_owned(), running: true, ..StatusReport::default() }
+    }
+
+    async fn go_on(&self, _: GoOn) -> Result<(), Refused> {
+        Ok(())
+    }
+
+    async fn shown(&self, _: Vec<(String, String)>) -> Result<(), Refused> {
+        Ok(())
     }
 
     async fn decide(&self, decision: Decide) -> Result<(), Refused> {

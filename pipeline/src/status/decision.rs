@@ -1,6 +1,7 @@
 //! Which command lines decide a condition.
 
 use super::report::StreamCondition;
+use crate::doubt::{NOT_COMPARED, may_go_on};
 
 /// Halted states that a word mends. Others are mended by what their detail says; a word on them only means: try again.
 const MENDED_BY_A_WORD: [&str; 7] = [
@@ -32,12 +33,17 @@ pub fn how_to(stream: &str, condition: &StreamCondition) -> Vec<String> {
         // A refused revision may still be accepted after a second look.
         StreamCondition::Held { revision, .. } => vec![format!("landfall accept {stream} {revision}")],
         StreamCondition::Halted(trouble) if MENDED_BY_A_WORD.contains(&trouble.code.as_str()) => {
-            vec![format!("landfall accept {stream} {}", trouble.code)]
+            let accept = format!("landfall accept {stream} {}", trouble.code);
+            let compare = may_go_on(&trouble.code).then(|| format!("{accept} --compare"));
+            [accept].into_iter().chain(compare).collect()
         }
         StreamCondition::Halted(trouble) if DECIDED_EITHER_WAY.contains(&trouble.code.as_str()) => {
             ["accept", "refuse"].map(|word| format!("landfall {word} {stream} {}", trouble.code)).to_vec()
         }
         StreamCondition::Halted(_) => Vec::new(),
+        StreamCondition::Waiting(trouble) if trouble.code == NOT_COMPARED => {
+            vec![format!("landfall verify --repair --stream {stream}")]
+        }
         StreamCondition::Stopped
         | StreamCondition::Starting
         | StreamCondition::Copying { .. }

@@ -290,6 +290,9 @@ pub struct StreamReport {
     /// Pause and throttle, while there is any.
     #[serde(default)]
     pub control: Option<ControlReport>,
+    /// Changes were lost, and no comparison has shown since what they left: the name of this doubt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
     /// What became of fields that no column took, where the service adds columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evolution: Option<EvolutionReport>,
@@ -331,6 +334,7 @@ impl StreamReport {
             how_to: Vec::new(),
             copy: None,
             control: None,
+            doubt: None,
             evolution: None,
         }
     }

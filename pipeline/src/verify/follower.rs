@@ -51,6 +51,25 @@ impl Follower {
         client.repair(stream.to_owned()).await.map_err(lost)
     }
 
+    /// The doubts that stand now: stream and name. None where no service runs or answers.
+    pub(super) async fn doubts(&self) -> Vec<(String, String)> {
+        let Ok(Some(mut client)) = ControlClient::connect(&self.state_dir).await else { return Vec::new() };
+        let report = client.status().await.unwrap_or_default();
+        report.streams.into_iter().filter_map(|stream| Some((stream.name, stream.doubt?))).collect()
+    }
+
+    /// Tells the service which doubts are settled. What it does not hear stays in doubt, until another run.
+    pub(super) async fn shown(&self, doubts: Vec<(String, String)>) {
+        if doubts.is_empty() {
+            return;
+        }
+        let told =
+            async { ControlClient::connect(&self.state_dir).await?.ok_or(ControlError::Foreign)?.shown(doubts).await };
+        if let Err(error) = told.await {
+            tracing::warn!("the service was not told what was shown, and keeps its doubt: {error}");
+        }
+    }
+
     async fn through(&self, streams: &[&str]) -> Result<Settled, ControlError> {
         let Some(mut client) = ControlClient::connect(&self.state_dir).await? else { return Ok(Settled::NoService) };
         let marks = client.mark(streams.iter().map(|stream| (*stream).to_owned()).collect()).await?;

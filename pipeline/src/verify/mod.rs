@@ -94,6 +94,8 @@ pub async fn verify(pipeline: &Pipeline, options: &Options, progress: &Progress)
     }
     let follower = Follower { state_dir: pipeline.state_dir.clone(), patience: options.patience };
     let mut service = follower.settle(&[]).await;
+    // Only what stands before anything is read can be settled by it.
+    let doubts = if state.resumed { Vec::new() } else { follower.doubts().await };
     let mut results: Vec<StreamResult> = Vec::new();
     let mut all_final = true;
     for spec in &pipeline.sources {
@@ -128,6 +130,7 @@ pub async fn verify(pipeline: &Pipeline, options: &Options, progress: &Progress)
         server_version: target.server_version().await.ok(),
         ..VerifyReport::default()
     };
+    follower.shown(shown(doubts, &results)).await;
     // What was lost is read by the next run; the sides that were read are kept for it.
     if all_final {
         state.clear()?;
@@ -135,6 +138,12 @@ pub async fn verify(pipeline: &Pipeline, options: &Options, progress: &Progress)
     let order = |result: &StreamResult| wanted.iter().position(|stream| stream.mapping.name.as_str() == result.stream);
     results.sort_by_key(order);
     Ok(report.of(results))
+}
+
+/// The doubts whose streams were compared whole, and are equal.
+fn shown(doubts: Vec<(String, String)>, results: &[StreamResult]) -> Vec<(String, String)> {
+    let equal = |name: &str| results.iter().any(|result| result.stream == name && result.verdict == Verdict::Equal);
+    doubts.into_iter().filter(|(stream, _)| equal(stream)).collect()
 }
 
 fn wanted(pipeline: &Pipeline, options: &Options) -> Result<Vec<Arc<StreamMapping>>, Failure> {

@@ -6,6 +6,7 @@ use landfall_schemas::offset::{Offset, OffsetRange};
 use landfall_schemas::stream::PartitionId;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 
 /// How long a lag that was seen counts: a stream that is behind commits more often.
 const LAG_COUNTS: Duration = Duration::from_secs(10);
@@ -47,8 +48,9 @@ pub struct StreamProgressView {
     pub lag_ms: Option<u64>,
     /// When that was seen: a stream without events says nothing new.
     pub lag_seen: Option<Instant>,
-    /// What vanished from the source before this queue is still to be looked for.
-    pub resync: bool,
+    /// What vanished from the source, or changed in it, while nothing knew of it is still to be looked for. The name of this doubt: whoever
+    /// looks says for which one, so that a later one is not taken for settled.
+    pub resync: Option<Uuid>,
     /// Columns that the service added.
     pub added: usize,
     /// Values that they did not take since this process began: a batch that is prepared twice counts twice.
@@ -80,7 +82,7 @@ impl Default for StreamProgress {
             copy: None,
             lag_ms: None,
             lag_seen: None,
-            resync: false,
+            resync: None,
             added: 0,
             misfits: 0,
             fields_rest: None,
@@ -97,7 +99,7 @@ impl StreamProgress {
     pub(crate) fn admitted(&self, admission: &Admission) {
         let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         view.state = StreamState::Applying(admission.phase);
-        view.resync = admission.resync;
+        view.resync = admission.resync.then(|| view.resync.unwrap_or_else(Uuid::new_v4));
         view.added = admission.added.len();
         view.checkpoints.clone_from(&admission.checkpoints);
         view.counts = admission.checkpoints.iter().fold(Counts::default(), |mut sum, checkpoint| {
@@ -131,9 +133,14 @@ impl StreamProgress {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).fields_rest = why;
     }
 
-    /// What vanished from the source before this queue has been found.
+    /// What vanished or changed unseen has been found.
     pub(crate) fn resynchronised(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).resync = false;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).resync = None;
+    }
+
+    /// Changes passed unseen from here on.
+    pub(crate) fn doubted(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).resync = Some(Uuid::new_v4());
     }
 
     pub(crate) fn state(&self, state: StreamState) {

@@ -11,10 +11,15 @@ use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Runs beside the writers.
+/// Runs beside the writers, at least; `LANDFALL_LOAD_SECONDS=600` goes on for ten minutes.
 const RUNS: u32 = 4;
+
+fn load() -> Duration {
+    let seconds = std::env::var("LANDFALL_LOAD_SECONDS").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(seconds.unwrap_or_default())
+}
 
 fn write_on(stop: &Arc<AtomicBool>, mut step: impl FnMut() + Send + 'static) -> thread::JoinHandle<()> {
     let stop = Arc::clone(stop);
@@ -63,7 +68,9 @@ fn nothing_that_is_in_flight_is_called_a_difference() {
         }),
     ];
     let mut settled = 0;
-    for run in 0..RUNS {
+    let (began, mut run) = (Instant::now(), 0);
+    while run < RUNS || began.elapsed() < load() {
+        run += 1;
         let found = verify(&site, &["--patience", "2s"]);
         assert_ne!(found.verdict(), "different", "run {run}: {}", found.output);
         let alarms = found.number("missing") + found.number("extra") + found.number("different");
@@ -71,6 +78,7 @@ fn nothing_that_is_in_flight_is_called_a_difference() {
         settled += found.number("equal");
     }
     assert!(settled > 0);
+    println!("{run} runs in {:?}, {settled} records called equal", began.elapsed());
     stop.store(true, Ordering::Relaxed);
     writers.into_iter().for_each(|writer| writer.join().unwrap());
     let found = verify(&site, &[]);

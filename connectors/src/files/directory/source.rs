@@ -94,7 +94,7 @@ impl Source for DirectorySource {
         if decision.stream != self.ledger.streams[0].stream.id {
             return false;
         }
-        self.guard.decide(&decision.subject, decision.accept);
+        self.guard.decide(&decision.subject, decision.accepts());
         let held = matches!(&self.condition, Condition::Held { revision, .. } if *revision == decision.subject);
         if held {
             self.dirty = true;

@@ -4,7 +4,7 @@ use super::*;
 use crate::files::index::testing::{
     Log, Target, field, kill, scratch, settle, settle_at_most, shared_data, start, stream,
 };
-use crate::source::{Decision, Source};
+use crate::source::{Decision, Ruling, Source};
 use landfall_schemas::event::Op;
 use landfall_schemas::mapping::KeyFrom;
 use landfall_schemas::rejection::RejectCode;
@@ -178,7 +178,7 @@ fn an_emptied_or_unmounted_directory_is_held_or_waits() {
     assert_eq!(bench.rows().len(), 50);
     drop(source);
     let mut source = bench.open();
-    source.decide(&Decision { stream: StreamId(0), subject: revision, accept: true });
+    source.decide(&Decision { stream: StreamId(0), subject: revision, ruling: Ruling::Accept });
     assert_eq!(settle(&mut source, &bench.log), Step::CaughtUp);
     assert_eq!(bench.rows(), rows(&[("s:new", "{}")]));
 }

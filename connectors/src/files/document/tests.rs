@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::files::index::testing::{Log, Target, field, kill, scratch, settle, settle_at_most, start, stream};
-use crate::source::{Decision, Source, SourceStream};
+use crate::source::{Decision, Ruling, Source, SourceStream};
 use crate::wake::Woken;
 use landfall_schemas::event::Op;
 use landfall_schemas::mapping::KeyFrom;
@@ -247,9 +247,9 @@ fn a_revision_that_lost_too_much_is_held_whole_until_it_is_accepted() {
     assert!(matches!(&source.conditions()[1].1, Condition::Waiting { code: "revision_held", .. }));
     assert_eq!((bench.log.target(0).rows.len(), bench.log.target(1).rows.len()), (100, 3));
 
-    let decision = |subject: &str, accept| Decision { stream: StreamId(0), subject: subject.to_owned(), accept };
+    let decision = |subject: &str, ruling| Decision { stream: StreamId(0), subject: subject.to_owned(), ruling };
     let other = held(&source, 0);
-    assert!(source.decide(&decision(&other, false)));
+    assert!(source.decide(&decision(&other, Ruling::Refuse)));
     assert_eq!(settle(&mut source, &bench.log), Step::Blocked);
     assert!(matches!(&source.conditions()[0].1, Condition::Held { refused: true, deletes: 50, of: 100, .. }));
 
@@ -258,10 +258,10 @@ fn a_revision_that_lost_too_much_is_held_whole_until_it_is_accepted() {
     assert_eq!(settle(&mut source, &bench.log), Step::Blocked);
     let revision = held(&source, 0);
     assert_ne!(revision, other);
-    assert!(!source.decide(&decision("another", true)));
+    assert!(!source.decide(&decision("another", Ruling::Accept)));
     drop(source);
     let mut source = bench.open();
-    assert!(!source.decide(&decision(&revision, true)), "nothing is held yet");
+    assert!(!source.decide(&decision(&revision, Ruling::Accept)), "nothing is held yet");
     assert_eq!(settle(&mut source, &bench.log), Step::CaughtUp);
     assert_eq!((bench.log.target(0).rows.len(), bench.log.target(1).rows.len()), (0, 4));
 

@@ -255,7 +255,7 @@ impl Source for LinesSource {
         if !ours || !halted || decision.subject != FILE_SHRANK {
             return false;
         }
-        if decision.accept {
+        if decision.accepts() {
             self.ledger.accept_losses();
             self.reader.leave();
             self.state = State::Idle;

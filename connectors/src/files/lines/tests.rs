@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::conformance;
-use crate::source::{History, Recorded, SourceStream};
+use crate::source::{History, Recorded, Ruling, SourceStream};
 use crate::wake::Wake;
 use landfall_schemas::event::Op;
 use landfall_schemas::ident::Ident;
@@ -176,7 +176,7 @@ impl Bench {
     }
 
     fn accept(&mut self) -> bool {
-        let decision = Decision { stream: StreamId(1), subject: FILE_SHRANK.into(), accept: true };
+        let decision = Decision { stream: StreamId(1), subject: FILE_SHRANK.into(), ruling: Ruling::Accept };
         self.source().decide(&decision)
     }
 

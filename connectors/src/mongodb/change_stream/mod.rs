@@ -2,7 +2,8 @@
 //!
 //! Owns one stream for all collections, where capture stands in it, and what becomes of it when it breaks: each error closes it, and it is
 //! opened anew from the place handed out last, after a wait that grows. It never goes on from "now" over a lost place (promise 6):
-//! it halts, and an operator's word begins anew, with a barrier for every stream, so that each is copied again.
+//! it halts, and an operator's word begins anew: with a barrier for every stream, so that each is copied again, or without one where the
+//! operator has what changed in between found by comparing.
 //!
 //! A position is handed out with the changes before it (promise 1), and about once a minute while nothing of ours changes, because the
 //! place of the last change falls off the source's log while that of a quiet stream moves on. Does not copy, map or look at documents.
@@ -24,6 +25,8 @@ mod taking;
 
 #[cfg(test)]
 mod tests;
+
+pub use setbacks::loses_the_place;
 
 use crate::failure::{Failure, FailureClass};
 use crate::mongodb::config::MongoConfig;
@@ -160,6 +163,10 @@ impl MongoSource {
         match &self.state {
             State::Halted(failure) => Condition::Halted(failure.clone()),
             State::Closed { why: Some(why), .. } => Condition::Waiting { code: why.code, detail: why.detail.clone() },
+            // Nothing is followed before there is a place to follow from.
+            State::Closed { why: None, .. } if self.progress.position.is_none() => {
+                Condition::Waiting { code: "source_starting", detail: "opening the change stream".to_owned() }
+            }
             State::Closed { why: None, .. } | State::Open(_) => Condition::Following,
         }
     }

@@ -13,15 +13,21 @@
 use super::opening::{Standing, Witness};
 use super::position::{Fingerprint, Position};
 use super::tail::Refused;
-use super::{MongoSource, State};
+use super::{MongoSource, QUIET_SAVE, State};
 use crate::failure::{Failure, FailureClass};
 use crate::mongodb::classify::Trouble;
+use crate::source::Ruling;
 use std::time::{Duration, Instant};
 
 /// The least wait for a source that says it is overloaded.
 const OVERLOADED_WAIT: Duration = Duration::from_secs(5);
 /// The least wait where a person has to do something first.
 const MENDED_WAIT: Duration = Duration::from_secs(10);
+
+/// Whether a new start leads out of the state with this code, and so a comparison in place of a new copy may too.
+pub fn loses_the_place(code: &str) -> bool {
+    new_start(code).is_some()
+}
 
 /// Halts out of which a new start leads: the place is lost, or cannot be passed. With each, who tells the choices.
 const NEW_START: [(&str, Choices); 11] = [
@@ -52,8 +58,9 @@ fn new_start(code: &str) -> Option<Choices> {
 
 /// What the choices are, behind a lost place.
 const CHOICES: &str = "Nothing is captured meanwhile and nothing in the target was touched. Accept, and capture takes a new start now and every \
-     collection of this source is copied again over the rows there are; or bring back the source that has the missing changes \
-     and start the service again";
+     collection of this source is copied again over the rows there are; accept with --compare, and nothing is copied: what changed \
+     in between is found and written by `landfall verify --repair`; or bring back the source that has the missing changes and start \
+     the service again";
 
 /// Why the stream is not open.
 pub(super) enum Setback {
@@ -169,14 +176,12 @@ impl MongoSource {
     }
 
     /// An operator's word on a halt: whether it was about the present one.
-    pub(super) fn decided(&mut self, subject: &str, accept: bool) -> bool {
+    pub(super) fn decided(&mut self, subject: &str, ruling: Ruling) -> bool {
         match &self.state {
             State::Halted(failure) if failure.code == subject => {
-                if accept {
+                if ruling != Ruling::Refuse {
                     if new_start(failure.code).is_some() {
-                        self.progress.position = None;
-                        self.progress.to_begin = self.taking.streams().iter().map(|stream| stream.id).collect();
-                        self.server.by_time = false;
+                        self.start_anew(ruling);
                     }
                     self.server.probed = false;
                     self.state = State::due();
@@ -185,6 +190,17 @@ impl MongoSource {
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Forgets the place: the stream opens from now. What was in between is copied, or (`Compare`) found by whoever compares.
+    fn start_anew(&mut self, ruling: Ruling) {
+        self.progress.position = None;
+        self.server.by_time = false;
+        // The new place is worth a sync of its own: the lost one would halt the next start again.
+        self.progress.saved = Instant::now().checked_sub(QUIET_SAVE).unwrap_or(self.progress.saved);
+        if ruling == Ruling::Accept {
+            self.progress.to_begin = self.taking.streams().iter().map(|stream| stream.id).collect();
         }
     }
 }

@@ -98,7 +98,7 @@ impl Source for MongoSource {
 
     fn decide(&mut self, decision: &Decision) -> bool {
         let ours = self.taking.streams().iter().any(|stream| stream.id == decision.stream);
-        ours && self.decided(&decision.subject, decision.accept)
+        ours && self.decided(&decision.subject, decision.ruling)
     }
 }
 

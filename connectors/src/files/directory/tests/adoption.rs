@@ -60,7 +60,7 @@ fn adopted_keys_without_a_file_are_deleted_under_the_guard() {
         panic!("not held: {condition:?}")
     };
     assert_eq!(bench.log.events().len(), before, "nothing is handed out of a held look");
-    assert!(source.decide(&Decision { stream: StreamId(0), subject: revision, accept: true }));
+    assert!(source.decide(&Decision { stream: StreamId(0), subject: revision, ruling: Ruling::Accept }));
     assert_eq!(settle(&mut source, &bench.log), Step::CaughtUp);
     assert_eq!(bench.rows().len(), 30);
 }

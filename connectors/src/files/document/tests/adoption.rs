@@ -66,7 +66,7 @@ fn adopted_keys_that_the_file_lacks_are_deleted_under_the_guard() {
         panic!("not held: {:?}", only(&source))
     };
     assert_eq!(bench.log.events().len(), before, "nothing is handed out of a held revision");
-    assert!(source.decide(&Decision { stream: StreamId(0), subject: revision, accept: true }));
+    assert!(source.decide(&Decision { stream: StreamId(0), subject: revision, ruling: Ruling::Accept }));
     assert_eq!(settle(&mut source, &bench.log), Step::CaughtUp);
     assert_eq!(bench.rows(), numbered_rows(0..50));
 }

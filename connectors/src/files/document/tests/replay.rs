@@ -93,7 +93,7 @@ fn write(bench: &Bench, source: &mut DocumentSource, revision: (&[u8], Manner, u
 fn accepting(source: &mut DocumentSource, log: &Log) -> Step {
     let step = settle(source, log);
     let Condition::Held { revision, .. } = only(source) else { return step };
-    assert!(source.decide(&Decision { stream: StreamId(0), subject: revision, accept: true }));
+    assert!(source.decide(&Decision { stream: StreamId(0), subject: revision, ruling: Ruling::Accept }));
     settle(source, log)
 }
 

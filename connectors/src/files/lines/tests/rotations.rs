@@ -133,7 +133,7 @@ fn a_truncation_without_a_copy_halts_until_it_is_accepted() {
     bench.reopen();
     assert_eq!(bench.settle(), Step::Blocked);
     assert_eq!(bench.seen.len(), 4);
-    let other = Decision { stream: StreamId(1), subject: "other".into(), accept: true };
+    let other = Decision { stream: StreamId(1), subject: "other".into(), ruling: Ruling::Accept };
     assert!(!bench.source().decide(&other));
     assert!(bench.accept());
     assert_eq!(bench.settle(), Step::CaughtUp);
