@@ -7,6 +7,7 @@ CARGO ?= cargo
 ROUNDS ?= 200
 SEED ?= 1
 TIME ?= 10m
+SECONDS ?= 600
 # `skip` compiles no MongoDB test server: for those whose MONGODB_URI names a replica set.
 MONGO ?= install
 # mold makes links quicker where it is there; nothing needs it.
@@ -15,7 +16,7 @@ ifneq ($(MOLD),)
   WITH_MOLD := $(MOLD) -run
 endif
 
-.PHONY: help setup build demo demo-mongo test lint deny kill-test bench soak clean
+.PHONY: help setup build demo demo-mongo test lint deny kill-test bench soak verify-load clean
 
 help:
 	@echo "make setup      install what is missing (PostgreSQL, python3 and openssl from Debian, MongoDB test servers; MONGO=skip: not those)"
@@ -27,6 +28,7 @@ help:
 	@echo "make lint       formatting and clippy"
 	@echo "make kill-test  ROUNDS=$(ROUNDS) SEED=$(SEED): seeded SIGKILL rounds only"
 	@echo "make bench      the numbers"
+	@echo "make verify-load SECONDS=$(SECONDS): verify beside writers that do not stop, every corruption with 50 seeds"
 	@echo "make soak       TIME=$(TIME): kills, cuts and restarts with new seeds until the time is over"
 
 setup:
@@ -67,6 +69,9 @@ bench: setup
 
 soak: setup
 	LANDFALL_SOAK=$(TIME) LANDFALL_DOWN_SECONDS=60 $(WITH_MOLD) $(CARGO) test --locked -p landfall-tests --test recovery -- --nocapture --test-threads=1 soak target_down
+
+verify-load: setup
+	LANDFALL_LOAD_SECONDS=$(SECONDS) LANDFALL_SEEDS=50 $(WITH_MOLD) $(CARGO) test --locked -p landfall-tests --test endtoend -- --nocapture --test-threads=1 verify::under_load verify::corruptions
 
 clean:
 	rm -rf .run

@@ -100,6 +100,14 @@ pub fn verify(pipeline: &Site, units: u64, server: (&mut Session, u32), equal: E
     measured
 }
 
+/// `landfall verify --repair`, measured the same way; everything is equal when it ends.
+pub fn repair(pipeline: &Site, units: u64, server: (&mut Session, u32)) -> Measured {
+    let (session, postmaster) = server;
+    let (measured, code) = measured(pipeline, &["verify", "--repair"], units, (session, &[postmaster]));
+    assert_eq!(code, Some(0), "verify --repair; see {}", pipeline.folder().join("landfall.log").display());
+    measured
+}
+
 /// `landfall run` in the background.
 #[derive(Debug)]
 pub struct Running(Child);

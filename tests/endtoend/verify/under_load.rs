@@ -8,6 +8,7 @@ use landfall_tests::seed::Seed;
 use landfall_tests::site::Site;
 use rusqlite::Connection;
 use serde_json::json;
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -78,7 +79,8 @@ fn nothing_that_is_in_flight_is_called_a_difference() {
         settled += found.number("equal");
     }
     assert!(settled > 0);
-    println!("{run} runs in {:?}, {settled} records called equal", began.elapsed());
+    let said = format!("{run} runs in {:?}, {settled} records called equal\n", began.elapsed());
+    let _ = std::io::stderr().write_all(said.as_bytes());
     stop.store(true, Ordering::Relaxed);
     writers.into_iter().for_each(|writer| writer.join().unwrap());
     let found = verify(&site, &[]);
