@@ -77,6 +77,9 @@ pub enum Repeats {
     LastStands,
 }
 
+/// Most keys of one [`Reread::read_of`]: their records are held in memory together.
+pub const MOST_KEYS: usize = 1_000;
+
 /// A source that can be read a second time.
 pub trait Reread: Send {
     /// What several sayings of one key mean.
@@ -84,6 +87,12 @@ pub trait Reread: Send {
 
     /// Reads everything once. For each stream: why it could not be read whole, if so. An error says that of all of them.
     fn read(&mut self, taker: &mut dyn Taker) -> Result<Vec<Option<Failure>>, Failure>;
+
+    /// Reads only these keys of one stream, at most [`MOST_KEYS`], and says what stands under them; keys beside them may be said as well. `false`, and
+    /// nothing is said: not all of them can be found without reading everything.
+    fn read_of(&mut self, _stream: usize, _keys: &[Vec<u8>], _taker: &mut dyn Taker) -> Result<bool, Failure> {
+        Ok(false)
+    }
 
     /// Closes what is open, once no more is asked. Blocking as well.
     fn farewell(&mut self) {}

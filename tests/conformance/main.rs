@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a proof, what cannot be unwrapped has failed")]
 
+mod mongodb_reread;
 mod mongodb_snapshot;
 mod queue;
 mod reread;

@@ -57,6 +57,11 @@ impl MongoDatabase {
         self.client.database(&self.name)
     }
 
+    /// Where what blocks on the driver may wait.
+    pub fn handle(&self) -> tokio::runtime::Handle {
+        self.runtime.as_ref().expect("the runtime is there until it is dropped").handle().clone()
+    }
+
     /// A collection that takes and gives bytes.
     pub fn collection(&self, name: &str) -> Collection<RawDocumentBuf> {
         self.driver().collection(name)

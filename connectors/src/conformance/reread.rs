@@ -30,6 +30,17 @@ pub fn says_what_the_source_hands_out(source: &mut dyn Source, queue: &PlainQueu
     let first = std::mem::take(&mut taken.known);
     let _ = reread.read(&mut taken).expect("the store can be read twice");
     assert_eq!(taken.known, first, "a reading can be repeated");
+    // Asked for by their keys, where it can be: the same, and nothing of a key that is not there.
+    for (key, said) in &captured {
+        let mut taken = Taken { repeats: reread.repeats(), known: Known::new() };
+        if reread.read_of(0, std::slice::from_ref(key), &mut taken).expect("the store can be read by its keys") {
+            assert_eq!(taken.known.get(key), Some(said), "a key and the source say the same");
+        }
+    }
+    let mut taken = Taken { repeats: reread.repeats(), known: Known::new() };
+    let _ =
+        reread.read_of(0, &[b"s:\xe2\x88\x85 nobody".to_vec()], &mut taken).expect("the store can be read by its keys");
+    assert!(taken.known.is_empty(), "nothing is said of a key that is not there");
     reread.farewell();
 }
 

@@ -9,6 +9,7 @@ pub mod client;
 pub mod collection;
 pub mod config;
 pub mod facts;
+mod named;
 pub mod reach;
 mod reread;
 pub mod rights;

@@ -3,6 +3,7 @@
 //! A collection is no snapshot: what changes while it is read may be seen in its old or its new state, and whoever compares has to look
 //! again. Through a client of its own, closed at the end.
 
+use super::named::candidates;
 use super::{MongoConfig, MongoSnapshot};
 use crate::failure::Failure;
 use crate::reread::{Part, Repeats, Reread, Said, Seen, Taker};
@@ -34,14 +35,7 @@ impl MongoReread {
         let (mut range, mut chunk) = (KeyRange::default(), Chunk::default());
         loop {
             self.runtime.block_on(self.snapshot.read(stream, &range, CHUNK, &mut chunk))?;
-            for change in chunk.records.changes() {
-                let said = match change.op {
-                    Op::Upsert => Said::Record(chunk.records.bytes(&change.payload)),
-                    _ => Said::Rejected(change.reject.unwrap_or(RejectCode::Malformed)),
-                };
-                let key = chunk.records.bytes(&change.key);
-                taker.take(&Seen { stream: at, key, said, chain: 0, part: Part::Sure })?;
-            }
+            say(&chunk, at, taker)?;
             match chunk.next.take() {
                 None => return Ok(()),
                 Some(mark) => range.after = Some(mark),
@@ -49,6 +43,19 @@ impl MongoReread {
             chunk.records.clear();
         }
     }
+}
+
+/// Says what a chunk holds.
+fn say(chunk: &Chunk, stream: usize, taker: &mut dyn Taker) -> Result<(), Failure> {
+    for change in chunk.records.changes() {
+        let said = match change.op {
+            Op::Upsert => Said::Record(chunk.records.bytes(&change.payload)),
+            _ => Said::Rejected(change.reject.unwrap_or(RejectCode::Malformed)),
+        };
+        let key = chunk.records.bytes(&change.key);
+        taker.take(&Seen { stream, key, said, chain: 0, part: Part::Sure })?;
+    }
+    Ok(())
 }
 
 impl Reread for MongoReread {
@@ -63,6 +70,17 @@ impl Reread for MongoReread {
             self.collection(at, taker)?;
         }
         Ok(vec![None; self.streams.len()])
+    }
+
+    fn read_of(&mut self, at: usize, keys: &[Vec<u8>], taker: &mut dyn Taker) -> Result<bool, Failure> {
+        let mut ids = Vec::new();
+        if !keys.iter().all(|key| candidates(key, &mut ids)) {
+            return Ok(false);
+        }
+        let mut chunk = Chunk::default();
+        self.runtime.block_on(self.snapshot.by_id(self.streams[at].id, &ids, &mut chunk))?;
+        say(&chunk, at, taker)?;
+        Ok(true)
     }
 
     fn farewell(&mut self) {

@@ -35,11 +35,8 @@ impl Reader {
                 return self.finish(known);
             }
             take_orders(&self.ordered, &mut *self.source, &self.shared, &mut self.doubts);
-            for doubted in self.doubts.take_up(&mut *self.source) {
-                // It takes the place of an empty one, so that as many circulate as before.
-                if partner_gone(self.emptied.recv()).is_none() || partner_gone(self.full.send(doubted)).is_none() {
-                    return ended();
-                }
+            if self.hand_out_doubted().is_none() {
+                return ended();
             }
             let Some(mut batch) = partner_gone(self.emptied.recv()) else { return ended() };
             let step = match self.source.next(&mut batch) {
@@ -71,6 +68,21 @@ impl Reader {
             self.publish(step);
             if self.source.wait() == Woken::Stopping {
                 return self.finish(known);
+            }
+        }
+    }
+
+    /// Hands out what is captured again, piece by piece. `None`: the appender has ended.
+    fn hand_out_doubted(&mut self) -> Option<()> {
+        loop {
+            let batches = self.doubts.take_up(&mut *self.source);
+            if batches.is_empty() {
+                return Some(());
+            }
+            for doubted in batches {
+                // It takes the place of an empty one, so that as many circulate as before.
+                partner_gone(self.emptied.recv())?;
+                partner_gone(self.full.send(doubted))?;
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Finds on the fake's collections: bounds of `_id`, direction, limit, and `_id` alone. Nothing else of a filter is looked at. As on
+//! Finds on the fake's collections: bounds of `_id`, lists of them (`$in`, numbers by their value), direction, limit, and `_id` alone. Nothing else of a filter is looked at. As on
 //! a real server a plain comparison sees the kind of its bound only, one inside `$expr` the whole order.
 
 use bson::{Bson, Document, RawDocumentBuf, doc};
@@ -6,6 +6,11 @@ use std::collections::VecDeque;
 
 /// What a find selects from documents that stand in the order of their `_id`s.
 pub(super) fn select(documents: &[RawDocumentBuf], body: &Document) -> VecDeque<RawDocumentBuf> {
+    if let Some(listed) = listed(body) {
+        let is_listed =
+            |document: &&RawDocumentBuf| id(document).is_some_and(|id| listed.iter().any(|one| same(one, &id)));
+        return documents.iter().filter(is_listed).cloned().collect();
+    }
     let ids: Vec<Option<Bson>> = documents.iter().map(id).collect();
     let mut from = 0;
     let mut until = documents.len();
@@ -36,6 +41,15 @@ pub(super) fn select(documents: &[RawDocumentBuf], body: &Document) -> VecDeque<
             found.iter().filter_map(|document| RawDocumentBuf::try_from(&doc! { "_id": id(document)? }).ok()).collect();
     }
     found.into()
+}
+
+/// `{_id: {$in: […]}}`.
+fn listed(body: &Document) -> Option<&bson::Array> {
+    body.get_document("filter").ok()?.get_document("_id").ok()?.get_array("$in").ok()
+}
+
+fn same(one: &Bson, other: &Bson) -> bool {
+    one == other || number(Some(one)).is_some_and(|value| number(Some(other)) == Some(value))
 }
 
 /// The kind that a plain comparison of `_id` sees; `None`: all of them.
@@ -128,6 +142,7 @@ mod tests {
         assert_eq!(ids(&doc! { "filter": range }), [3, 4]);
         assert_eq!(ids(&doc! { "filter": { "_id": { "$gte": 5_i64 } }, "sort": { "_id": -1 } }), [6, 5]);
         assert_eq!(ids(&doc! { "filter": { "_id": { "$gte": Bson::MinKey, "$lte": Bson::MaxKey } } }).len(), 6);
+        assert_eq!(ids(&doc! { "filter": { "_id": { "$in": [2, 9, 5_i64] } } }), [2, 5]);
         assert_eq!(ids(&doc! { "filter": { "_id": 4_i64 }, "projection": { "_id": 1 } }), [4]);
     }
 

@@ -77,6 +77,17 @@ pub(super) fn find(
     finish(command, target, most)
 }
 
+/// `find` of the documents that have one of these `_id`s.
+pub(super) fn by_id(target: Target<'_>, ids: RawArrayBuf, (batch, most): (u32, Duration)) -> RawDocumentBuf {
+    let command = rawdoc! {
+        "find": target.collection,
+        "filter": { "_id": { "$in": ids } },
+        "hint": { "_id": 1 },
+        "batchSize": i64::from(batch),
+    };
+    finish(command, target, most)
+}
+
 fn comparison(operator: &str, literal: RawDocumentBuf) -> RawDocumentBuf {
     let mut operands = RawArrayBuf::new();
     operands.push("$_id");

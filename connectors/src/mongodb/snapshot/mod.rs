@@ -17,6 +17,7 @@
 //! (too much) when the server gives a chunk up for its time limit, else as [`super::classify`] says.
 
 mod bounds;
+mod by_id;
 mod command;
 pub(crate) mod id;
 mod reached;
