@@ -31,12 +31,14 @@ pub struct Counts {
     pub filtered: u64,
     /// Parked.
     pub dead_lettered: u64,
+    /// Parked, and given up by an operator.
+    pub discarded: u64,
 }
 
 impl Counts {
     /// All events accounted for.
     pub fn total(self) -> u64 {
-        self.applied + self.superseded + self.filtered + self.dead_lettered
+        self.applied + self.superseded + self.filtered + self.dead_lettered + self.discarded
     }
 
     /// Adds `other`.
@@ -45,6 +47,7 @@ impl Counts {
         self.superseded += other.superseded;
         self.filtered += other.filtered;
         self.dead_lettered += other.dead_lettered;
+        self.discarded += other.discarded;
     }
 }
 

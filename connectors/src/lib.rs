@@ -15,6 +15,7 @@ pub mod mongodb;
 pub mod postgres;
 pub mod reread;
 pub mod retry;
+pub mod settlement;
 pub mod sink;
 pub mod snapshot;
 pub mod source;

@@ -6,6 +6,7 @@
 use crate::checkpoints::{Counts, OwnerNonce, Phase};
 use crate::deadletter::DeadLetter;
 use crate::failure::Failure;
+use crate::settlement::Settlement;
 use crate::snapshot::{Cohorts, KeyRange, Mark};
 use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::offset::{OffsetRange, Version};
@@ -23,7 +24,7 @@ pub struct Advance {
     pub counts: Counts,
 }
 
-/// What one transaction does to one stream: at least one step, of a partition or of a range.
+/// What one transaction does to one stream: at least one step, of a partition or of a range, or a settlement.
 #[derive(Debug, Default)]
 pub struct SinkBatch {
     /// A step per partition.
@@ -39,6 +40,8 @@ pub struct SinkBatch {
     /// Deletes what the barrier with this version ends: every row with an older version, and every dead letter that waits
     /// since before it (those become superseded).
     pub sweep: Option<Version>,
+    /// Dead letters that are taken up again: the rows are what became of them.
+    pub settlement: Option<Settlement>,
 }
 
 /// The version that the rows of one copy carry: that of the barrier it began with. Names the copy among those of its stream.

@@ -12,6 +12,7 @@ use crate::capture;
 use crate::config::{Pipeline, SnapshotPace, SourceKind, SourceSpec};
 use crate::discovery::{self, Discovery, LeftOut};
 use crate::launch::Launcher;
+use crate::letterbox::Letterbox;
 use crate::queue::Queue;
 use crate::queue::clock::SystemClock;
 use crate::queue::embedded::{EmbeddedQueue, QueueOptions};
@@ -94,6 +95,7 @@ pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
     let mut service = Service {
         sources: Vec::new(),
         streams: Arc::default(),
+        letterbox: Letterbox::default(),
         supervisor: Supervisor::default(),
         drain: CancellationToken::new(),
         deadline: CancellationToken::new(),

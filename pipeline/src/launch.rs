@@ -36,7 +36,7 @@ pub(crate) struct Launcher {
 
 impl Launcher {
     /// Starts the worker of a stream.
-    pub(crate) fn launch(&self, service: &Service, (stream, words): Enlisted) {
+    pub(crate) fn launch(&self, service: &Service, (stream, ears): Enlisted) {
         let source = &service.sources[stream.source];
         let worker = StreamWorker {
             target: Arc::clone(&self.target),
@@ -45,7 +45,8 @@ impl Launcher {
             stream: stream.id,
             queue: Arc::clone(&source.queue),
             leftovers: source.leftovers,
-            words,
+            words: ears.words,
+            errands: ears.errands,
             owner: self.owner,
             brake: Arc::clone(&stream.brake),
             progress: Arc::clone(&stream.progress),

@@ -5,8 +5,10 @@ use crate::config::Pipeline;
 use crate::control::server::{Decide, GoOn, SetControl};
 use crate::control::{ControlClient, ControlHandler, ControlSocket, Refused, serve};
 use crate::doubt;
+use crate::letterbox;
 use crate::overview::Overview;
 use crate::queue::lock::LockRefused;
+use crate::redress::{Done, Order, redress};
 use crate::resync;
 use crate::service::{Service, Verdict};
 use crate::status::{StatusReport, StreamCondition};
@@ -168,6 +170,8 @@ fn attend(
     });
     service.supervisor.task("stored decisions", recall(Arc::clone(service), Arc::clone(&assembled.target)));
     service.supervisor.task("lost indexes", resync::look_after(Arc::clone(service), Arc::clone(&assembled.target)));
+    let letters = letterbox::look_after(Arc::clone(service), Arc::clone(&assembled.target), pipeline.clone());
+    service.supervisor.task("dead letters", letters);
     let socket = ControlSocket::of(&pipeline.state_dir)?;
     match socket.listen() {
         Ok(listener) => service.supervisor.task("control socket", async move {
@@ -276,6 +280,15 @@ impl ControlHandler for Handler {
     async fn go_on(&self, order: GoOn) -> Result<(), Refused> {
         self.stands(&order.stream, &order.subject)?;
         doubt::go_on(&self.service, &self.target, (&order.stream, order.subject, &order.actor)).await
+    }
+
+    async fn redress(&self, order: Order, after: i64) -> Result<Done, Refused> {
+        let unknown = || Refused::new("unknown_stream", "no stream has this name; `landfall status` lists them");
+        let found = self.service.streams.find(&order.stream).ok_or_else(unknown)?;
+        let target = Arc::clone(&self.target);
+        let done = found.desk.ask(move |rest| redress(target, rest, order, after)).await;
+        self.service.letterbox.look_again();
+        done.map_err(|failure| Refused::new(failure.code, failure.detail))
     }
 
     async fn shown(&self, streams: Vec<(String, String)>) -> Result<(), Refused> {

@@ -7,6 +7,7 @@
 use crate::capture::CaptureHandle;
 pub use crate::discovery::LeftOut;
 use crate::doubt::NOT_COMPARED;
+use crate::letterbox::Letterbox;
 use crate::queue::Queue;
 use crate::streams::{RunningStream, Streams};
 use crate::supervise::Supervisor;
@@ -58,6 +59,8 @@ pub struct Service {
     pub sources: Vec<RunningSource>,
     /// Streams; more may come while it runs.
     pub streams: Arc<Streams>,
+    /// What waits in the target because it could not become a row.
+    pub letterbox: Letterbox,
     /// Tasks and threads.
     pub supervisor: Supervisor,
     /// Cancelled when workers shall finish what is queued and end.

@@ -4,7 +4,7 @@
 //! is of, never changes.
 
 use crate::queue::clock::SystemClock;
-use crate::worker::{self, Brake, Speaker, StreamProgress, Words};
+use crate::worker::{self, Brake, Desk, Errands, Speaker, StreamProgress, Words};
 use landfall_connectors::failure::Failure;
 use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::stream::StreamId;
@@ -34,19 +34,32 @@ pub struct RunningStream {
     pub progress: Arc<StreamProgress>,
     /// What its worker is told while it is halted.
     pub speaker: Speaker,
+    /// Where others leave what they want of its worker.
+    pub desk: Desk,
     /// Pause and throttle.
     pub brake: Arc<Brake>,
 }
 
 /// A stream whose worker is not started yet, and what that worker will listen to.
-pub(crate) type Enlisted = (Arc<RunningStream>, Words);
+pub(crate) type Enlisted = (Arc<RunningStream>, Ears);
+
+/// What a worker listens to.
+pub(crate) struct Ears {
+    /// Words on halted states.
+    pub(crate) words: Words,
+    /// What others want of it.
+    pub(crate) errands: Errands,
+}
 
 impl RunningStream {
     /// A stream of the source with this place, by its number in the source's queue.
     pub(crate) fn enlist(mapping: StreamMapping, origin: Origin, (source, id): (usize, StreamId)) -> Enlisted {
-        let (speaker, words) = worker::words();
+        let ((speaker, words), (desk, errands)) = (worker::words(), worker::desk());
         let (progress, brake) = (Arc::default(), Arc::new(Brake::new(Arc::new(SystemClock))));
-        (Arc::new(Self { mapping: Arc::new(mapping), origin, id, source, progress, speaker, brake }), words)
+        (
+            Arc::new(Self { mapping: Arc::new(mapping), origin, id, source, progress, speaker, desk, brake }),
+            Ears { words, errands },
+        )
     }
 }
 

@@ -25,6 +25,7 @@ mod mongo_patterns;
 mod mongo_reach;
 mod ownership;
 mod real_stores;
+mod redress;
 mod revisions;
 mod rotation;
 mod rules;

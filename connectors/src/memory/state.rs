@@ -198,6 +198,11 @@ impl State {
             .streams
             .get_mut(&mapping.name)
             .ok_or_else(|| Failure::new(FailureClass::Halt, "schema_drift", "no such table"))?;
+        if batch.settlement.is_some() {
+            // Letters have no numbers here: what settles them is proven on PostgreSQL.
+            let detail = "the target in memory settles no dead letters";
+            return Err(Failure::new(FailureClass::Fatal, "settlement_unsupported", detail).into());
+        }
         let refused = unstorable(mapping, batch);
         if !refused.is_empty() {
             return Err(ApplyFailure::Refused(refused));

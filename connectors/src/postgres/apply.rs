@@ -179,7 +179,7 @@ impl Writer for PostgresWriter {
         (nonce, phase): (OwnerNonce, Phase),
         batch: &SinkBatch,
     ) -> Result<Applied, ApplyFailure> {
-        if batch.advances.is_empty() && batch.range.is_none() {
+        if batch.advances.is_empty() && batch.range.is_none() && batch.settlement.is_none() {
             // Without a step there is nothing to compare: such a transaction would not be fenced.
             return Err(Failure::new(
                 FailureClass::Fatal,

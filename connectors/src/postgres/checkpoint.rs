@@ -34,7 +34,7 @@ const OWNER_POLL: Duration = Duration::from_millis(100);
 
 const STREAM: &str = "SELECT phase, mapping_hash, queue_id, partitions, resync FROM landfall.streams \
     WHERE pipeline = $1 AND stream = $2 FOR UPDATE";
-const PROGRESS: &str = "SELECT partition, next_offset, applied, superseded, filtered, dead_lettered \
+const PROGRESS: &str = "SELECT partition, next_offset, applied, superseded, filtered, dead_lettered, discarded \
     FROM landfall.checkpoints WHERE pipeline = $1 AND stream = $2 ORDER BY partition";
 const CREATE: &str = "INSERT INTO landfall.checkpoints (pipeline, stream, partition, owner_nonce, queue_id) \
     SELECT $1, $2, p, $3, $4 FROM pg_catalog.generate_series(0, $5::int4 - 1) AS p ON CONFLICT DO NOTHING";
@@ -239,7 +239,13 @@ pub(crate) fn checkpoint(row: &Row) -> Result<Checkpoint, Error> {
     Ok(Checkpoint {
         partition: PartitionId(row.try_get::<_, i32>(0)? as u16),
         next: Offset(count(1)?),
-        counts: Counts { applied: count(2)?, superseded: count(3)?, filtered: count(4)?, dead_lettered: count(5)? },
+        counts: Counts {
+            applied: count(2)?,
+            superseded: count(3)?,
+            filtered: count(4)?,
+            dead_lettered: count(5)?,
+            discarded: count(6)?,
+        },
     })
 }
 

@@ -62,7 +62,7 @@ impl Reach {
 
 impl LetterChoice {
     /// Milliseconds.
-    fn age(&self) -> Option<i64> {
+    pub(super) fn age(&self) -> Option<i64> {
         self.older_than.map(|age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
     }
 }

@@ -47,6 +47,7 @@ mod ranges;
 mod rebind;
 mod refused;
 mod schema;
+mod settle;
 mod standing;
 mod statement;
 pub mod status;

@@ -30,7 +30,7 @@ const CLAIM: &str = "UPDATE landfall.streams SET owner_nonce = $3 WHERE pipeline
 const BIND: &str = "UPDATE landfall.streams SET owner_nonce = $3, queue_id = $4, resync = $5 \
     WHERE pipeline = $1 AND stream = $2";
 const BEGIN_ANEW: &str = "UPDATE landfall.checkpoints SET owner_nonce = $3, queue_id = $4, next_offset = 0, applied = 0, \
-    superseded = 0, filtered = 0, dead_lettered = 0, updated_at = pg_catalog.now() WHERE pipeline = $1 AND stream = $2";
+    superseded = 0, filtered = 0, dead_lettered = 0, discarded = 0, updated_at = pg_catalog.now() WHERE pipeline = $1 AND stream = $2";
 const SUPERSEDE: &str = "UPDATE landfall.dead_letters SET state = 'superseded', settled_at = pg_catalog.now() \
     WHERE pipeline = $1 AND stream = $2 AND state IN ('parked', 'behind')";
 const GENERATIONS: &str = "SELECT COALESCE(pg_catalog.max(generation), 0)::int4, \

@@ -38,8 +38,10 @@ pub struct StreamStatus {
 
 const STREAMS: &str = "SELECT stream, source, target_schema || '.' || target_table, phase, queue_id \
     FROM landfall.streams WHERE pipeline = $1 ORDER BY stream";
-const CHECKPOINTS: &str = "SELECT partition, next_offset, applied, superseded, filtered, dead_lettered, stream, updated_at \
-    FROM landfall.checkpoints WHERE pipeline = $1 ORDER BY stream, partition";
+/// Older than this build, schema `landfall` may not have the last count.
+const CHECKPOINTS: &str = "SELECT partition, next_offset, applied, superseded, filtered, dead_lettered, \
+      COALESCE((pg_catalog.to_jsonb(c) ->> 'discarded')::int8, 0), stream, updated_at \
+    FROM landfall.checkpoints c WHERE pipeline = $1 ORDER BY stream, partition";
 const ADDED: &str =
     "SELECT stream, pg_catalog.count(*) FROM landfall.added_columns WHERE pipeline = $1 GROUP BY stream";
 const WAITING: &str = "SELECT stream, code, pg_catalog.count(*) FROM landfall.dead_letters \
@@ -80,9 +82,9 @@ async fn read(client: &Client, pipeline: &str) -> Result<Vec<StreamStatus>, Erro
         streams.insert(stream, status);
     }
     for row in client.query(CHECKPOINTS, &[&pipeline]).await? {
-        let Some(status) = streams.get_mut(row.try_get::<_, &str>(6)?) else { continue };
+        let Some(status) = streams.get_mut(row.try_get::<_, &str>(7)?) else { continue };
         status.checkpoints.push(checkpoint(&row)?);
-        status.applied_at = status.applied_at.max(Some(row.try_get(7)?));
+        status.applied_at = status.applied_at.max(Some(row.try_get(8)?));
     }
     for row in client.query(WAITING, &[&pipeline]).await? {
         let Some(status) = streams.get_mut(row.try_get::<_, &str>(0)?) else { continue };

@@ -1,4 +1,4 @@
-//! What commits with the rows: checkpoints, ranges, dead letters, retractions, and the sweep behind a barrier.
+//! What commits with the rows: checkpoints, ranges, dead letters, retractions, settlements, and the sweep behind a barrier.
 //!
 //! Owns the order in which they are asked for and what they must have moved; their parameters are `advance`'s and `ranges`'. Keeps
 //! promises 2 and 3: a transaction whose tail did not move exactly what it names is rolled back by the writer.
@@ -6,6 +6,7 @@
 use super::advance::{Burial, Claim, Retraction, Steps};
 
 use super::ranges::RangeMove;
+use super::settle::Settling;
 use super::statement::{SWEEP_DEAD, Verb, sql};
 use super::wire::{Link, WireError};
 use super::write::prepare;
@@ -24,6 +25,7 @@ pub(crate) struct Tail<'a> {
     retraction: Option<(Retraction<'a>, Statement)>,
     range: Option<(RangeMove<'a>, Statement)>,
     sweep: Option<Sweep>,
+    settling: Option<Settling<'a>>,
 }
 
 /// Deletes what a barrier ends.
@@ -80,20 +82,29 @@ impl<'a> Tail<'a> {
             }
             None => None,
         };
-        Ok(Self { steps: Steps::new(batch), advance, burial, retraction, range, sweep })
+        let settling = match &batch.settlement {
+            Some(settlement) => Some(Settling::prepare(link, limit, settlement).await?),
+            None => None,
+        };
+        Ok(Self { steps: Steps::new(batch), advance, burial, retraction, range, sweep, settling })
     }
 
-    /// How many checkpoints and ranges must move.
+    /// How many checkpoints, ranges and letters must move.
     pub(crate) fn expected(&self) -> u64 {
-        self.steps.expected() + u64::from(self.range.is_some())
+        let settled = self.settling.as_ref().map_or(0, Settling::expected);
+        self.steps.expected() + u64::from(self.range.is_some()) + settled
     }
 
-    /// Runs it; each statement is on its way before the first answer is waited for. Gives the checkpoints and ranges that moved.
+    /// Runs it; each statement is on its way before the first answer is waited for. Gives the checkpoints, ranges and letters that moved.
     pub(crate) async fn run(&self, client: &Client, claim: Claim<'_>) -> Result<u64, Error> {
         // A sweep is rare and takes long: it goes first, and what it deletes is older than anything written with it.
         if let Some(sweep) = &self.sweep {
             sweep.run(client, claim).await?;
         }
+        let settled = match &self.settling {
+            Some(settling) => settling.run(client, claim).await?,
+            None => 0,
+        };
         let bury = async {
             match &self.burial {
                 Some((burial, statement)) => burial.run(client, statement, claim).await,
@@ -122,6 +133,6 @@ impl<'a> Tail<'a> {
         let (buried, (retracted, (advanced, ticked))) = join(bury, join(retract, join(advance, tick))).await;
         buried?;
         retracted?;
-        Ok(advanced? + ticked?)
+        Ok(advanced? + ticked? + settled)
     }
 }

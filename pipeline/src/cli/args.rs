@@ -95,7 +95,7 @@ pub(super) enum Command {
     Status(StatusArguments),
     /// Compare sources and target, row by row, while changes flow.
     Verify(VerifyArguments),
-    /// What could not become a row and waits: list it, show one, give it out.
+    /// What could not become a row and waits: list it, show one, give it out, retry it, give it up.
     #[command(subcommand)]
     Deadletter(DeadletterCommand),
     /// Let a held revision or a halted stream go on, on the running service.
@@ -125,6 +125,8 @@ impl Command {
             Self::Verify(_) => "verify",
             Self::Deadletter(DeadletterCommand::List { .. }) => "deadletter list",
             Self::Deadletter(DeadletterCommand::Show { .. }) => "deadletter show",
+            Self::Deadletter(DeadletterCommand::Retry(_)) => "deadletter retry",
+            Self::Deadletter(DeadletterCommand::Discard { .. }) => "deadletter discard",
             Self::Deadletter(DeadletterCommand::Export { .. }) => "deadletter export",
             Self::Accept(_) => "accept",
             Self::Refuse(_) => "refuse",
@@ -182,6 +184,19 @@ pub(super) enum DeadletterCommand {
         #[arg(long, env = "LANDFALL_SHOW_VALUES", value_parser = BoolishValueParser::new())]
         show_values: bool,
     },
+    /// Map them again, with the mapping of now; later changes that wait behind them follow in their order. Through the running service, or without one.
+    Retry(RedressArguments),
+    /// Give letters up: their changes never become rows. What waits behind them is retried. Recorded with actor and reason.
+    Discard {
+        #[command(flatten)]
+        chosen: RedressArguments,
+        /// Give up what waits behind them too.
+        #[arg(long)]
+        behind: bool,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Everything that waits, the changes behind parked keys too, as NDJSON.
     Export {
         #[command(flatten)]
@@ -206,6 +221,33 @@ pub(super) struct LetterArguments {
     /// Tell keys and records too.
     #[arg(long, env = "LANDFALL_SHOW_VALUES", value_parser = BoolishValueParser::new())]
     pub(super) show_values: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RedressArguments {
+    /// This letter alone, by its number.
+    #[arg(conflicts_with_all = ["stream", "code", "older_than", "all"])]
+    pub(super) id: Option<i64>,
+    /// Those of this stream.
+    #[arg(long, value_name = "STREAM")]
+    pub(super) stream: Option<String>,
+    /// Those parked for this reason.
+    #[arg(long, value_name = "CODE")]
+    pub(super) code: Option<String>,
+    /// Those at least as old.
+    #[arg(long, value_name = "DURATION", value_parser = age)]
+    pub(super) older_than: Option<Duration>,
+    /// All of them.
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Say what would become of them, and do nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Why, for the history.
+    #[arg(long, value_name = "TEXT", env = "LANDFALL_REASON")]
+    pub(super) reason: Option<String>,
+    #[command(flatten)]
+    pub(super) actor: Actor,
 }
 
 #[derive(Debug, Args)]

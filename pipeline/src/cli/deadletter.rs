@@ -1,9 +1,10 @@
-//! `landfall deadletter`: what waits because it could not become a row: listed, shown, given out.
+//! `landfall deadletter`: what waits because it could not become a row: listed, shown, given out; `redress` retries it and gives it up.
 //!
 //! Read from the target, whether a service runs or not. Keys and payloads are the user's values and told only on demand; without it a letter goes
 //! by its number, its code and its place in the source.
 
 mod line;
+mod redress;
 
 use super::Outcome;
 use super::args::{DeadletterCommand, LetterArguments};
@@ -14,6 +15,7 @@ use super::failure::CliFailure;
 use super::settings::Settings;
 use crate::assemble::{self, LetterChoice, LetterValues, PAGE, PAGE_WITH_VALUES, Reach, StoredLetter, Target};
 use crate::config::Pipeline;
+use crate::redress::Verb;
 use crate::status::measure::{count, span};
 use landfall_schemas::rejection::RejectCode;
 use serde_json::{Value, json};
@@ -32,6 +34,11 @@ pub(super) async fn deadletter(command: DeadletterCommand, settings: &Settings, 
             list(&target, (&choice, limit), values(chosen.show_values)).await
         }
         DeadletterCommand::Show { id, show_values } => show(&target, id, values(show_values)).await,
+        DeadletterCommand::Retry(chosen) => redress::retry(chosen, (settings, &pipeline), &target).await,
+        DeadletterCommand::Discard { chosen, behind, yes } => {
+            let verb = if behind { Verb::DiscardAll } else { Verb::Discard };
+            redress::discard((chosen, verb, yes), (settings, &pipeline, console), &target).await
+        }
         DeadletterCommand::Export { chosen, to } => {
             let choice = choice(&chosen, &pipeline, Reach::All)?;
             export(&target, &choice, (values(chosen.show_values), to.as_deref()), console).await
@@ -51,14 +58,17 @@ fn choice(chosen: &LetterArguments, pipeline: &Pipeline, reach: Reach) -> Result
     if !chosen.stream.as_ref().is_none_or(known) {
         return Err(super::decide::unknown_stream(pipeline));
     }
-    if let Some(code) = &chosen.code
-        && !RejectCode::ALL.iter().any(|known| known.name() == code)
-    {
-        let names: Vec<&str> = RejectCode::ALL.iter().map(|known| known.name()).collect();
-        let failure = CliFailure::new(Exit::Usage, "unknown_code", "nothing is parked for such a reason");
-        return Err(failure.suggest(format!("one of {}", names.join(", "))));
-    }
+    known_code(chosen.code.as_deref())?;
     Ok(LetterChoice { stream: chosen.stream.clone(), code: chosen.code.clone(), older_than: chosen.older_than, reach })
+}
+
+fn known_code(code: Option<&str>) -> Result<(), CliFailure> {
+    if code.is_none_or(|code| RejectCode::ALL.iter().any(|known| known.name() == code)) {
+        return Ok(());
+    }
+    let names: Vec<&str> = RejectCode::ALL.iter().map(|known| known.name()).collect();
+    let failure = CliFailure::new(Exit::Usage, "unknown_code", "nothing is parked for such a reason");
+    Err(failure.suggest(format!("one of {}", names.join(", "))))
 }
 
 async fn list(target: &Target, (choice, limit): (&LetterChoice, u32), values: LetterValues) -> Outcome {

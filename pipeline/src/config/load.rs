@@ -146,6 +146,8 @@ fn sections(file: &Path, root: &Node, reading: &mut Reading<'_>, secrets: &mut V
     for at in streams.iter().filter_map(|stream| stream.drops) {
         warnings.add(at, "rest: false drops every field that no column takes, for good", "`rest: NAME` to keep them");
     }
+    let parked_age = |stream: &WrittenStream| Some((stream.mapping.name.clone(), stream.max_parked_age?));
+    let parked_ages = streams.iter().filter_map(parked_age).collect();
     let (patterns, streams): (Vec<_>, Vec<_>) = streams.into_iter().partition(|stream| stream.pattern.is_some());
     let template = |written: WrittenStream| Some(Template { pattern: written.pattern?, common: written.mapping });
     Some(Pipeline {
@@ -158,6 +160,7 @@ fn sections(file: &Path, root: &Node, reading: &mut Reading<'_>, secrets: &mut V
         sources,
         streams: streams.into_iter().map(|stream| stream.mapping).collect(),
         templates: patterns.into_iter().filter_map(template).collect(),
+        parked_ages,
         references,
         warnings,
     })

@@ -43,6 +43,8 @@ pub struct Pipeline {
     pub streams: Vec<StreamMapping>,
     /// The entries that are patterns, in the order of the file.
     pub templates: Vec<Template>,
+    /// How old a dead letter of a stream or of an entry's streams may become before the stream halts.
+    pub parked_ages: Vec<(StreamName, Duration)>,
     /// Declared foreign keys: built at cutover, kept here until then.
     pub references: Vec<Reference>,
     /// What deserves a look but stops nothing.
@@ -75,6 +77,14 @@ impl Pipeline {
                 (falls_to.common.name == template.common.name).then(|| template.stream(collection).ok())?
             })
         })
+    }
+
+    /// How old a dead letter of this stream may become before it halts.
+    pub fn max_parked_age(&self, stream: &str) -> Option<Duration> {
+        let made = self.templates.iter().find(|template| template.collection_of(stream).is_some());
+        let entry = made.map_or(stream, |template| template.common.name.as_str());
+        let limit = |name: &str| self.parked_ages.iter().find(|(known, _)| known.as_str() == name).map(|(_, age)| *age);
+        limit(stream).or_else(|| limit(entry))
     }
 
     /// The same with those of the named streams that patterns make.

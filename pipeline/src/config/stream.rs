@@ -17,12 +17,15 @@ use landfall_schemas::ident::Ident;
 use landfall_schemas::mapping::path::unescape;
 use landfall_schemas::mapping::{ChildMapping, OnDrop, OnError, Select, StreamMapping};
 use landfall_schemas::stream::{PartitionCount, StreamName};
+use std::time::Duration;
 
 /// A stream and the places that checks across streams need.
 #[derive(Clone, Debug)]
 pub struct WrittenStream {
     /// The stream.
     pub mapping: StreamMapping,
+    /// How old a dead letter of it may become.
+    pub max_parked_age: Option<Duration>,
     /// It is a pattern: a stream for every collection that matches.
     pub pattern: Option<NamePattern>,
     /// Its columns as written.
@@ -88,6 +91,7 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
     let discriminator = discriminator::read(section.get("discriminator"), told, reading);
     let table = table(&mut section, entry, pattern.as_ref(), reading);
     let on_error = on_error(section.get("on_error"), reading);
+    let max_parked_age = parked_age(section.get("max_parked_age"), reading);
     let partitions = partitions(section.get("partitions"), reading);
     let evolve = evolve::read(section.get("evolve"), landing, reading);
     let raw = raw(&mut section, kind, landing, reading);
@@ -126,7 +130,8 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
         on_drop: on_drop?,
         evolve,
     };
-    Some(WrittenStream { mapping, pattern, columns, below, at: entry.at, select_at, table_at, drops })
+    let max_parked_age = max_parked_age?;
+    Some(WrittenStream { mapping, max_parked_age, pattern, columns, below, at: entry.at, select_at, table_at, drops })
 }
 
 /// The tables of a pattern are named as its collections, unless they share one.
@@ -192,6 +197,13 @@ fn on_error(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<OnError> {
     node.map_or(Some(OnError::Park), |node| {
         reading.choice(node, "on_error", &[("park", OnError::Park), ("halt", OnError::Halt)])
     })
+}
+
+/// How old a dead letter may become: a minute at least, since looking is no faster, and less would be `on_error: halt`.
+fn parked_age(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<Option<Duration>> {
+    const LEAST: Duration = Duration::from_secs(1);
+    const MOST: Duration = Duration::from_secs(3_650 * 86_400);
+    node.map_or(Some(None), |node| reading.duration(node, "max_parked_age", LEAST..=MOST).map(Some))
 }
 
 fn partitions(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<PartitionCount> {

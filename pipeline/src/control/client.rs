@@ -2,6 +2,7 @@
 
 use super::protocol::{Answer, Content, Line, MAX_ANSWER, Refused, Request, line_of, read_line};
 use super::socket::ControlSocket;
+use crate::redress::{Done, Order};
 use crate::status::StatusReport;
 use std::io;
 use std::path::Path;
@@ -25,6 +26,13 @@ pub enum ControlError {
     /// The service said no.
     #[error(transparent)]
     Refused(#[from] Refused),
+}
+
+impl ControlError {
+    /// The stream is not to be had for a moment: worth asking again.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Refused(refused) if ["stream_busy", "first_load", "checkpoint_moved"].contains(&refused.code.as_str()))
+    }
 }
 
 /// A connection to a running service.
@@ -70,6 +78,14 @@ impl ControlClient {
     pub async fn decide(&mut self, decide: &Request) -> Result<(), ControlError> {
         match self.ask(decide).await? {
             Content::Decided => Ok(()),
+            _ => Err(ControlError::Foreign),
+        }
+    }
+
+    /// Has one piece of an order about dead letters done.
+    pub async fn redress(&mut self, order: &Order, after: i64) -> Result<Done, ControlError> {
+        match self.ask(&Request::Redress { order: order.clone(), after }).await? {
+            Content::Redressed { tally, after } => Ok(Done { tally, after }),
             _ => Err(ControlError::Foreign),
         }
     }

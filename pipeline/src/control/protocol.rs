@@ -8,6 +8,7 @@
 //! ← {"refused":{"code":"unknown_subject","detail":"…"}}
 //! ```
 
+use crate::redress::{Order, Tally};
 use crate::status::StatusReport;
 use landfall_connectors::control::Change;
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,13 @@ pub enum Request {
     Repair {
         /// Which stream.
         stream: String,
+    },
+    /// Take up dead letters again: one piece, behind the head with this number.
+    Redress {
+        /// Which letters, and what for.
+        order: Order,
+        /// Number of the last head that was looked at, or 0.
+        after: i64,
     },
     /// Pause, resume or throttle.
     Control {
@@ -142,6 +150,13 @@ pub enum Content {
     Decided,
     /// What a comparison has shown is noted.
     Noted,
+    /// A piece of an order about dead letters is done.
+    Redressed {
+        /// Letters by what became of them.
+        tally: Tally,
+        /// Number of the last head that was looked at; absent: there are no more.
+        after: Option<i64>,
+    },
     /// Pause or throttle was changed and stored.
     Controlled,
     /// So many records are captured again.

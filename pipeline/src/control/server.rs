@@ -1,6 +1,7 @@
 //! The service's end of the control socket.
 
 use super::protocol::{Answer, Content, ControlChange, Line, MAX_REQUEST, Refused, Request, line_of, read_line};
+use crate::redress::{Done, Order};
 use crate::status::StatusReport;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -30,6 +31,9 @@ pub trait ControlHandler: Sync {
 
     /// Has a stream go on from now that halted because its place is lost.
     fn go_on(&self, order: GoOn) -> impl Future<Output = Result<(), Refused>> + Send;
+
+    /// Does one piece of an order about dead letters.
+    fn redress(&self, order: Order, after: i64) -> impl Future<Output = Result<Done, Refused>> + Send;
 
     /// Notes what a comparison has shown: stream and doubt.
     fn shown(&self, streams: Vec<(String, String)>) -> impl Future<Output = Result<(), Refused>> + Send;
@@ -137,6 +141,10 @@ async fn answer(line: &[u8], handler: &impl ControlHandler) -> Answer {
             Request::Status => Ok(Content::Status(Box::new(handler.status().await))),
             Request::GoOn { stream, subject, actor } => {
                 handler.go_on(GoOn { stream, subject, actor }).await.map(|()| Content::Decided)
+            }
+            Request::Redress { order, after } => {
+                let done = handler.redress(order, after).await;
+                done.map(|done| Content::Redressed { tally: done.tally, after: done.after })
             }
             Request::Shown { streams } => handler.shown(streams).await.map(|()| Content::Noted),
             Request::Decide { stream, subject, accept, actor } => {

@@ -4,6 +4,7 @@ use super::protocol::ControlChange;
 use super::server::{Decide, GoOn, SetControl};
 use super::*;
 use crate::config::tests::scratch;
+use crate::redress::{Done, Order, Tally};
 use crate::status::StatusReport;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -26,6 +27,10 @@ impl ControlHandler for Recorder {
 
     async fn go_on(&self, _: GoOn) -> Result<(), Refused> {
         Ok(())
+    }
+
+    async fn redress(&self, _: Order, _: i64) -> Result<Done, Refused> {
+        Ok(Done { tally: Tally::default(), after: None })
     }
 
     async fn shown(&self, _: Vec<(String, String)>) -> Result<(), Refused> {

@@ -1,7 +1,8 @@
 //! Which command lines decide a condition.
 
-use super::report::StreamCondition;
+use super::condition::StreamCondition;
 use crate::doubt::{NOT_COMPARED, may_go_on};
+use crate::letterbox::TOO_OLD;
 
 /// Halted states that a word mends. Others are mended by what their detail says; a word on them only means: try again.
 const MENDED_BY_A_WORD: [&str; 7] = [
@@ -39,6 +40,9 @@ pub fn how_to(stream: &str, condition: &StreamCondition) -> Vec<String> {
         }
         StreamCondition::Halted(trouble) if DECIDED_EITHER_WAY.contains(&trouble.code.as_str()) => {
             ["accept", "refuse"].map(|word| format!("landfall {word} {stream} {}", trouble.code)).to_vec()
+        }
+        StreamCondition::Halted(trouble) if trouble.code == TOO_OLD => {
+            ["retry", "discard"].map(|verb| format!("landfall deadletter {verb} --stream {stream}")).to_vec()
         }
         StreamCondition::Halted(_) => Vec::new(),
         StreamCondition::Waiting(trouble) if trouble.code == NOT_COMPARED => {

@@ -4,17 +4,21 @@
 //! [`render`] its text. Owns no numbers: the service counts, this room only shows. Keeps promise 20: a stream carries all
 //! terms of the accounting identity and can say whether they add up.
 
+mod condition;
 pub mod decision;
 pub mod evolution;
 pub mod measure;
+mod parked;
 pub mod render;
 pub mod report;
 pub mod table;
 
+pub use condition::StreamCondition;
 pub use evolution::EvolutionReport;
+pub use parked::ParkedReport;
 pub use report::{
     ControlReport, CopyReport, LeftOutReport, LogReport, QueueFull, QueueReport, SourceReport, StatusReport,
-    StreamCondition, StreamPhase, StreamReport, TargetReport, Trouble, WatchMode,
+    StreamPhase, StreamReport, TargetReport, Trouble, WatchMode,
 };
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! A report as text: a head line, a table of sources, a table of streams, and a block for each problem that says what to do.
 
+use super::condition::StreamCondition;
 use super::measure::{bytes, count, span};
-use super::report::{
-    ControlReport, QueueFull, SourceReport, StatusReport, StreamCondition, StreamPhase, StreamReport, WatchMode,
-};
+use super::report::{ControlReport, QueueFull, SourceReport, StatusReport, StreamPhase, StreamReport, WatchMode};
 use super::table::Table;
 use std::fmt::Write as _;
 
@@ -170,6 +169,9 @@ fn problems(report: &StatusReport) -> Vec<String> {
         );
     }
     blocks.extend(report.streams.iter().filter_map(problem));
+    let parked =
+        |stream: &StreamReport| Some(format!("{} has parked: {}\n", stream.name, stream.parked.as_ref()?.text()));
+    blocks.extend(report.streams.iter().filter_map(parked));
     let evolved = |stream: &StreamReport| Some(stream.evolution.as_ref()?.text(&stream.name));
     blocks.extend(report.streams.iter().filter_map(evolved));
     blocks

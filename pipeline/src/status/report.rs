@@ -1,11 +1,13 @@
 //! The shape of a status report. Its JSON is stable: fields are added, never renamed or given another meaning.
 
+use super::condition::StreamCondition;
 use super::decision;
 use super::evolution::EvolutionReport;
+use super::parked::ParkedReport;
 use landfall_connectors::checkpoints::{Counts, Phase};
 use landfall_connectors::control::Control;
 use landfall_connectors::failure::Failure;
-use landfall_connectors::source::{Condition, SourceGauges};
+use landfall_connectors::source::SourceGauges;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU64;
 
@@ -173,80 +175,6 @@ impl From<Phase> for StreamPhase {
     }
 }
 
-/// What a stream is doing.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "snake_case")]
-pub enum StreamCondition {
-    /// Nothing runs.
-    Stopped,
-    /// Starting: not admitted by the target yet.
-    Starting,
-    /// Reading the first revision.
-    Copying {
-        /// Records handed out.
-        records: u64,
-        /// Bytes read.
-        bytes: u64,
-        /// Bytes there are, as far as known.
-        total: u64,
-    },
-    /// Following changes.
-    Following,
-    /// Goes on by itself once the reason is gone.
-    Waiting(Trouble),
-    /// The deletion guard holds a revision.
-    Held {
-        /// Its hash: the name under which it is accepted or refused.
-        revision: String,
-        /// Records it would delete.
-        deletes: u64,
-        /// Records there were.
-        of: u64,
-        /// It was refused; another one is awaited.
-        refused: bool,
-    },
-    /// Needs an operator.
-    Halted(Trouble),
-}
-
-impl From<&Condition> for StreamCondition {
-    fn from(condition: &Condition) -> Self {
-        match condition {
-            Condition::Copying { records, bytes, total } => {
-                Self::Copying { records: *records, bytes: *bytes, total: *total }
-            }
-            Condition::Following => Self::Following,
-            Condition::Waiting { code, detail } => {
-                Self::Waiting(Trouble { code: (*code).to_owned(), detail: detail.clone() })
-            }
-            Condition::Held { revision, deletes, of, refused } => {
-                Self::Held { revision: revision.clone(), deletes: *deletes, of: *of, refused: *refused }
-            }
-            Condition::Halted(failure) => Self::Halted(failure.into()),
-        }
-    }
-}
-
-impl StreamCondition {
-    /// Its word.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Stopped => "stopped",
-            Self::Starting => "starting",
-            Self::Copying { .. } => "copying",
-            Self::Following => "following",
-            Self::Waiting(_) => "waiting",
-            Self::Held { .. } => "held",
-            Self::Halted(_) => "halted",
-        }
-    }
-
-    /// An operator's word is needed before the stream goes on.
-    pub fn needs_decision(&self) -> bool {
-        matches!(self, Self::Held { refused: false, .. } | Self::Halted(_))
-    }
-}
-
 /// One stream.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct StreamReport {
@@ -272,6 +200,9 @@ pub struct StreamReport {
     pub filtered: u64,
     /// Of them parked.
     pub dead_lettered: u64,
+    /// Of them parked and given up.
+    #[serde(default)]
+    pub discarded: u64,
     /// Of them waiting in the queue.
     pub queued: u64,
     /// Captured and not applied yet.
@@ -290,6 +221,9 @@ pub struct StreamReport {
     /// Pause and throttle, while there is any.
     #[serde(default)]
     pub control: Option<ControlReport>,
+    /// What waits because it could not become a row, as it was seen some seconds ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<ParkedReport>,
     /// Changes were lost, and no comparison has shown since what they left: the name of this doubt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<String>,
@@ -326,6 +260,7 @@ impl StreamReport {
             superseded: 0,
             filtered: 0,
             dead_lettered: 0,
+            discarded: 0,
             queued: 0,
             lag_events: 0,
             lag_ms: None,
@@ -334,6 +269,7 @@ impl StreamReport {
             how_to: Vec::new(),
             copy: None,
             control: None,
+            parked: None,
             doubt: None,
             evolution: None,
         }
@@ -347,6 +283,7 @@ impl StreamReport {
         self.superseded = counts.superseded;
         self.filtered = counts.filtered;
         self.dead_lettered = counts.dead_lettered;
+        self.discarded = counts.discarded;
         self.queued = captured.saturating_sub(counts.total());
         self.lag_events = self.queued;
         self
@@ -386,9 +323,9 @@ impl StreamReport {
         self.phase == StreamPhase::Live && self.queued == 0 && calm
     }
 
-    /// captured = applied + superseded + filtered + dead-lettered + queued.
+    /// captured = applied + superseded + filtered + dead-lettered + discarded + queued.
     pub fn identity_holds(&self) -> bool {
-        let ended = self.applied + self.superseded + self.filtered + self.dead_lettered;
+        let ended = self.applied + self.superseded + self.filtered + self.dead_lettered + self.discarded;
         self.captured == ended + self.queued
     }
 }

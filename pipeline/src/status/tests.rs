@@ -10,7 +10,7 @@ fn trouble(code: &str, detail: &str) -> Trouble {
 }
 
 fn counts(applied: u64, superseded: u64, dead_lettered: u64) -> Counts {
-    Counts { applied, superseded, filtered: 0, dead_lettered }
+    Counts { applied, superseded, filtered: 0, dead_lettered, discarded: 0 }
 }
 
 fn throttled() -> StreamReport {

@@ -71,6 +71,8 @@ pub(super) struct Applier<T: Sink> {
     pub(super) evolution: Arc<Evolution>,
     /// For showing lag only (promise 19).
     pub(super) clock: Arc<dyn Clock>,
+    /// Cancelled when the stream's lanes shall end: what waits behind a brake is prepared anew.
+    pub(super) together: CancellationToken,
 }
 
 impl<T: Sink + Checkpoints + Ranges + 'static> Applier<T> {
@@ -81,6 +83,7 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Applier<T> {
             () = self.brake.release(prepared.events()) => {}
             // What waits behind a brake is applied after the next start.
             () = self.stopped_behind_the_brake() => return Outcome::Stopped,
+            () = self.together.cancelled() => return Outcome::Readmit,
             () = self.deadline.cancelled() => return Outcome::Stopped,
         }
         loop {

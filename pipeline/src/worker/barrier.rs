@@ -6,8 +6,8 @@
 use super::apply::{Applier, Attempt, Outcome};
 use super::copy::{CopyEnd, copy};
 use super::copy_batch::CopyOrigin;
+use super::copy_source::CopySource;
 use super::prepare::Barrier;
-use super::stream::CopySource;
 use landfall_connectors::checkpoints::{Checkpoints, Counts, Phase, Word};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::sink::{Advance, Ranges, Sink, SinkBatch, Writer};

@@ -8,8 +8,8 @@
 use super::apply::{Applier, Outcome, unless_abandoned};
 use super::cohorts;
 use super::copy_batch::{CopyBatch, CopyOrigin};
+use super::copy_source::CopySource;
 use super::progress::{CopyProgress, StreamState};
-use super::stream::CopySource;
 use crate::transform::RowPlan;
 use futures_util::stream::{self, StreamExt};
 use landfall_connectors::checkpoints::{Checkpoints, Phase};

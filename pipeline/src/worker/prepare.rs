@@ -18,7 +18,7 @@ use landfall_schemas::hash::KeyHash;
 use landfall_schemas::mapping::{OnError, StreamMapping};
 use landfall_schemas::offset::{Generation, OffsetRange, Sequence};
 use landfall_schemas::rejection::{RejectCode, Rejection};
-use landfall_schemas::row::{Row, RowOp};
+use landfall_schemas::row::{Row, RowOp, RowSet};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -185,7 +185,7 @@ impl Preparer {
         prepared.after.advance(&prepared.events);
         // A bare heap has no key to lock by, and is read in no order.
         if phase == Phase::Live {
-            sort_by_key(&mut prepared.batch);
+            sort_by_key(&mut prepared.batch.rows);
         }
         Ok(prepared)
     }
@@ -373,9 +373,9 @@ impl Latest {
 }
 
 /// Sorts the rows by key: the same order on every connection, so that two never wait for each other.
-fn sort_by_key(batch: &mut SinkBatch) {
-    let buffer = &batch.rows.buffer;
-    batch.rows.rows.sort_unstable_by(|a, b| key_field(buffer, a).cmp(key_field(buffer, b)));
+pub(crate) fn sort_by_key(set: &mut RowSet) {
+    let buffer = &set.buffer;
+    set.rows.sort_unstable_by(|a, b| key_field(buffer, a).cmp(key_field(buffer, b)));
 }
 
 /// The first field of a row without its length.

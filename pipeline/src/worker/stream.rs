@@ -3,7 +3,8 @@
 use super::apply::{Applier, unless_abandoned};
 use super::barrier::{Passed, arrival, pass};
 use super::brake::Brake;
-use super::copy::CopyPace;
+use super::copy_source::CopySource;
+use super::errand::{AtRest, Errand, Errands};
 use super::evolution::Evolution;
 use super::lane::{Lane, LaneEnd};
 use super::prepare::Preparer;
@@ -21,13 +22,11 @@ use landfall_connectors::evolve::{Evolves, Widened};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::retry::Pace;
 use landfall_connectors::sink::{Applied, Ranges, Sink, Writer};
-use landfall_connectors::snapshot::Snapshot;
 use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::offset::{Offset, OffsetRange};
 use landfall_schemas::stream::StreamId;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// All that a stream's worker needs.
@@ -47,6 +46,8 @@ pub struct StreamWorker<T: Sink> {
     pub leftovers: Leftovers,
     /// What operators say to it while it is halted.
     pub words: Words,
+    /// What others want of it.
+    pub errands: Errands,
     /// This process.
     pub owner: OwnerNonce,
     /// Pause and throttle.
@@ -63,49 +64,33 @@ pub struct StreamWorker<T: Sink> {
     pub copy: Option<CopySource>,
 }
 
-/// Where a stream is copied from, and how fast.
-#[derive(Clone)]
-pub struct CopySource {
-    /// The source.
-    pub snapshot: Arc<dyn Snapshot>,
-    /// Ranges of one stream read side by side.
-    pub readers: usize,
-    /// What all streams of the source share: bounds the memory of copies.
-    pub permits: Arc<Semaphore>,
-    /// How fast.
-    pub pace: CopyPace,
-    /// The streams of the source: a copy waits for those that are live and lag.
-    pub siblings: Vec<Arc<StreamProgress>>,
-}
-
-impl std::fmt::Debug for CopySource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CopySource").field("readers", &self.readers).field("pace", &self.pace).finish_non_exhaustive()
-    }
-}
-
-impl CopySource {
-    /// Whether some live stream lags more than the pace allows.
-    pub(super) fn lags(&self) -> bool {
-        let Some(most) = self.pace.max_lag else { return false };
-        let now = Instant::now();
-        self.siblings.iter().any(|sibling| sibling.view().lags(most, now))
-    }
-}
-
 /// What a failed try means for the stream.
 enum Next {
     Again,
     /// Be admitted again, with this word on the state it halted in.
     Told(Word),
+    /// Be admitted again for this errand.
+    Asked(Errand),
     End,
+}
+
+/// Why lanes are ended before their time.
+enum Called {
+    /// Somebody has something to do with the rows.
+    For(Errand),
+    /// The stream shall halt.
+    ToHalt(Failure),
 }
 
 /// How often a table that somebody changed is looked at.
 const MENDED: Duration = Duration::from_secs(2);
 
-/// Waits until the tables are as mapped again, where that is what the stream halted for; for any other reason, for ever.
-async fn mended(target: &impl Checkpoints, stream: &StreamMapping, halted: &Failure) {
+/// Waits until the tables are as mapped again, or a halt from outside is taken back, where that is what the stream halted for; for any other
+/// reason, for ever.
+async fn mended(target: &impl Checkpoints, (stream, errands): (&StreamMapping, &Errands), halted: &Failure) {
+    if errands.halt().as_ref() == Some(halted) {
+        return errands.released().await;
+    }
     if halted.code != "schema_drift" {
         return std::future::pending().await;
     }
@@ -125,7 +110,7 @@ pub async fn run<T: Sink + Checkpoints + Ranges + Evolves + 'static>(
 ) -> Result<(), Failure> {
     let mut backoff = Pace::new();
     let evolution = Arc::new(Evolution::new(&worker.mapping, Arc::clone(&worker.progress)));
-    let mut told: Option<Word> = None;
+    let (mut told, mut asked) = (None::<Word>, None::<Errand>);
     loop {
         if worker.stop.is_cancelled() {
             return Ok(());
@@ -140,21 +125,32 @@ pub async fn run<T: Sink + Checkpoints + Ranges + Evolves + 'static>(
         let tried = match admitted {
             Ok(admission) => {
                 backoff = Pace::new();
-                match worker.check(&admission) {
-                    Ok(()) => worker.follow(admission, (spoken.as_ref(), &evolution)).await,
-                    Err(failure) => Err(failure),
+                match (worker.check(&admission), asked.take()) {
+                    (Ok(()), Some(errand)) => {
+                        errand.run(Ok(worker.at_rest(&admission))).await;
+                        Ok(Next::Again)
+                    }
+                    (Ok(()), None) => worker.follow(admission, (spoken.as_ref(), &evolution)).await,
+                    (Err(failure), errand) => {
+                        asked = errand;
+                        Err(failure)
+                    }
                 }
             }
             Err(failure) => Err(failure),
         };
-        match tried {
-            Ok(Next::End) => return Ok(()),
-            Ok(Next::Again | Next::Told(_)) => {}
-            Err(failure) => match worker.failed(failure, &mut backoff).await? {
-                Next::End => return Ok(()),
-                Next::Told(word) => told = Some(word),
-                Next::Again => {}
-            },
+        if let (Err(failure), Some(errand)) = (&tried, asked.take()) {
+            errand.run(Err(failure.clone())).await;
+        }
+        let next = match tried {
+            Ok(next) => next,
+            Err(failure) => worker.failed(failure, &mut backoff).await?,
+        };
+        match next {
+            Next::End => return Ok(()),
+            Next::Told(word) => told = Some(word),
+            Next::Asked(errand) => asked = Some(errand),
+            Next::Again => {}
         }
     }
 }
@@ -226,12 +222,21 @@ impl<T: Sink + Checkpoints + Ranges + Evolves + 'static> StreamWorker<T> {
     ) -> Result<Next, Failure> {
         self.progress.admitted(&admission);
         self.note_applied(&admission.checkpoints);
+        if let Some(failure) = self.errands.halt() {
+            return Err(failure);
+        }
         let phase = admission.phase;
         let applier = Arc::new(self.applier(&admission, evolution));
         let mut again = Next::Again;
         let mut bulk_over = phase == Phase::Bulk;
         let mut arrived = Vec::new();
-        let ends = self.lanes(&applier, admission).await;
+        let (ends, called) = self.lanes_until_called(&applier, admission).await;
+        match called {
+            // Behind a new admission: what the lanes did last is known there.
+            Some(Called::For(errand)) => return Ok(Next::Asked(errand)),
+            Some(Called::ToHalt(failure)) => return Err(failure),
+            None => {}
+        }
         let lanes = ends.len();
         for end in ends {
             match end {
@@ -262,16 +267,28 @@ impl<T: Sink + Checkpoints + Ranges + Evolves + 'static> StreamWorker<T> {
         Ok(if self.stop.is_cancelled() { again } else { Next::Again })
     }
 
+    fn at_rest(&self, admission: &Admission) -> AtRest {
+        AtRest {
+            mapping: self.widened(admission),
+            owner: self.owner,
+            phase: admission.phase,
+            checkpoints: admission.checkpoints.clone(),
+        }
+    }
+
     /// What was added to the table belongs to the mapping from here on.
-    fn applier(&self, admission: &Admission, evolution: &Arc<Evolution>) -> Applier<T> {
-        let mapping = match admission.added.as_slice() {
+    fn widened(&self, admission: &Admission) -> Arc<StreamMapping> {
+        match admission.added.as_slice() {
             [] => Arc::clone(&self.mapping),
             added => Arc::new(self.mapping.widened(added)),
-        };
+        }
+    }
+
+    fn applier(&self, admission: &Admission, evolution: &Arc<Evolution>) -> Applier<T> {
         Applier {
             target: Arc::clone(&self.target),
             writers: Arc::clone(&self.writers),
-            mapping,
+            mapping: self.widened(admission),
             stream: self.stream,
             queue: Arc::clone(&self.queue),
             owner: self.owner,
@@ -282,12 +299,30 @@ impl<T: Sink + Checkpoints + Ranges + Evolves + 'static> StreamWorker<T> {
             brake: Arc::clone(&self.brake),
             evolution: Arc::clone(evolution),
             clock: Arc::clone(&self.clock),
+            together: CancellationToken::new(),
         }
+    }
+
+    /// Runs the lanes until all have ended; when somebody wants something of the stream, they end between two batches.
+    async fn lanes_until_called(
+        &self,
+        applier: &Arc<Applier<T>>,
+        admission: Admission,
+    ) -> (Vec<LaneEnd>, Option<Called>) {
+        let lanes = self.lanes(applier, admission);
+        tokio::pin!(lanes);
+        let called = tokio::select! {
+            biased;
+            ends = &mut lanes => return (ends, None),
+            errand = self.errands.next() => Called::For(errand),
+            failure = self.errands.halted() => Called::ToHalt(failure),
+        };
+        applier.together.cancel();
+        (lanes.await, Some(called))
     }
 
     /// Runs as many lanes as there are writers, until all have ended.
     async fn lanes(&self, applier: &Arc<Applier<T>>, admission: Admission) -> Vec<LaneEnd> {
-        let together = CancellationToken::new();
         let count = self.writers.size().min(admission.checkpoints.len()).max(1);
         let lanes = (0..count).map(|lane| {
             let mine = admission.checkpoints.iter().filter(|known| usize::from(known.partition.0) % count == lane);
@@ -300,7 +335,7 @@ impl<T: Sink + Checkpoints + Ranges + Evolves + 'static> StreamWorker<T> {
                 preparer: Some(preparer),
                 cursor: Cursor { stream: self.stream, next },
                 phase: admission.phase,
-                together: together.clone(),
+                together: applier.together.clone(),
                 deadline: self.deadline.clone(),
             }
             .run()
@@ -335,7 +370,8 @@ impl<T: Sink + Checkpoints + Ranges + Evolves + 'static> StreamWorker<T> {
                 self.progress.state(StreamState::Halted(failure.clone()));
                 tokio::select! {
                     word = self.words.accepted(&*self.target, (&self.mapping.name, &failure)) => Ok(Next::Told(word)),
-                    () = mended(&*self.target, &self.mapping, &failure) => Ok(Next::Again),
+                    () = mended(&*self.target, (&self.mapping, &self.errands), &failure) => Ok(Next::Again),
+                    errand = self.errands.next() => Ok(Next::Asked(errand)),
                     () = self.stop.cancelled() => Ok(Next::End),
                 }
             }
