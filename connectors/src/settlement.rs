@@ -1,4 +1,4 @@
-//! What becomes of dead letters that are taken up again: part of a batch, so that rows, letters and counts move together (promises 2, 3, 20).
+//! What becomes of dead letters that are taken up again (and of changes that a replay parks): part of a batch, so that rows, letters and counts move together (promises 2, 3, 20).
 //!
 //! Letters of one key stand in a row: the *head* is the cause, what came later waits behind it. A settlement moves some of them out (written,
 //! superseded, left out by the filter, discarded) and may give one a new reason: then it is the head. The partitions whose counts change stand
@@ -16,6 +16,8 @@ use uuid::Uuid;
 pub struct Settlement {
     /// The name of the order that it is a part of.
     pub act: Uuid,
+    /// What the history calls it; `None`: it is a part of something that is told there as a whole.
+    pub event: Option<&'static str>,
     /// Who asked for it, and why; for the history.
     pub actor: String,
     /// May be empty.
@@ -70,6 +72,8 @@ pub struct StandingStep {
     pub partition: PartitionId,
     /// Where it stands.
     pub at: Offset,
+    /// Changes that had been applied and are parked by this batch.
+    pub parked: u64,
 }
 
 impl Settlement {
@@ -85,7 +89,7 @@ impl Settlement {
 
     /// It touches nothing.
     pub fn is_empty(&self) -> bool {
-        self.ended.is_empty() && self.renewed.is_empty()
+        self.ended.is_empty() && self.renewed.is_empty() && self.steps.is_empty()
     }
 }
 

@@ -42,6 +42,18 @@ pub struct SinkBatch {
     pub sweep: Option<Version>,
     /// Dead letters that are taken up again: the rows are what became of them.
     pub settlement: Option<Settlement>,
+    /// Over which rows that stand its rows may be written.
+    pub guard: Guard,
+}
+
+/// Over which rows that stand a row may be written (promise 8).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Guard {
+    /// Older ones.
+    #[default]
+    Newer,
+    /// Older ones and those of the same change, which another mapping may have made otherwise.
+    NotOlder,
 }
 
 /// The version that the rows of one copy carry: that of the barrier it began with. Names the copy among those of its stream.

@@ -18,6 +18,7 @@ use crate::queue::clock::SystemClock;
 use crate::queue::embedded::{EmbeddedQueue, QueueOptions};
 use crate::queue::history::QueueHistory;
 use crate::queue::lock::{LockRefused, StateLock};
+use crate::replay::{self, Replays};
 use crate::service::{RunningSource, Service};
 use crate::streams::{Enlisted, Origin, RunningStream, Streams};
 use crate::supervise::Supervisor;
@@ -44,7 +45,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use landfall_connectors::postgres::status::StreamStatus;
-pub(crate) use landfall_connectors::postgres::{Applied, Standing};
+pub(crate) use landfall_connectors::postgres::{Applied, Cut, Standing};
 pub use landfall_connectors::postgres::{Decision, PostgresTarget as Target};
 pub(crate) use landfall_connectors::postgres::{
     LetterChoice, LetterValues, PAGE, PAGE_WITH_VALUES, Reach, StoredLetter,
@@ -96,6 +97,7 @@ pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
         sources: Vec::new(),
         streams: Arc::default(),
         letterbox: Letterbox::default(),
+        replays: Replays::default(),
         supervisor: Supervisor::default(),
         drain: CancellationToken::new(),
         deadline: CancellationToken::new(),
@@ -108,6 +110,8 @@ pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
     let mut queues = Vec::new();
     for (at, spec) in pipeline.sources.iter().enumerate() {
         let queue = Arc::new(open_queue(pipeline, &spec.name)?);
+        // Named checkpoints are read later: until then nothing is trimmed.
+        replay::cut::hold(&*queue);
         enlisted.extend(enlist(pipeline, (spec, at), &queue, &service.streams)?);
         queues.push(queue);
     }

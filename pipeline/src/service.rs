@@ -9,6 +9,8 @@ pub use crate::discovery::LeftOut;
 use crate::doubt::NOT_COMPARED;
 use crate::letterbox::Letterbox;
 use crate::queue::Queue;
+use crate::replay::Replays;
+use crate::replay::cut::Held;
 use crate::streams::{RunningStream, Streams};
 use crate::supervise::Supervisor;
 use crate::worker::{CopySource, StreamProgressView, StreamState};
@@ -61,6 +63,8 @@ pub struct Service {
     pub streams: Arc<Streams>,
     /// What waits in the target because it could not become a row.
     pub letterbox: Letterbox,
+    /// Replays between two turns.
+    pub replays: Replays,
     /// Tasks and threads.
     pub supervisor: Supervisor,
     /// Cancelled when workers shall finish what is queued and end.
@@ -106,6 +110,21 @@ impl Service {
                 }
             });
         }
+    }
+
+    /// The sources as far as named checkpoints are concerned.
+    pub(crate) fn held(&self) -> Vec<Held> {
+        let streams = self.streams.all();
+        let of = |at: usize| {
+            let ours = streams.iter().filter(move |stream| stream.source == at);
+            ours.map(|stream| (stream.mapping.name.clone(), stream.id)).collect()
+        };
+        let held = |(at, source): (usize, &RunningSource)| Held {
+            source: source.name.to_string(),
+            queue: Arc::clone(&source.queue),
+            streams: of(at),
+        };
+        self.sources.iter().enumerate().map(held).collect()
     }
 
     /// Waits until what stood in the sources has been applied, or cannot be without an operator.

@@ -26,6 +26,7 @@ mod mongo_reach;
 mod ownership;
 mod real_stores;
 mod redress;
+mod replay;
 mod revisions;
 mod rotation;
 mod rules;

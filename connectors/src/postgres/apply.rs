@@ -23,7 +23,7 @@ use super::write::{plan, write};
 use super::{bulk, drift, refused};
 use crate::checkpoints::{OwnerNonce, Phase};
 use crate::failure::{Failure, FailureClass};
-use crate::sink::{Applied, ApplyFailure, SinkBatch, Writer};
+use crate::sink::{Applied, ApplyFailure, Guard, SinkBatch, Writer};
 use landfall_schemas::mapping::StreamMapping;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,7 +60,12 @@ impl Writing {
             Phase::Live if server_version >= 15_00_00 => Way::Merge,
             Phase::Live => Way::OnConflict,
         };
-        Self { way, equal: if batch.range.is_some() { Equal::Stamped } else { Equal::Kept } }
+        let equal = match (&batch.range, batch.guard) {
+            (Some(_), _) => Equal::Stamped,
+            (None, Guard::Newer) => Equal::Kept,
+            (None, Guard::NotOlder) => Equal::Rewritten,
+        };
+        Self { way, equal }
     }
 }
 

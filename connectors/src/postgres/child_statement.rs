@@ -3,7 +3,7 @@
 //! Its rows are a set that belongs to the parent's row: what a newer set does not hold goes, what it holds is merged. Both happen only
 //! where the stream's own row, which was written a statement before, is not newer than the set (promise 8).
 
-use super::statement::{Equal, Rows, collation, list, merge, source, upsert, version};
+use super::statement::{Equal, Rows, collation, list, merge, older, source, upsert, version};
 use landfall_schemas::table::TableShape;
 
 /// Which statement.
@@ -14,7 +14,7 @@ pub(crate) enum ChildVerb {
     /// The same, safe against a foreign writer's insert.
     Upsert(Rows, Equal),
     /// What stands and is in no set any more. As arrays, the parents' keys and versions follow the table's own columns and operations.
-    Vanish(Rows),
+    Vanish(Rows, Equal),
 }
 
 /// The text of a statement on `child`, a table below `root`; `stages` are theirs (unused for arrays).
@@ -26,7 +26,7 @@ pub(crate) fn child_sql(
     match verb {
         ChildVerb::Merge(rows, equal) => merge(child, &current((root, child), rows, child_stage), equal),
         ChildVerb::Upsert(rows, equal) => upsert(child, &current((root, child), rows, child_stage), equal),
-        ChildVerb::Vanish(rows) => vanish((root, child), rows, (root_stage, child_stage)),
+        ChildVerb::Vanish(rows, equal) => vanish((root, child), (rows, equal), (root_stage, child_stage)),
     }
 }
 
@@ -44,7 +44,11 @@ fn current((root, child): (&TableShape, &TableShape), rows: Rows, stage: &str) -
 
 /// The inner query is walked parent by parent, each by the index of its key, whatever the planner believes about sizes: `OFFSET 0`
 /// keeps it from being taken apart.
-fn vanish((root, child): (&TableShape, &TableShape), rows: Rows, (root_stage, child_stage): (&str, &str)) -> String {
+fn vanish(
+    (root, child): (&TableShape, &TableShape),
+    (rows, equal): (Rows, Equal),
+    (root_stage, child_stage): (&str, &str),
+) -> String {
     let key = |of: &str| list(child.key().iter().map(|c| format!("{of}.{}", c.name.quoted())));
     let same = |one: &str, two: &str| {
         let equal: Vec<String> =
@@ -55,9 +59,10 @@ fn vanish((root, child): (&TableShape, &TableShape), rows: Rows, (root_stage, ch
     let newer_root: Vec<String> = root.key().iter().map(|c| format!("r.{0} = p.{0}", c.name.quoted())).collect();
     format!(
         "DELETE FROM {table} AS t USING {parents} CROSS JOIN LATERAL (SELECT {wanted} FROM {table} AS k WHERE {below} \
-         AND k.{of_child} < p.{of_root} AND NOT EXISTS (SELECT FROM {set} WHERE {still}) \
+         AND k.{of_child} {older} p.{of_root} AND NOT EXISTS (SELECT FROM {set} WHERE {still}) \
          AND NOT EXISTS (SELECT FROM {root} AS r WHERE {newer_root} AND r.{of_root} > p.{of_root}) OFFSET 0) AS gone WHERE {found}",
         table = child.qualified(),
+        older = older(equal),
         parents = parents(root, child.columns.len() + 1, rows, root_stage),
         wanted = key("k"),
         below = parent_key((root, child), "p", "k"),
@@ -123,9 +128,11 @@ mod tests {
     #[test]
     fn every_identifier_is_quoted() {
         for rows in [Rows::Stage, Rows::Arrays] {
-            for verb in
-                [ChildVerb::Merge(rows, Equal::Kept), ChildVerb::Upsert(rows, Equal::Kept), ChildVerb::Vanish(rows)]
-            {
+            for verb in [
+                ChildVerb::Merge(rows, Equal::Kept),
+                ChildVerb::Upsert(rows, Equal::Kept),
+                ChildVerb::Vanish(rows, Equal::Kept),
+            ] {
                 let text = text(verb);
                 assert!(text.contains(r#""pub""lic"."chi""ld""#) && text.contains(r#""pub""lic"."ro;ot""#), "{text}");
                 assert!(!text.replace(r#""root;id""#, "").replace(r#""ro;ot""#, "").contains(';'), "{text}");
@@ -142,7 +149,7 @@ mod tests {
                 merge.contains(r#"t."_lf_version" < s."_lf_version""#) && merge.contains("record_image_ne"),
                 "{merge}"
             );
-            let vanish = text(ChildVerb::Vanish(rows));
+            let vanish = text(ChildVerb::Vanish(rows, Equal::Kept));
             assert!(vanish.contains(r#"r."id" = p."id" AND r."_lf_version" > p."_lf_version""#), "{vanish}");
             assert!(vanish.contains(r#"p."id" = k."root;id" AND k."_lf_version" < p."_lf_version""#), "{vanish}");
             assert!(vanish.contains(r#"s."root;id" = k."root;id" AND s."id" = k."id""#), "{vanish}");
@@ -151,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_keys_of_parents_follow_the_child_s_own_arrays() {
-        let vanish = text(ChildVerb::Vanish(Rows::Arrays));
+        let vanish = text(ChildVerb::Vanish(Rows::Arrays, Equal::Kept));
         // Four columns and the operations, then key and version of the parents.
         assert!(vanish.contains(r#"$5::"char"[]"#) && vanish.contains("unnest($6::text[], $7::bigint[])"), "{vanish}");
     }

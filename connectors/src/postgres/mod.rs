@@ -42,6 +42,7 @@ mod keys;
 mod letters;
 #[cfg(feature = "mutants")]
 mod mutant;
+mod named;
 pub mod preflight;
 mod ranges;
 mod rebind;
@@ -64,6 +65,7 @@ pub use contract::{Contraction, Superfluous};
 pub use ddl::{MappingChange, WantedStream};
 pub use decisions::Decision;
 pub use letters::{LetterChoice, LetterValues, PAGE, PAGE_WITH_VALUES, Reach, StoredLetter};
+pub use named::{Cut, CutStream};
 pub use standing::{Applied, Standing, TakeStanding};
 pub use target::PostgresTarget;
 pub use tls::TlsMode;

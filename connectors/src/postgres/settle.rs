@@ -14,9 +14,10 @@ use super::write::prepare;
 use crate::deadletter::ParkedOp;
 use crate::failure::Failure;
 use crate::settlement::{Ending, Renewed, Settlement, Waiting};
-use landfall_schemas::offset::{Offset, Version};
+use landfall_schemas::offset::{Offset, Sequence, Version};
 use landfall_schemas::stream::{PartitionId, StreamName};
 use serde_json::json;
+use std::collections::HashSet;
 use std::time::Duration;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Error, Row, Statement};
@@ -24,12 +25,12 @@ use uuid::Uuid;
 
 /// Counts of partitions that stand still. Parameters: pipeline, stream, nonce, then one array each.
 const STEP: &str = "UPDATE landfall.checkpoints AS c \
-    SET applied = c.applied + a.applied, superseded = c.superseded + a.superseded, filtered = c.filtered + a.filtered, \
-        discarded = c.discarded + a.discarded, dead_lettered = c.dead_lettered - a.ended, updated_at = pg_catalog.now() \
-    FROM unnest($4::int4[], $5::int8[], $6::int8[], $7::int8[], $8::int8[], $9::int8[], $10::int8[]) \
-      AS a (part, at, applied, superseded, filtered, discarded, ended) \
+    SET applied = c.applied + a.applied - a.parked, superseded = c.superseded + a.superseded, filtered = c.filtered + a.filtered, \
+        discarded = c.discarded + a.discarded, dead_lettered = c.dead_lettered - a.ended + a.parked, updated_at = pg_catalog.now() \
+    FROM unnest($4::int4[], $5::int8[], $6::int8[], $7::int8[], $8::int8[], $9::int8[], $10::int8[], $11::int8[]) \
+      AS a (part, at, applied, superseded, filtered, discarded, ended, parked) \
     WHERE c.pipeline = $1 AND c.stream = $2 AND c.partition = a.part AND c.owner_nonce = $3 AND c.next_offset = a.at \
-      AND c.dead_lettered >= a.ended";
+      AND c.dead_lettered >= a.ended AND c.applied >= a.parked";
 /// Letters that end. Parameters: pipeline, stream, act, numbers, states.
 const END: &str = "UPDATE landfall.dead_letters AS d SET state = e.state, settled_at = pg_catalog.now(), act = $3 \
     FROM unnest($4::int8[], $5::text[]) AS e (id, state) \
@@ -46,6 +47,10 @@ const WAITING: &str =
 const PARKED: &str = "SELECT stream, code, pg_catalog.count(*), \
       pg_catalog.max(pg_catalog.date_part('epoch', pg_catalog.now() - created_at))::int8 \
     FROM landfall.dead_letters WHERE pipeline = $1 AND state IN ('parked', 'behind') GROUP BY stream, code";
+const IS_PARKED: &str = "SELECT FROM landfall.dead_letters \
+    WHERE pipeline = $1 AND stream = $2 AND partition = $3 AND event_offset = $4 AND state IN ('parked', 'behind') LIMIT 1";
+const GIVEN_UP: &str = "SELECT partition, event_offset, version FROM landfall.dead_letters \
+    WHERE pipeline = $1 AND stream = $2 AND state = 'discarded'";
 const ACTED: &str = "SELECT EXISTS (SELECT FROM landfall.dead_letters WHERE id = $2 AND act = $1)";
 
 /// A settlement with its statements.
@@ -84,8 +89,8 @@ impl<'a> Settling<'a> {
         let renewed = self.renew(client, claim).await?;
         let Settlement { act, actor, reason, ended, .. } = self.settlement;
         let ended_so = |ending| ended.iter().filter(|one| one.ending == ending).count();
+        let Some(event) = self.settlement.event else { return Ok(stood + renewed) };
         let discarded = ended_so(Ending::Discarded);
-        let event = if discarded > 0 { "dead_letters_discarded" } else { "dead_letters_retried" };
         let evidence = json!({ "act": act, "reason": reason, "applied": ended_so(Ending::Applied), "discarded": discarded,
             "superseded": ended_so(Ending::Superseded), "filtered": ended_so(Ending::Filtered), "still_parked": renewed });
         client.execute(&self.record, &[&claim.pipeline, &Some(claim.stream), &event, actor, &evidence]).await?;
@@ -102,7 +107,8 @@ impl<'a> Settling<'a> {
         let ended: Vec<i64> = of.steps.iter().map(|step| of.ended_of(step.partition).cast_signed()).collect();
         let (applied, superseded) = (count(Ending::Applied), count(Ending::Superseded));
         let (filtered, discarded) = (count(Ending::Filtered), count(Ending::Discarded));
-        let parameters: [&(dyn ToSql + Sync); 10] = [
+        let parked: Vec<i64> = of.steps.iter().map(|step| step.parked.cast_signed()).collect();
+        let parameters: [&(dyn ToSql + Sync); 11] = [
             &claim.pipeline,
             &claim.stream,
             &claim.nonce.0,
@@ -113,6 +119,7 @@ impl<'a> Settling<'a> {
             &filtered,
             &discarded,
             &ended,
+            &parked,
         ];
         client.execute(&self.step, &parameters).await
     }
@@ -210,6 +217,30 @@ impl PostgresTarget {
             Ok((row.try_get(0)?, row.try_get(1)?, letters.unsigned_abs(), age.max(0).unsigned_abs()))
         };
         rows.iter().map(read).collect::<Result<_, _>>().map_err(|error| unreadable(&error))
+    }
+
+    /// Whether the change with this place waits as a dead letter.
+    pub async fn is_parked(
+        &self,
+        stream: &StreamName,
+        (partition, offset): (PartitionId, Offset),
+    ) -> Result<bool, Failure> {
+        let (partition, offset) = (i32::from(partition.0), offset.0.cast_signed());
+        let pipeline = self.inner.pipeline.as_str();
+        let rows = self.read_rows(IS_PARKED, &[&pipeline, &stream.as_str(), &partition, &offset]).await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// The places of the changes of a stream that operators gave up. The sequence tells a place of another queue apart.
+    pub async fn given_up(&self, stream: &StreamName) -> Result<HashSet<(PartitionId, Offset, Sequence)>, Failure> {
+        let pipeline = self.inner.pipeline.as_str();
+        let rows = self.read_rows(GIVEN_UP, &[&pipeline, &stream.as_str()]).await?;
+        let place = |row: &Row| -> Result<_, Error> {
+            let (partition, offset, version): (i32, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            let sequence = Sequence(version.cast_unsigned() & (Sequence::LIMIT - 1));
+            Ok((PartitionId(partition as u16), Offset(offset.cast_unsigned()), sequence))
+        };
+        rows.iter().map(place).collect::<Result<_, _>>().map_err(|error| unreadable(&error))
     }
 
     /// Whether a settlement took place, by a letter that it touched: no act touches a letter twice.

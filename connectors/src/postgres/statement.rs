@@ -36,6 +36,8 @@ pub(crate) enum Equal {
     Kept,
     /// It takes the new version: a copy over live rows tells by version what it has not seen.
     Stamped,
+    /// It is left alone, and one of the *same* version that differs is written: a replay under another mapping.
+    Rewritten,
 }
 
 /// Which statement.
@@ -50,7 +52,7 @@ pub(crate) enum Verb {
     /// The upserts, safe against a foreign writer's insert.
     Upsert(Rows, Equal),
     /// The deletes.
-    Delete(Rows),
+    Delete(Rows, Equal),
     /// Every row older than a version.
     Sweep,
 }
@@ -127,12 +129,12 @@ pub(crate) fn sql(shape: &TableShape, verb: Verb, stage: &str) -> String {
                 own_rows(shape)
             )
         }
-        Verb::Delete(rows) => format!(
+        Verb::Delete(rows, equal) => format!(
             "DELETE FROM {} AS t USING {} WHERE s.\"{OP_COLUMN}\" = 'D' AND {} AND {}",
             shape.qualified(),
             source(shape, rows, stage),
             same_key(shape),
-            is_newer(shape, "s"),
+            is_newer(shape, "s", equal),
         ),
     }
 }
@@ -172,7 +174,7 @@ pub(crate) fn source(shape: &TableShape, rows: Rows, stage: &str) -> String {
 }
 
 pub(crate) fn merge(shape: &TableShape, source: &str, equal: Equal) -> String {
-    let newer = is_newer(shape, "s");
+    let newer = is_newer(shape, "s", equal);
     let mut out = format!(
         "MERGE INTO {} AS t USING {source} ON {} WHEN MATCHED AND s.\"{OP_COLUMN}\" = 'D' AND {newer} THEN DELETE",
         shape.qualified(),
@@ -202,7 +204,7 @@ pub(crate) fn upsert(shape: &TableShape, source: &str, equal: Equal) -> String {
         list(shape.columns.iter().map(|c| format!("s.{}", c.name.quoted()))),
         list(shape.key().iter().map(|c| c.name.quoted())),
         assignments(shape, "excluded"),
-        is_newer(shape, "excluded"),
+        is_newer(shape, "excluded", equal),
         is_to_be_written(shape, "excluded", equal),
     )
 }
@@ -212,14 +214,22 @@ fn same_key(shape: &TableShape) -> String {
     equal.join(" AND ")
 }
 
-fn is_newer(shape: &TableShape, from: &str) -> String {
+fn is_newer(shape: &TableShape, from: &str, equal: Equal) -> String {
     let version = version(shape).quoted();
-    format!("t.{version} < {from}.{version}")
+    format!("t.{version} {} {from}.{version}", older(equal))
+}
+
+/// How the version of what stands compares with that of what may be written over it.
+pub(crate) fn older(equal: Equal) -> &'static str {
+    match equal {
+        Equal::Kept | Equal::Stamped => "<",
+        Equal::Rewritten => "<=",
+    }
 }
 
 fn is_to_be_written(shape: &TableShape, from: &str, equal: Equal) -> String {
     match equal {
-        Equal::Kept => differs(shape, from),
+        Equal::Kept | Equal::Rewritten => differs(shape, from),
         Equal::Stamped => "true".to_owned(),
     }
 }
@@ -311,7 +321,7 @@ mod tests {
             Verb::CopyHeap,
             Verb::Merge(Rows::Stage, Equal::Kept),
             Verb::Upsert(Rows::Arrays, Equal::Kept),
-            Verb::Delete(Rows::Stage),
+            Verb::Delete(Rows::Stage, Equal::Kept),
         ] {
             let text = sql(&shape(), verb, "lf_stage_1");
             assert!(text.contains("\"pub\"\"lic\".\"t; drop table x\""), "{text}");
@@ -329,7 +339,9 @@ mod tests {
             assert_eq!(merge.matches("record_image_ne").count(), 1);
             let upsert = sql(&shape(), Verb::Upsert(rows, Equal::Kept), "x");
             assert!(upsert.contains("t.\"_lf_version\" < excluded.\"_lf_version\" AND pg_catalog.record_image_ne"));
-            assert!(sql(&shape(), Verb::Delete(rows), "x").contains("t.\"_lf_version\" < s.\"_lf_version\""));
+            assert!(
+                sql(&shape(), Verb::Delete(rows, Equal::Kept), "x").contains("t.\"_lf_version\" < s.\"_lf_version\"")
+            );
         }
     }
 

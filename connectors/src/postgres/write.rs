@@ -81,13 +81,14 @@ pub(crate) async fn plan(
         return Ok(plan);
     }
     // A record whose nested values changed has changed, whatever its own columns say: its row tells that it is newer.
-    let stamped = if stream.children.is_empty() { equal } else { Equal::Stamped };
+    // In a replay the row has its version already.
+    let stamped = if stream.children.is_empty() || equal == Equal::Rewritten { equal } else { Equal::Stamped };
     let staged = stage_for(link, limit, (root, from), StageIndex::None).await?;
     let copy = into_stage(link, limit, (root, from), &staged).await?;
     let deletes = rows.iter().any(|row| row.op == RowOp::Delete);
     let verbs = match way {
         Way::Merge | Way::Heap => vec![Verb::Merge(from, stamped)],
-        Way::OnConflict if deletes => vec![Verb::Delete(from), Verb::Upsert(from, stamped)],
+        Way::OnConflict if deletes => vec![Verb::Delete(from, equal), Verb::Upsert(from, stamped)],
         Way::OnConflict => vec![Verb::Upsert(from, stamped)],
     };
     let mut writes = Vec::with_capacity(verbs.len());
@@ -99,7 +100,7 @@ pub(crate) async fn plan(
         let table = &child.table;
         let own = stage_for(link, limit, (table, from), StageIndex::Key).await?;
         let (stages, tables) = ((staged.as_str(), own.as_str()), (root, table));
-        let vanish = prepare(link, limit, child_sql(tables, ChildVerb::Vanish(from), stages)).await?;
+        let vanish = prepare(link, limit, child_sql(tables, ChildVerb::Vanish(from, equal), stages)).await?;
         let mut this = TablePlan { child: Some(number), copy: None, vanish: Some(vanish), writes: Vec::new() };
         if has_rows((set, rows), number) {
             let verb = match way {

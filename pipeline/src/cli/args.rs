@@ -1,5 +1,11 @@
 //! What can be typed.
 
+mod letters;
+mod replay;
+
+pub(super) use letters::{DeadletterCommand, LetterArguments, RedressArguments};
+pub(super) use replay::{CheckpointCommand, ReplayArguments};
+
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroU64;
@@ -98,6 +104,11 @@ pub(super) enum Command {
     /// What could not become a row and waits: list it, show one, give it out, retry it, give it up.
     #[command(subcommand)]
     Deadletter(DeadletterCommand),
+    /// Name a consistent cut that a replay can begin at; the queue keeps what is behind it.
+    #[command(subcommand)]
+    Checkpoint(CheckpointCommand),
+    /// Write what the queue still holds once more, as the mapping of now has it: the last change of each key, never over a newer one.
+    Replay(ReplayArguments),
     /// Let a held revision or a halted stream go on, on the running service.
     Accept(Accepted),
     /// Keep a held revision from being applied, on the running service.
@@ -128,6 +139,10 @@ impl Command {
             Self::Deadletter(DeadletterCommand::Retry(_)) => "deadletter retry",
             Self::Deadletter(DeadletterCommand::Discard { .. }) => "deadletter discard",
             Self::Deadletter(DeadletterCommand::Export { .. }) => "deadletter export",
+            Self::Checkpoint(CheckpointCommand::Create { .. }) => "checkpoint create",
+            Self::Checkpoint(CheckpointCommand::List) => "checkpoint list",
+            Self::Checkpoint(CheckpointCommand::Delete { .. }) => "checkpoint delete",
+            Self::Replay(_) => "replay",
             Self::Accept(_) => "accept",
             Self::Refuse(_) => "refuse",
             Self::Pause(_) => "pause",
@@ -166,88 +181,38 @@ pub(super) enum SchemaCommand {
     },
 }
 
-#[derive(Debug, Subcommand)]
-pub(super) enum DeadletterCommand {
-    /// The letters that park their keys, oldest first, and how many there are by reason.
-    List {
-        #[command(flatten)]
-        chosen: LetterArguments,
-        /// Most letters that are listed.
-        #[arg(long, value_name = "N", default_value = "50", env = "LANDFALL_LIMIT", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-        limit: u32,
-    },
-    /// All of one letter.
-    Show {
-        /// Its number, as list shows it.
-        id: i64,
-        /// Tell its key and its record.
-        #[arg(long, env = "LANDFALL_SHOW_VALUES", value_parser = BoolishValueParser::new())]
-        show_values: bool,
-    },
-    /// Map them again, with the mapping of now; later changes that wait behind them follow in their order. Through the running service, or without one.
-    Retry(RedressArguments),
-    /// Give letters up: their changes never become rows. What waits behind them is retried. Recorded with actor and reason.
-    Discard {
-        #[command(flatten)]
-        chosen: RedressArguments,
-        /// Give up what waits behind them too.
-        #[arg(long)]
-        behind: bool,
-        /// Do not ask.
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Everything that waits, the changes behind parked keys too, as NDJSON.
-    Export {
-        #[command(flatten)]
-        chosen: LetterArguments,
-        /// Into this new file instead of stdout.
-        #[arg(long, value_name = "FILE", env = "LANDFALL_TO")]
-        to: Option<PathBuf>,
-    },
-}
-
 #[derive(Debug, Args)]
-pub(super) struct LetterArguments {
-    /// Of this stream alone.
+pub(super) struct VerifyArguments {
+    /// This stream; may be given several times. All when left out.
     #[arg(long, value_name = "STREAM")]
-    pub(super) stream: Option<String>,
-    /// Parked for this reason alone.
-    #[arg(long, value_name = "CODE")]
-    pub(super) code: Option<String>,
-    /// At least as old.
-    #[arg(long, value_name = "DURATION", value_parser = age)]
-    pub(super) older_than: Option<Duration>,
-    /// Tell keys and records too.
+    pub(super) stream: Vec<String>,
+    /// Tell what both sides hold where they differ, not only where.
     #[arg(long, env = "LANDFALL_SHOW_VALUES", value_parser = BoolishValueParser::new())]
     pub(super) show_values: bool,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct RedressArguments {
-    /// This letter alone, by its number.
-    #[arg(conflicts_with_all = ["stream", "code", "older_than", "all"])]
-    pub(super) id: Option<i64>,
-    /// Those of this stream.
-    #[arg(long, value_name = "STREAM")]
-    pub(super) stream: Option<String>,
-    /// Those parked for this reason.
-    #[arg(long, value_name = "CODE")]
-    pub(super) code: Option<String>,
-    /// Those at least as old.
-    #[arg(long, value_name = "DURATION", value_parser = age)]
-    pub(super) older_than: Option<Duration>,
-    /// All of them.
-    #[arg(long)]
-    pub(super) all: bool,
-    /// Say what would become of them, and do nothing.
-    #[arg(long)]
+    /// Begin at the beginning, whatever an earlier run has left.
+    #[arg(long, env = "LANDFALL_FRESH", value_parser = BoolishValueParser::new())]
+    pub(super) fresh: bool,
+    /// How long records that differ are looked at again, and applying may stand still, before they are called suspect.
+    #[arg(long, value_name = "DURATION", default_value = "60s", env = "LANDFALL_PATIENCE", value_parser = interval)]
+    pub(super) patience: Duration,
+    /// Write a page for an auditor: versions, mapping, counts, digests, timeline.
+    #[arg(long, value_name = "FILE", env = "LANDFALL_HTML")]
+    pub(super) html: Option<PathBuf>,
+    /// Compare one record in N. Shows how many may differ, and never that all are equal.
+    #[arg(long, value_name = "N", env = "LANDFALL_SAMPLE")]
+    pub(super) sample: Option<NonZeroU64>,
+    /// Capture again what differs, and delete what the source lacks, through the running service; then compare that once more.
+    #[arg(long, env = "LANDFALL_REPAIR", value_parser = BoolishValueParser::new())]
+    pub(super) repair: bool,
+    /// Of --repair: say what would be done, and do nothing.
+    #[arg(long, requires = "repair")]
     pub(super) dry_run: bool,
-    /// Why, for the history.
-    #[arg(long, value_name = "TEXT", env = "LANDFALL_REASON")]
-    pub(super) reason: Option<String>,
-    #[command(flatten)]
-    pub(super) actor: Actor,
+    /// Compare again and again until it is stopped; with -o json one envelope a line.
+    #[arg(long, env = "LANDFALL_CONTINUOUS", value_parser = BoolishValueParser::new())]
+    pub(super) continuous: bool,
+    /// Share of the time that --continuous takes, in percent.
+    #[arg(long, value_name = "PERCENT", default_value = "10", env = "LANDFALL_COST", value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(super) cost: u8,
 }
 
 #[derive(Debug, Args)]
@@ -282,40 +247,6 @@ pub(super) struct StatusArguments {
     /// Time between two looks of --watch.
     #[arg(long, value_name = "DURATION", default_value = "1s", env = "LANDFALL_INTERVAL", value_parser = interval)]
     pub(super) interval: Duration,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct VerifyArguments {
-    /// This stream; may be given several times. All when left out.
-    #[arg(long, value_name = "STREAM")]
-    pub(super) stream: Vec<String>,
-    /// Tell what both sides hold where they differ, not only where.
-    #[arg(long, env = "LANDFALL_SHOW_VALUES", value_parser = BoolishValueParser::new())]
-    pub(super) show_values: bool,
-    /// Begin at the beginning, whatever an earlier run has left.
-    #[arg(long, env = "LANDFALL_FRESH", value_parser = BoolishValueParser::new())]
-    pub(super) fresh: bool,
-    /// How long records that differ are looked at again, and applying may stand still, before they are called suspect.
-    #[arg(long, value_name = "DURATION", default_value = "60s", env = "LANDFALL_PATIENCE", value_parser = interval)]
-    pub(super) patience: Duration,
-    /// Write a page for an auditor: versions, mapping, counts, digests, timeline.
-    #[arg(long, value_name = "FILE", env = "LANDFALL_HTML")]
-    pub(super) html: Option<PathBuf>,
-    /// Compare one record in N. Shows how many may differ, and never that all are equal.
-    #[arg(long, value_name = "N", env = "LANDFALL_SAMPLE")]
-    pub(super) sample: Option<NonZeroU64>,
-    /// Capture again what differs, and delete what the source lacks, through the running service; then compare that once more.
-    #[arg(long, env = "LANDFALL_REPAIR", value_parser = BoolishValueParser::new())]
-    pub(super) repair: bool,
-    /// Of --repair: say what would be done, and do nothing.
-    #[arg(long, requires = "repair")]
-    pub(super) dry_run: bool,
-    /// Compare again and again until it is stopped; with -o json one envelope a line.
-    #[arg(long, env = "LANDFALL_CONTINUOUS", value_parser = BoolishValueParser::new())]
-    pub(super) continuous: bool,
-    /// Share of the time that --continuous takes, in percent.
-    #[arg(long, value_name = "PERCENT", default_value = "10", env = "LANDFALL_COST", value_parser = clap::value_parser!(u8).range(1..=100))]
-    pub(super) cost: u8,
 }
 
 #[derive(Debug, Args)]

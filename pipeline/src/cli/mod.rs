@@ -5,6 +5,7 @@
 
 mod args;
 mod check;
+mod checkpoint;
 mod console;
 mod control;
 mod deadletter;
@@ -15,6 +16,7 @@ mod failure;
 mod init;
 mod logging;
 mod progress;
+mod replay;
 mod run;
 mod schema;
 mod settings;
@@ -78,6 +80,8 @@ fn perform(arguments: Arguments, console: &Console) -> Outcome {
             Command::Status(options) => status::status(options, &settings, console).await,
             Command::Verify(options) => verify::verify(options, &settings, console).await,
             Command::Deadletter(command) => deadletter::deadletter(command, &settings, console).await,
+            Command::Checkpoint(command) => checkpoint::checkpoint(command, &settings).await,
+            Command::Replay(arguments) => replay::replay(arguments, &settings, &console).await,
             Command::Accept(accepted) => decide::accept(accepted, &settings).await,
             Command::Refuse(subject) => decide::decide(subject, decide::Word::Refuse, &settings).await,
             Command::Pause(all) => control::control(all, ControlChange::Pause, &settings).await,

@@ -130,7 +130,6 @@ fn stream(entry: &Entry, setting: Setting<'_>, reading: &mut Reading<'_>) -> Opt
         on_drop: on_drop?,
         evolve,
     };
-    let max_parked_age = max_parked_age?;
     Some(WrittenStream { mapping, max_parked_age, pattern, columns, below, at: entry.at, select_at, table_at, drops })
 }
 
@@ -200,10 +199,10 @@ fn on_error(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<OnError> {
 }
 
 /// How old a dead letter may become: a minute at least, since looking is no faster, and less would be `on_error: halt`.
-fn parked_age(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<Option<Duration>> {
+fn parked_age(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<Duration> {
     const LEAST: Duration = Duration::from_secs(1);
     const MOST: Duration = Duration::from_secs(3_650 * 86_400);
-    node.map_or(Some(None), |node| reading.duration(node, "max_parked_age", LEAST..=MOST).map(Some))
+    reading.duration(node?, "max_parked_age", LEAST..=MOST)
 }
 
 fn partitions(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<PartitionCount> {

@@ -1,8 +1,9 @@
 //! The command line's end of the control socket.
 
-use super::protocol::{Answer, Content, Line, MAX_ANSWER, Refused, Request, line_of, read_line};
+use super::protocol::{Answer, CheckpointVerb, Content, Line, MAX_ANSWER, Refused, Request, line_of, read_line};
 use super::socket::ControlSocket;
 use crate::redress::{Done, Order};
+use crate::replay::{self, cut::CutReport};
 use crate::status::StatusReport;
 use std::io;
 use std::path::Path;
@@ -86,6 +87,22 @@ impl ControlClient {
     pub async fn redress(&mut self, order: &Order, after: i64) -> Result<Done, ControlError> {
         match self.ask(&Request::Redress { order: order.clone(), after }).await? {
             Content::Redressed { tally, after } => Ok(Done { tally, after }),
+            _ => Err(ControlError::Foreign),
+        }
+    }
+
+    /// Has the next turn of a replay done.
+    pub async fn replay(&mut self, order: &replay::Order) -> Result<replay::Standing, ControlError> {
+        match self.ask(&Request::Replay { order: order.clone() }).await? {
+            Content::Replaying(standing) => Ok(standing),
+            _ => Err(ControlError::Foreign),
+        }
+    }
+
+    /// Makes, lists or deletes named checkpoints; those there are then.
+    pub async fn checkpoint(&mut self, what: CheckpointVerb) -> Result<Vec<CutReport>, ControlError> {
+        match self.ask(&Request::Checkpoint { what }).await? {
+            Content::Checkpoints(cuts) => Ok(cuts),
             _ => Err(ControlError::Foreign),
         }
     }

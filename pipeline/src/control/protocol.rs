@@ -9,6 +9,7 @@
 //! ```
 
 use crate::redress::{Order, Tally};
+use crate::replay::{self, cut::CutReport};
 use crate::status::StatusReport;
 use landfall_connectors::control::Change;
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,16 @@ pub enum Request {
         /// Number of the last head that was looked at, or 0.
         after: i64,
     },
+    /// Do the next turn of a replay.
+    Replay {
+        /// Which.
+        order: replay::Order,
+    },
+    /// Make, list or delete named checkpoints.
+    Checkpoint {
+        /// What to do.
+        what: CheckpointVerb,
+    },
     /// Pause, resume or throttle.
     Control {
         /// Which streams.
@@ -85,6 +96,30 @@ pub enum Request {
 
 /// Longest reason, in characters: a sentence, and thousands of streams still fit in a report.
 pub const MAX_REASON: usize = 200;
+
+/// What is done about named checkpoints.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "snake_case")]
+pub enum CheckpointVerb {
+    /// Make one.
+    Create {
+        /// Its name.
+        name: String,
+        /// Of these streams; all when empty.
+        streams: Vec<String>,
+        /// Who says so.
+        actor: String,
+    },
+    /// List them.
+    List,
+    /// Delete one.
+    Delete {
+        /// Its name.
+        name: String,
+        /// Who says so.
+        actor: String,
+    },
+}
 
 /// A change of pause or throttle.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -157,6 +192,10 @@ pub enum Content {
         /// Number of the last head that was looked at; absent: there are no more.
         after: Option<i64>,
     },
+    /// A turn of a replay is done: how far it is.
+    Replaying(replay::Standing),
+    /// The named checkpoints there are now.
+    Checkpoints(Vec<CutReport>),
     /// Pause or throttle was changed and stored.
     Controlled,
     /// So many records are captured again.

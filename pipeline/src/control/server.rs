@@ -1,7 +1,10 @@
 //! The service's end of the control socket.
 
-use super::protocol::{Answer, Content, ControlChange, Line, MAX_REQUEST, Refused, Request, line_of, read_line};
+use super::protocol::{
+    Answer, CheckpointVerb, Content, ControlChange, Line, MAX_REQUEST, Refused, Request, line_of, read_line,
+};
 use crate::redress::{Done, Order};
+use crate::replay::{self, cut::CutReport};
 use crate::status::StatusReport;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -34,6 +37,12 @@ pub trait ControlHandler: Sync {
 
     /// Does one piece of an order about dead letters.
     fn redress(&self, order: Order, after: i64) -> impl Future<Output = Result<Done, Refused>> + Send;
+
+    /// Does the next turn of a replay.
+    fn replay(&self, order: replay::Order) -> impl Future<Output = Result<replay::Standing, Refused>> + Send;
+
+    /// Makes, lists or deletes named checkpoints; those there are then.
+    fn checkpoint(&self, what: CheckpointVerb) -> impl Future<Output = Result<Vec<CutReport>, Refused>> + Send;
 
     /// Notes what a comparison has shown: stream and doubt.
     fn shown(&self, streams: Vec<(String, String)>) -> impl Future<Output = Result<(), Refused>> + Send;
@@ -146,6 +155,8 @@ async fn answer(line: &[u8], handler: &impl ControlHandler) -> Answer {
                 let done = handler.redress(order, after).await;
                 done.map(|done| Content::Redressed { tally: done.tally, after: done.after })
             }
+            Request::Replay { order } => handler.replay(order).await.map(Content::Replaying),
+            Request::Checkpoint { what } => handler.checkpoint(what).await.map(Content::Checkpoints),
             Request::Shown { streams } => handler.shown(streams).await.map(|()| Content::Noted),
             Request::Decide { stream, subject, accept, actor } => {
                 handler.decide(Decide { stream, subject, accept, actor }).await.map(|()| Content::Decided)

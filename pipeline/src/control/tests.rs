@@ -1,10 +1,12 @@
 //! A control socket with a client at its other end: decisions, refusals, and clients that misbehave.
 
+use super::protocol::CheckpointVerb;
 use super::protocol::ControlChange;
 use super::server::{Decide, GoOn, SetControl};
 use super::*;
 use crate::config::tests::scratch;
 use crate::redress::{Done, Order, Tally};
+use crate::replay::cut::CutReport;
 use crate::status::StatusReport;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -31,6 +33,14 @@ impl ControlHandler for Recorder {
 
     async fn redress(&self, _: Order, _: i64) -> Result<Done, Refused> {
         Ok(Done { tally: Tally::default(), after: None })
+    }
+
+    async fn replay(&self, _: crate::replay::Order) -> Result<crate::replay::Standing, Refused> {
+        Ok(crate::replay::Standing::default())
+    }
+
+    async fn checkpoint(&self, _: CheckpointVerb) -> Result<Vec<CutReport>, Refused> {
+        Ok(Vec::new())
     }
 
     async fn shown(&self, _: Vec<(String, String)>) -> Result<(), Refused> {

@@ -40,7 +40,9 @@ impl Offline {
             mapping: Arc::new(stream.widened(&admission.added)),
             owner: self.owner,
             phase: admission.phase,
+            generation: admission.generation,
             checkpoints: admission.checkpoints,
+            parked: Arc::new(admission.parked),
         };
         redress(Arc::clone(&self.target), rest, order.clone(), after).await
     }

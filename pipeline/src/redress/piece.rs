@@ -70,6 +70,10 @@ impl<'a> Maker<'a> {
             rows: RowSet::default(),
             origins: Vec::new(),
             settlement: Settlement {
+                event: Some(match self.order.verb {
+                    Verb::Retry => "dead_letters_retried",
+                    Verb::Discard | Verb::DiscardAll => "dead_letters_discarded",
+                }),
                 act: self.order.act,
                 actor: self.order.actor.clone(),
                 reason: self.order.reason.clone(),
@@ -190,7 +194,7 @@ impl<'a> Maker<'a> {
                     "a dead letter belongs to a partition that its stream does not have; restore schema landfall";
                 Failure::new(FailureClass::Halt, "schema_drift", detail)
             })?;
-            settlement.steps.push(StandingStep { partition, at });
+            settlement.steps.push(StandingStep { partition, at, parked: 0 });
         }
         for ended in &settlement.ended {
             let tally = &mut piece.tally;

@@ -10,7 +10,10 @@
 use futures_util::future::BoxFuture;
 use landfall_connectors::checkpoints::{Checkpoint, OwnerNonce, Phase};
 use landfall_connectors::failure::{Failure, FailureClass};
+use landfall_schemas::hash::KeyHash;
 use landfall_schemas::mapping::StreamMapping;
+use landfall_schemas::offset::Generation;
+use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::{Mutex, oneshot, watch};
@@ -27,8 +30,12 @@ pub(crate) struct AtRest {
     pub(crate) owner: OwnerNonce,
     /// How its rows get into the table.
     pub(crate) phase: Phase,
+    /// The generation of its queue.
+    pub(crate) generation: Generation,
     /// Where each partition stands.
     pub(crate) checkpoints: Vec<Checkpoint>,
+    /// Keys that wait behind a dead letter.
+    pub(crate) parked: Arc<HashSet<KeyHash>>,
 }
 
 type Job = Box<dyn FnOnce(Result<AtRest, Failure>) -> BoxFuture<'static, ()> + Send + Sync>;

@@ -25,7 +25,7 @@ pub use copy::CopyPace;
 pub use copy_source::CopySource;
 pub(crate) use errand::AtRest;
 pub use errand::{Desk, Errands, desk};
-pub(crate) use prepare::sort_by_key;
+pub(crate) use prepare::{dead_letter, sort_by_key};
 pub use progress::{CopyProgress, StreamProgress, StreamProgressView, StreamState};
 pub use stream::{StreamWorker, run};
 pub use words::{Speaker, Words, words};

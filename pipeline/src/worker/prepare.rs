@@ -322,7 +322,12 @@ fn step_of(advances: &mut Vec<Advance>, event: &StoredEvent) -> usize {
     advances.len() - 1
 }
 
-fn dead_letter(events: &ReadBatch, event: &StoredEvent, generation: Generation, reason: Rejection) -> DeadLetter {
+pub(crate) fn dead_letter(
+    events: &ReadBatch,
+    event: &StoredEvent,
+    generation: Generation,
+    reason: Rejection,
+) -> DeadLetter {
     DeadLetter {
         partition: event.partition,
         offset: event.offset,

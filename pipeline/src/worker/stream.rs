@@ -272,7 +272,9 @@ impl<T: Sink + Checkpoints + Ranges + Evolves + 'static> StreamWorker<T> {
             mapping: self.widened(admission),
             owner: self.owner,
             phase: admission.phase,
+            generation: admission.generation,
             checkpoints: admission.checkpoints.clone(),
+            parked: Arc::new(admission.parked.clone()),
         }
     }
 
