@@ -81,7 +81,7 @@ fn perform(arguments: Arguments, console: &Console) -> Outcome {
             Command::Verify(options) => verify::verify(options, &settings, console).await,
             Command::Deadletter(command) => deadletter::deadletter(command, &settings, console).await,
             Command::Checkpoint(command) => checkpoint::checkpoint(command, &settings).await,
-            Command::Replay(arguments) => replay::replay(arguments, &settings, &console).await,
+            Command::Replay(arguments) => replay::replay(arguments, &settings, console).await,
             Command::Accept(accepted) => decide::accept(accepted, &settings).await,
             Command::Refuse(subject) => decide::decide(subject, decide::Word::Refuse, &settings).await,
             Command::Pause(all) => control::control(all, ControlChange::Pause, &settings).await,

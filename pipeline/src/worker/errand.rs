@@ -73,7 +73,7 @@ pub fn desk() -> (Desk, Errands) {
 }
 
 impl Desk {
-    /// Has `work` done while the stream rests; what comes of it. Safe to drop: work that has begun is done to its end.
+    /// Has `work` done while the stream rests; what comes of it. Safe to drop: work that has begun is done to its end, other work not at all.
     pub(crate) async fn ask<R, F>(&self, work: impl FnOnce(AtRest) -> F + Send + Sync + 'static) -> Result<R, Failure>
     where
         R: Send + 'static,
@@ -82,6 +82,10 @@ impl Desk {
         let (tell, told) = oneshot::channel();
         let job: Job = Box::new(move |rest| {
             Box::pin(async move {
+                // Nobody waits for it any more, and it was told that nothing was done.
+                if tell.is_closed() {
+                    return;
+                }
                 let outcome = match rest {
                     Ok(rest) => work(rest).await,
                     Err(failure) => Err(failure),
