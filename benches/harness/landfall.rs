@@ -108,6 +108,20 @@ pub fn repair(pipeline: &Site, units: u64, server: (&mut Session, u32)) -> Measu
     measured
 }
 
+/// A command that ends at once and well.
+pub fn tell(pipeline: &Site, words: &[&str]) {
+    let status = command(pipeline, words).status().expect("landfall can be started");
+    assert!(status.success(), "{words:?} failed; see {}", pipeline.folder().join("landfall.log").display());
+}
+
+/// `landfall replay` from a named checkpoint, measured from the start of the process to its end.
+pub fn replay(pipeline: &Site, from: &str, units: u64, server: (&mut Session, u32)) -> Measured {
+    let (session, postmaster) = server;
+    let (measured, code) = measured(pipeline, &["replay", "--from", from], units, (session, &[postmaster]));
+    assert_eq!(code, Some(0), "replay; see {}", pipeline.folder().join("landfall.log").display());
+    measured
+}
+
 /// `landfall run` in the background.
 #[derive(Debug)]
 pub struct Running(Child);

@@ -66,3 +66,22 @@ fn status_is_for_people_and_for_machines() {
     let _ = service.finish(Duration::from_secs(30)).expect(0);
     assert!(site.status().and_then(|status| status.stream("events")).is_some(), "status works without a service");
 }
+
+#[test]
+fn shells_and_manuals_know_every_command() {
+    let site = Site::new(Config::new("words"));
+    let commands = ["verify", "deadletter", "checkpoint", "replay", "throttle"];
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = site.finish(&["completions", shell]).expect(0).stdout;
+        assert!(commands.iter().all(|command| script.contains(command)), "{shell}: {script}");
+    }
+    let page = site.finish(&["man"]).expect(0).stdout;
+    assert!(page.starts_with(".ie") || page.starts_with(".TH") || page.contains(".SH NAME"), "{page}");
+    let dir = site.path("man");
+    std::fs::create_dir(&dir).unwrap();
+    let _ = site.finish(&["man", "--dir", dir.to_str().unwrap()]).expect(0);
+    let pages = std::fs::read_dir(&dir).unwrap().count();
+    assert!(pages > commands.len() * 2, "a page for each command: {pages}");
+    assert_eq!(site.finish(&["man", "--dir", "/nowhere/at/all"]).code, Some(1));
+    assert_eq!(site.finish(&["completions", "abacus"]).code, Some(2));
+}

@@ -1,10 +1,12 @@
 //! `landfall replay` and `landfall checkpoint`: what the queue holds is written again as the mapping of now has it, and nothing goes back.
 
+use bson::doc;
 use landfall_tests::config::Config;
 use landfall_tests::document_store::DocumentStore;
 use landfall_tests::kill_point::KillPoint;
 use landfall_tests::lines_store::LinesStore;
 use landfall_tests::manner::Manner;
+use landfall_tests::mongo_server::MongoServer;
 use landfall_tests::postgres_server::PostgresServer;
 use landfall_tests::seed::Seed;
 use landfall_tests::site::Site;
@@ -347,4 +349,41 @@ fn a_named_checkpoint_keeps_its_events_over_retention_and_restarts_and_costs_wha
     assert_eq!(site.finish(&["replay", "--from", "here"]).code, Some(1), "there is no such checkpoint");
     service.terminate();
     let _ = service.finish(Duration::from_secs(30)).expect(0);
+}
+
+#[test]
+fn a_collection_is_replayed_behind_its_copy_and_what_was_only_copied_is_counted() {
+    let store = MongoServer::shared().database("replay");
+    let config = |rule: Value| {
+        Config::new("replay_mongo").mongo("app", store.name()).stream(
+            "people",
+            "app",
+            json!({ "columns": { "name": rule } }),
+        )
+    };
+    let plain = json!({ "type": "text" });
+    let mended = json!({ "type": "text", "normalize": ["upper"], "keep": false });
+    let person = |id: i32, name: &str| doc! { "_id": id, "name": name };
+    store.run(doc! { "insert": "people", "documents": [person(1, "one"), person(2, "two"), person(3, "three")] });
+    let mut site = Site::on(config(plain), PostgresServer::shared().database("replay_mongo")).mongo(store.uri());
+    site.apply_schema();
+    site.catch_up();
+    store.run(doc! { "insert": "people", "documents": [person(4, "four"), person(5, "five"), person(6, "six")] });
+    store.run(doc! { "update": "people", "updates": [{ "q": { "_id": 1 }, "u": { "$set": { "name": "uno" } } }] });
+    store.run(
+        doc! { "delete": "people", "deletes": [{ "q": { "_id": 5 }, "limit": 1 }, { "q": { "_id": 2 }, "limit": 1 }] },
+    );
+    site.catch_up();
+    site.reconfigure(config(mended));
+    let _ = site.finish(&["schema", "apply", "--accept-mapping-change"]).expect(0);
+    let service = site.run_and_listen();
+    site.expect_stream("people", "live", |stream| stream.state() == "following");
+    let done = result(&site, &["replay", "--from", "earliest"]);
+    assert_eq!((&done["streams"][0]["replayed"], &done["streams"][0]["rows_before"]), (&json!(5), &json!(1)), "{done}");
+    let rows = site.database().rows("select key, name from people order by key");
+    let expected = [("n:1", "UNO"), ("n:3", "three"), ("n:4", "FOUR"), ("n:6", "SIX")];
+    assert_eq!(rows, expected.map(|(key, name)| vec![Some(key.to_owned()), Some(name.to_owned())]));
+    service.terminate();
+    let _ = service.finish(Duration::from_secs(30)).expect(0);
+    expect_sum(&site);
 }

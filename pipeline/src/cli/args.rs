@@ -119,6 +119,13 @@ pub(super) enum Command {
     Resume(Controlled),
     /// Limit how many rows a second are applied. Lasts over restarts.
     Throttle(Throttled),
+    /// A completion script for a shell, on stdout.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// The manual, on stdout; with --dir a page for each command.
+    Man(ManArguments),
 }
 
 impl Command {
@@ -148,6 +155,8 @@ impl Command {
             Self::Pause(_) => "pause",
             Self::Resume(_) => "resume",
             Self::Throttle(_) => "throttle",
+            Self::Completions { .. } => "completions",
+            Self::Man(_) => "man",
         }
     }
 }
@@ -213,6 +222,13 @@ pub(super) struct VerifyArguments {
     /// Share of the time that --continuous takes, in percent.
     #[arg(long, value_name = "PERCENT", default_value = "10", env = "LANDFALL_COST", value_parser = clap::value_parser!(u8).range(1..=100))]
     pub(super) cost: u8,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ManArguments {
+    /// Write pages into this directory, one for each command.
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -23,6 +23,7 @@ mod settings;
 mod status;
 mod test;
 mod verify;
+mod words;
 
 #[cfg(test)]
 pub(crate) mod golden;
@@ -86,6 +87,8 @@ fn perform(arguments: Arguments, console: &Console) -> Outcome {
             Command::Refuse(subject) => decide::decide(subject, decide::Word::Refuse, &settings).await,
             Command::Pause(all) => control::control(all, ControlChange::Pause, &settings).await,
             Command::Resume(all) => control::control(all, ControlChange::Resume, &settings).await,
+            Command::Completions { shell } => words::completions(shell),
+            Command::Man(arguments) => words::man(&arguments),
             Command::Throttle(throttled) => control::throttle(throttled, &settings).await,
         }
     })

@@ -28,7 +28,7 @@ pub(super) struct Latest {
     /// Where reading stands.
     scanned: Cursor,
     slice: (u32, u32),
-    /// Sequence of the first event that was read.
+    /// Sequence of the first event behind the last barrier.
     pub(super) first: Option<Sequence>,
 }
 
@@ -58,11 +58,13 @@ impl Latest {
     }
 
     fn note(&mut self, batch: &ReadBatch, event: &StoredEvent, given_up: &GivenUp) {
-        self.first.get_or_insert(event.sequence);
         if event.op.is_barrier() {
             self.floors.insert(event.partition, event.offset.plus(1));
+            // Rows of a copy carry the version of its barrier.
+            self.first = None;
             return;
         }
+        self.first.get_or_insert(event.sequence);
         if !is_a_change(event) || given_up.contains(&(event.partition, event.offset, event.sequence)) {
             return;
         }

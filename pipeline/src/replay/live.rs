@@ -100,9 +100,7 @@ pub(super) async fn tell(
     (replay, order): (&Replay, &Order),
 ) -> Result<Standing, Failure> {
     let mut standing = replay.standing();
-    if let Some(first) = replay.first_version() {
-        standing.rows_before = target.rows_before(mapping, first).await?;
-    }
+    standing.rows_before = target.rows_before(mapping, replay.first_version()).await?;
     let evidence = json!({ "from": order.from, "events": standing.passed, "replayed": standing.replayed,
         "refused": standing.refused, "behind_letters": standing.behind_letters, "rows_before": standing.rows_before });
     target.replayed(&mapping.name, &order.actor, &evidence).await?;

@@ -103,9 +103,10 @@ impl Replay {
         self.standing
     }
 
-    /// Version of the first event in the range, once it was read.
-    pub(crate) fn first_version(&self) -> Option<Version> {
-        Some(self.generation?.version(self.latest.first?))
+    /// Version of the first event in the range; above all where there is none, so that every row was written before it.
+    pub(crate) fn first_version(&self) -> Version {
+        let first = self.generation.zip(self.latest.first);
+        first.map_or(Version(i64::MAX), |(generation, first)| generation.version(first))
     }
 
     /// Reads what is known to be applied, before the stream is asked to rest. Blocking.
