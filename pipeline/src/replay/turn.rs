@@ -1,33 +1,26 @@
 //! A replay under way, turn by turn.
 //!
-//! Owns what a turn writes and how it is committed: rows with the guard that lets an event be written over itself, and the compare of the
-//! checkpoints that stand meanwhile (promise 3). A commit whose answer was lost is repeated, for it changes nothing the second time; only
-//! where it parks something it is looked for first (promise 9).
+//! Owns which events are written, and in what order they are read. Two transactions are written side by side while the next two are prepared;
+//! how they are committed is `batch`'s.
 
+use super::batch::{Batch, Came, SIDES, both, commit, may_be_parked};
 use super::compaction::{GivenUp, Latest, Places, advance, is_a_change, is_before, short_of};
 use super::order::Standing;
 use crate::assemble::Target;
 use crate::queue::{Cursor, Queue, ReadBatch, ReadLimit, StoredEvent};
-use crate::supervise::reaction::{Reaction, reaction};
 use crate::transform::RowPlan;
-use crate::worker::{AtRest, dead_letter, sort_by_key};
-use landfall_connectors::checkpoints::{Checkpoint, Checkpoints, Phase};
-use landfall_connectors::deadletter::DeadLetter;
+use crate::worker::{AtRest, dead_letter};
+use landfall_connectors::checkpoints::Phase;
 use landfall_connectors::failure::{Failure, FailureClass};
-use landfall_connectors::retry::Pace;
-use landfall_connectors::settlement::{Settlement, StandingStep};
-use landfall_connectors::sink::{ApplyFailure, Guard, Sink, SinkBatch, Writer};
+use landfall_connectors::sink::Sink;
 use landfall_schemas::event::Op;
 use landfall_schemas::hash::KeyHash;
-use landfall_schemas::mapping::OnError;
 use landfall_schemas::offset::{Generation, Version};
-use landfall_schemas::rejection::{RejectCode, Rejection};
+use landfall_schemas::rejection::Rejection;
 use landfall_schemas::row::{Row, RowOp};
 use landfall_schemas::stream::StreamId;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use uuid::Uuid;
 
 /// Events of a range that one pass keeps the keys of: at most 64 MB.
 pub(super) const SLICE: u64 = 1 << 20;
@@ -35,8 +28,6 @@ pub(super) const SLICE: u64 = 1 << 20;
 const READ: ReadLimit = ReadLimit { events: 10_000, bytes: 8 << 20 };
 /// How long the stream rests for one turn: its live changes wait no longer.
 const TURN: Duration = Duration::from_millis(400);
-/// Tries of one transaction: the stream rests meanwhile.
-const TRIES: u32 = 5;
 
 /// A replay under way.
 pub(crate) struct Replay {
@@ -53,22 +44,6 @@ pub(crate) struct Replay {
     until: Places,
     plan: Option<RowPlan>,
     generation: Option<Generation>,
-}
-
-/// A transaction of a turn.
-struct Batch {
-    sink: SinkBatch,
-    events: ReadBatch,
-    came: Came,
-}
-
-/// What a transaction came to.
-#[derive(Clone, Copy, Default)]
-struct Came {
-    passed: u64,
-    replayed: u64,
-    behind_letters: u64,
-    refused: u64,
 }
 
 impl Replay {
@@ -124,12 +99,12 @@ impl Replay {
         self.until = rest.checkpoints.iter().map(|known| (known.partition, known.next)).collect();
         self.plan = Some(RowPlan::new(&rest.mapping));
         self.generation = Some(rest.generation);
-        let mut writer = target.writer();
+        let mut writers = [target.writer(), target.writer()];
         let began = Instant::now();
         let (back, looked) = blocking(self, Self::look_ahead).await?;
         self = back;
         looked?;
-        let mut ahead: Option<Option<Batch>> = None;
+        let mut ahead: Option<Option<[Batch; SIDES]>> = None;
         loop {
             let next = match ahead.take() {
                 Some(next) => next,
@@ -139,8 +114,9 @@ impl Replay {
                     next?
                 }
             };
-            let Some(batch) = next else { break };
-            let committing = commit(&target, &rest, (&mut writer, batch));
+            let Some([one, other]) = next else { break };
+            let [first, second] = &mut writers;
+            let committing = both(commit(&target, &rest, (first, one)), commit(&target, &rest, (second, other)));
             if began.elapsed() >= TURN {
                 let came = committing.await?;
                 self.count(came);
@@ -165,7 +141,7 @@ impl Replay {
     }
 
     /// The next events with something to write; `None`: there are no more.
-    fn prepare(&mut self, rest: &AtRest) -> Result<Option<Batch>, Failure> {
+    fn prepare(&mut self, rest: &AtRest) -> Result<Option<[Batch; SIDES]>, Failure> {
         let mut passed = 0;
         loop {
             let next = short_of(&self.reached, &self.goal);
@@ -183,28 +159,25 @@ impl Replay {
                 let detail = "events of the range are not there any more; replay from a later place";
                 return Err(Failure::new(FailureClass::Halt, "history_trimmed", detail));
             }
-            let mut batch = Batch {
-                sink: SinkBatch { guard: Guard::NotOlder, ..SinkBatch::default() },
-                events,
-                came: Came::default(),
-            };
-            let events = std::mem::take(&mut batch.events);
+            let events = Arc::new(events);
+            let mut batches = [(); SIDES].map(|()| Batch::of(&events));
             let goal = self.goal.clone();
             for event in events.events.iter().filter(|event| is_before(event, &goal)) {
+                let batch = &mut batches[usize::from(event.partition.0) % SIDES];
                 batch.came.passed += 1;
-                self.one((&events, event), rest, &mut batch)?;
+                self.one((&events, event), rest, batch)?;
             }
             advance(&mut self.reached, &events.next, &self.goal);
-            if batch.sink.rows.rows.is_empty() && batch.sink.dead.is_empty() {
-                passed += batch.came.passed;
-                self.standing.behind_letters += batch.came.behind_letters;
+            if batches.iter().all(Batch::is_empty) {
+                for batch in &batches {
+                    passed += batch.came.passed;
+                    self.standing.behind_letters += batch.came.behind_letters;
+                }
                 continue;
             }
-            batch.came.passed += passed;
-            batch.events = events;
-            sort_by_key(&mut batch.sink.rows);
-            batch.sink.settlement = Some(standing_still(&batch.sink, rest));
-            return Ok(Some(batch));
+            batches[0].came.passed += passed;
+            batches.iter_mut().for_each(|batch| batch.close(rest));
+            return Ok(Some(batches));
         }
     }
 
@@ -281,108 +254,9 @@ async fn blocking<R: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(panicked)
 }
 
-fn preparing(rest: &Arc<AtRest>) -> impl FnOnce(&mut Replay) -> Result<Option<Batch>, Failure> + Send + 'static {
+fn preparing(
+    rest: &Arc<AtRest>,
+) -> impl FnOnce(&mut Replay) -> Result<Option<[Batch; SIDES]>, Failure> + Send + 'static {
     let rest = Arc::clone(rest);
     move |replay| replay.prepare(&rest)
-}
-
-/// Streams that halt for what they cannot map halt a replay too.
-fn may_be_parked(reason: &Rejection, rest: &AtRest) -> Result<(), Failure> {
-    if reason.code != RejectCode::NewField && rest.mapping.on_error == OnError::Park {
-        return Ok(());
-    }
-    let detail = format!(
-        "a record in the range cannot be mapped ({reason}), and stream {} does not park such records; what was replayed before it stands",
-        rest.mapping.name
-    );
-    Err(Failure::new(FailureClass::Halt, "record_refused", detail))
-}
-
-/// The compare of every partition that the batch writes rows of.
-fn standing_still(batch: &SinkBatch, rest: &AtRest) -> Settlement {
-    let written = |partition| batch.rows.rows.iter().any(|row| row.partition == partition);
-    let parked = |partition| batch.dead.iter().filter(|dead| dead.partition == partition).count() as u64;
-    let standing = rest.checkpoints.iter();
-    let touched = standing.filter(|known| written(known.partition) || parked(known.partition) > 0);
-    let step = |known: &Checkpoint| StandingStep {
-        partition: known.partition,
-        at: known.next,
-        parked: parked(known.partition),
-    };
-    Settlement {
-        act: Uuid::nil(),
-        event: None,
-        actor: String::new(),
-        reason: String::new(),
-        ended: Vec::new(),
-        renewed: Vec::new(),
-        steps: touched.map(step).collect(),
-    }
-}
-
-/// Commits a transaction, whatever the answer.
-async fn commit(
-    target: &Target,
-    rest: &AtRest,
-    (writer, mut batch): (&mut <Target as Sink>::Writer, Batch),
-) -> Result<Came, Failure> {
-    let (mut pace, mut tries) = (Pace::new(), 0);
-    loop {
-        fail::fail_point!("replay::before_commit");
-        let failure = match writer.apply(&rest.mapping, (rest.owner, Phase::Live), &batch.sink).await {
-            Ok(_) => {
-                fail::fail_point!("replay::after_commit");
-                return Ok(batch.came);
-            }
-            Err(ApplyFailure::Refused(rows)) => {
-                batch.park_refused(&rows, rest)?;
-                continue;
-            }
-            Err(ApplyFailure::Failed(failure)) => failure,
-        };
-        tries += 1;
-        match reaction(failure.class) {
-            Reaction::Settle if batch.took_place(target, rest).await? => return Ok(batch.came),
-            Reaction::Settle | Reaction::Retry if tries < TRIES => tokio::time::sleep(pace.next_wait()).await,
-            _ => return Err(failure),
-        }
-    }
-}
-
-impl Batch {
-    /// Rows that PostgreSQL refuses are parked in their place.
-    fn park_refused(&mut self, refused: &[(usize, String)], rest: &AtRest) -> Result<(), Failure> {
-        let gone: HashSet<usize> = refused.iter().map(|(index, _)| *index).collect();
-        for (index, sqlstate) in refused {
-            let row = &self.sink.rows.rows[*index];
-            let from = |event: &&StoredEvent| (event.partition, event.offset) == (row.partition, row.offset);
-            let Some(event) = self.events.events.iter().find(from) else { continue };
-            let reason = Rejection::new(RejectCode::Refused, "", "a row that PostgreSQL accepts", sqlstate);
-            may_be_parked(&reason, rest)?;
-            let mut letter = dead_letter(&self.events, event, rest.generation, reason);
-            letter.sqlstate = Some(sqlstate.clone());
-            self.sink.dead.push(letter);
-            self.came.refused += 1;
-            self.came.replayed -= 1;
-        }
-        let mut index = 0;
-        self.sink.rows.rows.retain(|_| {
-            index += 1;
-            !gone.contains(&(index - 1))
-        });
-        self.sink.settlement = Some(standing_still(&self.sink, rest));
-        Ok(())
-    }
-
-    /// Whether a commit whose answer was lost took place: behind the lock of its partitions, which one on its way holds. Rows do not matter, for
-    /// they are written over themselves; what it parks would be parked twice.
-    async fn took_place(&self, target: &Target, rest: &AtRest) -> Result<bool, Failure> {
-        let _ = target.read(&rest.mapping.name, true).await?;
-        match self.sink.dead.first() {
-            Some(DeadLetter { partition, offset, .. }) => {
-                target.is_parked(&rest.mapping.name, (*partition, *offset)).await
-            }
-            None => Ok(false),
-        }
-    }
 }
