@@ -69,7 +69,8 @@ impl Offline {
                 // What was parked by the turn before is known by the next one.
                 None => self.target.admit(stream, held.queue.id(), self.owner).await.map_err(refused)?,
             };
-            replay = replay.turn(Arc::clone(&self.target), self.rest(&mapping, admission)).await.map_err(refused)?;
+            let turn = Box::pin(replay.turn(Arc::clone(&self.target), self.rest(&mapping, admission)));
+            replay = turn.await.map_err(refused)?;
             tell_of(replay.standing());
         }
         tell(&self.target, &mapping, (&replay, order)).await.map_err(refused)

@@ -116,7 +116,8 @@ impl Replay {
             };
             let Some([one, other]) = next else { break };
             let [first, second] = &mut writers;
-            let committing = both(commit(&target, &rest, (first, one)), commit(&target, &rest, (second, other)));
+            let written = both(commit(&target, &rest, (first, one)), commit(&target, &rest, (second, other)));
+            let committing = Box::pin(written);
             if began.elapsed() >= TURN {
                 let came = committing.await?;
                 self.count(came);
