@@ -198,7 +198,7 @@ fn on_error(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<OnError> {
     })
 }
 
-/// How old a dead letter may become: a minute at least, since looking is no faster, and less would be `on_error: halt`.
+/// How old a dead letter may become: a second at least; it is looked at every few seconds.
 fn parked_age(node: Option<&Node>, reading: &mut Reading<'_>) -> Option<Duration> {
     const LEAST: Duration = Duration::from_secs(1);
     const MOST: Duration = Duration::from_secs(3_650 * 86_400);

@@ -1,7 +1,7 @@
 //! A piece of an order: some heads with what waits behind them, mapped, and the settlement that goes with their rows.
 //!
-//! Owns the order of a key's letters and where it stops. Reads letters page by page, so that a key with thousands of changes behind it costs
-//! no more memory than one row and their numbers.
+//! Owns the order of a key's letters and where it stops. Reads letters page by page, so that their records are never held together; the encoded rows
+//! of one key's letters are, until its piece is committed.
 
 use super::order::{Order, Tally, Verb};
 use crate::assemble::{LetterChoice, Target};
