@@ -52,6 +52,8 @@ pub struct Ended {
     pub partition: PartitionId,
     /// How.
     pub ending: Ending,
+    /// A copy parked it: a record that was no event, and that no checkpoint counts.
+    pub of_copy: bool,
 }
 
 /// A letter and its new reason.
@@ -77,14 +79,18 @@ pub struct StandingStep {
 }
 
 impl Settlement {
-    /// How many letters of a partition end so.
+    /// How many events of a partition end so.
     pub fn count(&self, partition: PartitionId, ending: Ending) -> u64 {
-        self.ended.iter().filter(|ended| ended.partition == partition && ended.ending == ending).count() as u64
+        self.counted(partition).filter(|ended| ended.ending == ending).count() as u64
     }
 
-    /// How many letters of a partition end.
+    /// How many events of a partition end.
     pub fn ended_of(&self, partition: PartitionId) -> u64 {
-        self.ended.iter().filter(|ended| ended.partition == partition).count() as u64
+        self.counted(partition).count() as u64
+    }
+
+    fn counted(&self, partition: PartitionId) -> impl Iterator<Item = &Ended> {
+        self.ended.iter().filter(move |ended| ended.partition == partition && !ended.of_copy)
     }
 
     /// It touches nothing.
@@ -108,10 +114,19 @@ pub struct Waiting {
     pub op: ParkedOp,
     /// Later changes of its key wait behind it.
     pub blocks: bool,
+    /// A copy parked it: it carries the version of the copy, and stands where the copy's barrier does.
+    pub of_copy: bool,
     /// Encoded key.
     pub key: Vec<u8>,
     /// The record's raw bytes.
     pub payload: Vec<u8>,
+}
+
+impl Waiting {
+    /// It ends so.
+    pub fn ended(&self, ending: Ending) -> Ended {
+        Ended { id: self.id, partition: self.partition, ending, of_copy: self.of_copy }
+    }
 }
 
 impl std::fmt::Debug for Waiting {

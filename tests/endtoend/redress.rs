@@ -1,10 +1,10 @@
 //! `landfall deadletter retry` and `discard`: order is kept, nothing is counted twice, and the sum of a stream's events stays exact.
 
-use bson::{Bson, doc};
+mod collections;
+
 use landfall_tests::config::Config;
 use landfall_tests::kill_point::KillPoint;
 use landfall_tests::landfall::Finished;
-use landfall_tests::mongo_server::MongoServer;
 use landfall_tests::postgres_server::PostgresServer;
 use landfall_tests::proxy::{Fault, FaultProxy};
 use landfall_tests::site::Site;
@@ -301,46 +301,4 @@ fn an_answer_that_is_lost_is_settled_by_the_letters_and_not_by_a_second_try() {
         let terms = expect_sum(&site, 7);
         assert_eq!((terms[1], terms[2], terms[4]), (3, 2, 2), "{fault:?}: {terms:?}");
     }
-}
-
-#[test]
-fn documents_of_a_collection_with_tables_below_are_retried_whole() {
-    let store = MongoServer::shared().database("redress");
-    let team = |id: i32, size: Bson, members: i32| {
-        let members: Vec<bson::Document> = (0..members).map(|n| doc! { "name": format!("m{n}") }).collect();
-        doc! { "_id": id, "size": size, "members": members }
-    };
-    let config = |size: &str| {
-        let children = json!({ "members": { "from": "members", "columns": { "name": "text" } } });
-        let stream = json!({ "columns": { "size": size }, "children": children });
-        Config::new("redress_mongo").mongo("app", store.name()).stream("teams", "app", stream)
-    };
-    let mut site = Site::on(config("integer"), PostgresServer::shared().database("redress_mongo")).mongo(store.uri());
-    site.apply_schema();
-    let _ = site.catch_up();
-    store.run(doc! { "insert": "teams", "documents": [team(1, Bson::Int32(3), 2), team(2, Bson::Double(2.5), 3)] });
-    store.run(doc! { "update": "teams", "updates": [{ "q": { "_id": 2 }, "u": { "$push": { "members": { "name": "late" } } } }] });
-    let _ = site.catch_up();
-    let mut database = site.database();
-    assert_eq!(database.count("select count(*) from teams"), 1);
-    database.run("alter table teams alter column size type numeric");
-    site.reconfigure(config("numeric"));
-    let _ = site.finish(&["schema", "apply", "--accept-mapping-change"]).expect(0);
-    let done = redress(&site, &["retry", "--all"]);
-    assert_eq!(
-        (&done["applied"], &done["superseded"], &done["still_parked"]),
-        (&json!(1), &json!(1), &json!(0)),
-        "{done}"
-    );
-    assert_eq!(database.value("select size::text from teams where key = 'n:2'").as_deref(), Some("2.5"));
-    assert_eq!(
-        database.count("select count(*) from teams_members where teams_key = 'n:2'"),
-        4,
-        "with all its rows below"
-    );
-    let terms = "select sum(next_offset) - sum(applied + superseded + filtered + dead_lettered + discarded), sum(dead_lettered) from landfall.checkpoints";
-    assert_eq!(
-        database.rows(&format!("select a::text, b::text from ({terms}) as t (a, b)")),
-        [[Some("0".to_owned()), Some("0".to_owned())]]
-    );
 }

@@ -42,8 +42,9 @@ const RENEW: &str = "UPDATE landfall.dead_letters AS d \
     FROM unnest($4::int8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::int8[], $10::text[], $11::bool[]) \
       AS r (id, code, path, expected, found, byte_at, sqlstate, blocks) \
     WHERE d.pipeline = $1 AND d.stream = $2 AND d.id = r.id AND d.state IN ('parked', 'behind')";
-const WAITING: &str =
-    "SELECT id, partition, event_offset, version, op, blocks, key, payload FROM landfall.dead_letters";
+/// A letter with the version of a copy was parked by it: no event has a barrier's version.
+const WAITING: &str = "d.id, d.partition, d.event_offset, d.version, d.op, d.blocks, d.key, EXISTS (SELECT FROM landfall.ranges r \
+    WHERE r.pipeline = d.pipeline AND r.stream = d.stream AND r.copy = d.version)";
 const PARKED: &str = "SELECT stream, code, pg_catalog.count(*), \
       pg_catalog.max(pg_catalog.date_part('epoch', pg_catalog.now() - created_at))::int8 \
     FROM landfall.dead_letters WHERE pipeline = $1 AND state IN ('parked', 'behind') GROUP BY stream, code";
@@ -184,7 +185,7 @@ impl PostgresTarget {
         (after, most): (i64, u32),
     ) -> Result<Vec<Waiting>, Failure> {
         let sql = format!(
-            "SELECT d.id, d.partition, d.event_offset, d.version, d.op, d.blocks, d.key, ''::bytea FROM landfall.dead_letters d \
+            "SELECT {WAITING}, ''::bytea FROM landfall.dead_letters d \
              WHERE d.pipeline = $1 AND d.stream = $2 AND d.id > $3 AND d.state = 'parked' AND ($4::text IS NULL OR d.code = $4) \
              AND ($5::int8 IS NULL OR d.created_at <= pg_catalog.now() - $5 * interval '1 millisecond') \
              AND ($6::int8 IS NULL OR d.id = $6) AND d.act IS DISTINCT FROM $7 ORDER BY d.id LIMIT {most}"
@@ -202,8 +203,9 @@ impl PostgresTarget {
         (from, most): (Offset, u32),
     ) -> Result<Vec<Waiting>, Failure> {
         let sql = format!(
-            "{WAITING} WHERE pipeline = $1 AND stream = $2 AND key = $3 AND event_offset >= $4 \
-             AND (state = 'behind' OR state = 'parked' AND blocks) ORDER BY event_offset LIMIT {most}"
+            "SELECT {WAITING}, d.payload FROM landfall.dead_letters d \
+             WHERE d.pipeline = $1 AND d.stream = $2 AND d.key = $3 AND d.event_offset >= $4 \
+             AND (d.state = 'behind' OR d.state = 'parked' AND d.blocks) ORDER BY d.event_offset LIMIT {most}"
         );
         let pipeline = self.inner.pipeline.as_str();
         self.waiting(&sql, &[&pipeline, &stream.as_str(), &key, &from.0.cast_signed()]).await
@@ -272,6 +274,7 @@ fn waiting(row: &Row) -> Result<Waiting, Error> {
         },
         blocks: row.try_get(5)?,
         key: row.try_get(6)?,
-        payload: row.try_get(7)?,
+        of_copy: row.try_get(7)?,
+        payload: row.try_get(8)?,
     })
 }

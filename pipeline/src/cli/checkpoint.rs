@@ -2,13 +2,11 @@
 
 use super::Outcome;
 use super::args::CheckpointCommand;
+use super::decide::not_locked;
 use super::envelope::Finished;
-use super::exit::Exit;
-use super::failure::CliFailure;
 use super::settings::Settings;
 use crate::control::ControlClient;
 use crate::control::protocol::CheckpointVerb;
-use crate::queue::lock::LockRefused;
 use crate::replay::cut::{self, CutReport};
 use crate::replay::offline::Offline;
 use crate::status::measure::{bytes, count};
@@ -30,13 +28,7 @@ pub(super) async fn checkpoint(command: CheckpointCommand, settings: &Settings) 
     let cuts = match ControlClient::connect(&pipeline.state_dir).await? {
         Some(mut client) => client.checkpoint(what).await?,
         None => {
-            let offline = Offline::open(&pipeline).map_err(|refused| match refused {
-                LockRefused::AlreadyHeld => {
-                    let message = "a service holds the state directory and does not answer";
-                    CliFailure::new(Exit::OtherOwner, "other_owner", message).suggest("try again in a moment")
-                }
-                LockRefused::Failed(failure) => failure.into(),
-            })?;
+            let offline = Offline::open(&pipeline).map_err(not_locked)?;
             let done = cut::attend(&offline.target, &offline.held, what).await;
             done.map_err(|refused| super::replay::failure(&refused))?
         }

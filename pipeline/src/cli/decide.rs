@@ -86,13 +86,18 @@ async fn store(subject: &Subject, word: Word, pipeline: &Pipeline, actor: &str) 
 
 /// The state lock: no service starts while a word is written.
 pub(super) fn lock(pipeline: &Pipeline) -> Result<StateLock, CliFailure> {
-    StateLock::acquire(&pipeline.state_dir).map_err(|refused| match refused {
+    StateLock::acquire(&pipeline.state_dir).map_err(not_locked)
+}
+
+/// The state lock is not to be had, though no service answered.
+pub(super) fn not_locked(refused: LockRefused) -> CliFailure {
+    match refused {
         LockRefused::AlreadyHeld => {
             let message = "a service holds the state directory and does not answer";
             CliFailure::new(Exit::OtherOwner, "other_owner", message).suggest("try again in a moment")
         }
         LockRefused::Failed(failure) => failure.into(),
-    })
+    }
 }
 
 /// The configuration has no stream of this name.

@@ -3,13 +3,13 @@
 use super::Outcome;
 use super::args::ReplayArguments;
 use super::console::Console;
+use super::decide::not_locked;
 use super::envelope::Finished;
 use super::exit::Exit;
 use super::failure::CliFailure;
 use super::settings::Settings;
 use crate::config::Pipeline;
 use crate::control::{ControlClient, Refused};
-use crate::queue::lock::LockRefused;
 use crate::replay::offline::Offline;
 use crate::replay::{From, Order, Standing};
 use crate::status::measure::{count, span};
@@ -33,7 +33,7 @@ pub(super) async fn replay(arguments: ReplayArguments, settings: &Settings, cons
     let streams = chosen(&arguments.stream, &pipeline)?;
     let actor = settings.actor(arguments.actor.actor.clone());
     let mut client = ControlClient::connect(&pipeline.state_dir).await?;
-    let offline = if client.is_some() { None } else { Some(open(&pipeline)?) };
+    let offline = if client.is_some() { None } else { Some(Offline::open(&pipeline).map_err(not_locked)?) };
     let (mut text, mut results, mut refused) = (String::new(), Vec::new(), 0);
     for stream in &streams {
         let order = Order {
@@ -88,16 +88,6 @@ async fn through(
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-fn open(pipeline: &Pipeline) -> Result<Offline, CliFailure> {
-    Offline::open(pipeline).map_err(|refused| match refused {
-        LockRefused::AlreadyHeld => {
-            let message = "a service holds the state directory and does not answer";
-            CliFailure::new(Exit::OtherOwner, "other_owner", message).suggest("try again in a moment")
-        }
-        LockRefused::Failed(failure) => failure.into(),
-    })
 }
 
 pub(super) fn failure(refused: &Refused) -> CliFailure {

@@ -11,8 +11,7 @@ use landfall_connectors::checkpoints::{Checkpoints, Phase};
 use landfall_connectors::failure::Failure;
 use landfall_connectors::retry::Pace;
 use landfall_connectors::sink::{ApplyFailure, Sink, SinkBatch, Writer};
-use landfall_schemas::offset::Offset;
-use landfall_schemas::stream::PartitionId;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Tries of one piece: with the pauses between them less than an answer on the control socket may take.
@@ -75,12 +74,10 @@ async fn took_place(target: &Target, rest: &AtRest, (act, touched): (Uuid, i64))
 }
 
 /// The letters that refused rows came from.
-fn letters((batch, origins): (&SinkBatch, &[(PartitionId, Offset, i64)]), rows: &[(usize, String)]) -> RefusedLetters {
+fn letters((batch, origins): (&SinkBatch, &HashMap<usize, i64>), rows: &[(usize, String)]) -> RefusedLetters {
     let letter = |(index, sqlstate): &(usize, String)| {
         let row = batch.rows.rows.get(*index)?;
-        let (.., id) =
-            origins.iter().find(|(partition, offset, _)| (*partition, *offset) == (row.partition, row.offset))?;
-        Some((*id, sqlstate.clone()))
+        Some((*origins.get(&row.fields.start)?, sqlstate.clone()))
     };
     rows.iter().filter_map(letter).collect()
 }

@@ -36,14 +36,8 @@ impl Offline {
             Failure::new(FailureClass::Halt, "schema_missing", detail)
         })?;
         let admission = self.target.admit(stream, QueueId(queue), self.owner).await?;
-        let rest = AtRest {
-            mapping: Arc::new(stream.widened(&admission.added)),
-            owner: self.owner,
-            phase: admission.phase,
-            generation: admission.generation,
-            checkpoints: admission.checkpoints,
-            parked: Arc::new(admission.parked),
-        };
+        let mapping = Arc::new(stream.widened(&admission.added));
+        let rest = AtRest::of(mapping, self.owner, admission);
         redress(Arc::clone(&self.target), rest, order.clone(), after).await
     }
 }

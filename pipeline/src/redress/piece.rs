@@ -13,7 +13,6 @@ use landfall_connectors::settlement::{Ended, Ending, Renewed, Settlement, Standi
 use landfall_schemas::offset::Offset;
 use landfall_schemas::rejection::{RejectCode, Rejection};
 use landfall_schemas::row::{Row, RowOp, RowSet};
-use landfall_schemas::stream::PartitionId;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
@@ -29,8 +28,8 @@ const LETTERS: usize = 5_000;
 /// What is to be committed.
 pub(super) struct Piece {
     pub(super) rows: RowSet,
-    /// Which letter each row came from, by its event.
-    pub(super) origins: Vec<(PartitionId, Offset, i64)>,
+    /// Which letter each row came from, by where its fields begin: letters of a copy share one place.
+    pub(super) origins: HashMap<usize, i64>,
     pub(super) settlement: Settlement,
     pub(super) tally: Tally,
     pub(super) after: Option<i64>,
@@ -68,7 +67,7 @@ impl<'a> Maker<'a> {
         let heads = self.target.heads(stream, (&choice, self.order.only, self.order.act), (after, HEADS)).await?;
         let mut piece = Piece {
             rows: RowSet::default(),
-            origins: Vec::new(),
+            origins: HashMap::new(),
             settlement: Settlement {
                 event: Some(match self.order.verb {
                     Verb::Retry => "dead_letters_retried",
@@ -106,7 +105,7 @@ impl<'a> Maker<'a> {
         if self.order.verb == Verb::Retry {
             piece.tally.not_records += 1;
         } else {
-            piece.settlement.ended.push(Ended { id: head.id, partition: head.partition, ending: Ending::Discarded });
+            piece.settlement.ended.push(head.ended(Ending::Discarded));
         }
     }
 
@@ -125,8 +124,7 @@ impl<'a> Maker<'a> {
                     Verb::DiscardAll => true,
                 };
                 if given_up {
-                    let ended = Ended { id: letter.id, partition: letter.partition, ending: Ending::Discarded };
-                    piece.settlement.ended.push(ended);
+                    piece.settlement.ended.push(letter.ended(Ending::Discarded));
                     continue;
                 }
                 match self.map(&letter, refused, &mut piece.rows) {
@@ -140,7 +138,7 @@ impl<'a> Maker<'a> {
         }
         if let Some(Last { ended, row }) = last {
             piece.settlement.ended.push(ended);
-            piece.origins.push((row.partition, row.offset, ended.id));
+            piece.origins.insert(row.fields.start, ended.id);
             piece.rows.rows.push(row);
         }
         Ok(())
@@ -179,7 +177,7 @@ impl<'a> Maker<'a> {
             partition: letter.partition,
             offset: letter.offset,
         };
-        Ok(Last { ended: Ended { id: letter.id, partition: letter.partition, ending }, row })
+        Ok(Last { ended: letter.ended(ending), row })
     }
 
     /// Sorts the rows and names where the partitions stand.

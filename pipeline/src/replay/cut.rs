@@ -85,18 +85,18 @@ pub(crate) async fn attend(target: &Target, held: &[Held], what: CheckpointVerb)
             let wanted =
                 |name: &&StreamName| streams.is_empty() || streams.iter().any(|one| one.as_str() == name.as_str());
             let chosen: Vec<StreamName> = known().filter(wanted).cloned().collect();
-            create(target, held, (&name, &chosen, &actor)).await?;
+            // Nothing is trimmed between the cut and its pin. Whether there is a cut then is the target's word, whatever this answered.
+            held.iter().for_each(|held| hold(&*held.queue));
+            let made = create(target, (&name, &chosen, &actor)).await;
+            recall(target, held).await.map_err(refused)?;
+            made?;
         }
     }
     list(target, held).await.map_err(refused)
 }
 
-/// Makes a cut.
-async fn create(
-    target: &Target,
-    held: &[Held],
-    (name, streams, actor): (&str, &[StreamName], &str),
-) -> Result<(), Refused> {
+/// Makes a cut; the caller keeps everything until its pin is set.
+async fn create(target: &Target, (name, streams, actor): (&str, &[StreamName], &str)) -> Result<(), Refused> {
     let named = !name.is_empty()
         && name.len() <= LONGEST
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
@@ -107,22 +107,11 @@ async fn create(
     if target.cuts().await.map_err(refused)?.iter().any(|cut| cut.name == name) {
         return Err(Refused::new("name_taken", "there is a checkpoint of this name: `landfall checkpoint list`"));
     }
-    // Nothing is trimmed between the cut and its pin.
-    held.iter().for_each(|held| hold(&*held.queue));
-    let made = async {
-        let partitions = target.cut(name, streams, actor).await.map_err(refused)?;
-        if partitions == 0 {
-            let detail = "none of the streams is live yet, or somebody took the name meanwhile; nothing was made";
-            return Err(Refused::new("nothing_to_cut", detail));
-        }
-        let cuts = target.cuts().await.map_err(refused)?;
-        cuts.iter().filter(|cut| cut.name == name).try_for_each(|cut| pin(cut, held)).map_err(refused)
+    if target.cut(name, streams, actor).await.map_err(refused)? == 0 {
+        let detail = "none of the streams is live yet, or somebody took the name meanwhile; nothing was made";
+        return Err(Refused::new("nothing_to_cut", detail));
     }
-    .await;
-    if made.is_ok() {
-        held.iter().for_each(|held| held.queue.pin(STARTING, None));
-    }
-    made
+    Ok(())
 }
 
 /// Deletes a cut and lets go what it held.

@@ -8,13 +8,14 @@ use crate::control::Refused;
 use crate::service::Service;
 use crate::streams::RunningStream;
 use landfall_connectors::failure::Failure;
+use landfall_schemas::mapping::StreamMapping;
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Replays kept at once; the oldest of more is given up, and its command begins anew.
+/// Replays kept at once: commands that went away leave theirs. With more all are given up, and commands that still run begin anew.
 const MOST: usize = 4;
 /// Longest pause of a throttled replay between two turns: an answer must come in time.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -60,7 +61,7 @@ pub(crate) async fn turn(service: &Service, target: &Arc<Target>, order: Order) 
     let standing = replay.standing();
     service.letterbox.look_again();
     if standing.finished {
-        return finished(target, &found, (&replay, &order)).await.map_err(refused);
+        return tell(target, &found.mapping, (&replay, &order)).await.map_err(refused);
     }
     service.replays.keep(order.act, replay);
     let rate = found.brake.control().and_then(|control| control.rows_per_second);
@@ -85,18 +86,10 @@ fn over(service: &Service, stream: &RunningStream) -> Result<Over, Refused> {
     })
 }
 
-async fn finished(
-    target: &Target,
-    stream: &RunningStream,
-    (replay, order): (&Replay, &Order),
-) -> Result<Standing, Failure> {
-    tell(target, &stream.mapping, (replay, order)).await
-}
-
 /// What is told at the end: rows that the range did not reach, and the history.
 pub(super) async fn tell(
     target: &Target,
-    mapping: &landfall_schemas::mapping::StreamMapping,
+    mapping: &StreamMapping,
     (replay, order): (&Replay, &Order),
 ) -> Result<Standing, Failure> {
     let mut standing = replay.standing();

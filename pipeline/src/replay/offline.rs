@@ -9,7 +9,7 @@ use crate::config::Pipeline;
 use crate::control::Refused;
 use crate::queue::lock::{LockRefused, StateLock};
 use crate::worker::AtRest;
-use landfall_connectors::checkpoints::{Admission, Checkpoints, OwnerNonce};
+use landfall_connectors::checkpoints::{Checkpoints, OwnerNonce};
 use landfall_connectors::failure::Failure;
 use landfall_schemas::mapping::StreamMapping;
 use std::sync::Arc;
@@ -69,21 +69,12 @@ impl Offline {
                 // What was parked by the turn before is known by the next one.
                 None => self.target.admit(stream, held.queue.id(), self.owner).await.map_err(refused)?,
             };
-            let turn = Box::pin(replay.turn(Arc::clone(&self.target), self.rest(&mapping, admission)));
+            let turn = Box::pin(
+                replay.turn(Arc::clone(&self.target), AtRest::of(Arc::clone(&mapping), self.owner, admission)),
+            );
             replay = turn.await.map_err(refused)?;
             tell_of(replay.standing());
         }
         tell(&self.target, &mapping, (&replay, order)).await.map_err(refused)
-    }
-
-    fn rest(&self, mapping: &Arc<StreamMapping>, admission: Admission) -> AtRest {
-        AtRest {
-            mapping: Arc::clone(mapping),
-            owner: self.owner,
-            phase: admission.phase,
-            generation: admission.generation,
-            checkpoints: admission.checkpoints,
-            parked: Arc::new(admission.parked),
-        }
     }
 }

@@ -8,7 +8,7 @@
 //! Also owns a halt that is asked for from outside (`Desk::halt`): the stream halts between two batches and goes on when it is taken back.
 
 use futures_util::future::BoxFuture;
-use landfall_connectors::checkpoints::{Checkpoint, OwnerNonce, Phase};
+use landfall_connectors::checkpoints::{Admission, Checkpoint, OwnerNonce, Phase};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_schemas::hash::KeyHash;
 use landfall_schemas::mapping::StreamMapping;
@@ -36,6 +36,14 @@ pub(crate) struct AtRest {
     pub(crate) checkpoints: Vec<Checkpoint>,
     /// Keys that wait behind a dead letter.
     pub(crate) parked: Arc<HashSet<KeyHash>>,
+}
+
+impl AtRest {
+    /// A stream behind its admission.
+    pub(crate) fn of(mapping: Arc<StreamMapping>, owner: OwnerNonce, admission: Admission) -> Self {
+        let Admission { phase, generation, checkpoints, parked, .. } = admission;
+        Self { mapping, owner, phase, generation, checkpoints, parked: Arc::new(parked) }
+    }
 }
 
 type Job = Box<dyn FnOnce(Result<AtRest, Failure>) -> BoxFuture<'static, ()> + Send + Sync>;

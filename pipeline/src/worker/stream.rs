@@ -127,7 +127,8 @@ pub async fn run<T: Sink + Checkpoints + Ranges + Evolves + 'static>(
                 backoff = Pace::new();
                 match (worker.check(&admission), asked.take()) {
                     (Ok(()), Some(errand)) => {
-                        errand.run(Ok(worker.at_rest(&admission))).await;
+                        let mapping = worker.widened(&admission);
+                        errand.run(Ok(AtRest::of(mapping, worker.owner, admission))).await;
                         Ok(Next::Again)
                     }
                     (Ok(()), None) => worker.follow(admission, (spoken.as_ref(), &evolution)).await,
@@ -265,17 +266,6 @@ impl<T: Sink + Checkpoints + Ranges + Evolves + 'static> StreamWorker<T> {
             built.unwrap_or(Ok(()))?;
         }
         Ok(if self.stop.is_cancelled() { again } else { Next::Again })
-    }
-
-    fn at_rest(&self, admission: &Admission) -> AtRest {
-        AtRest {
-            mapping: self.widened(admission),
-            owner: self.owner,
-            phase: admission.phase,
-            generation: admission.generation,
-            checkpoints: admission.checkpoints.clone(),
-            parked: Arc::new(admission.parked.clone()),
-        }
     }
 
     /// What was added to the table belongs to the mapping from here on.

@@ -19,16 +19,16 @@ fn oldest(site: &Site, source: &str) -> Option<std::ffi::OsString> {
 struct Logs(Site);
 
 impl Logs {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let other = json!({ "kind": "json_lines", "path": "other.ndjson", "rescan": "1s" });
-        let config = log("replay_named", json!({ "n": "integer", "t": "text" }))
+        let config = log(name, json!({ "n": "integer", "t": "text" }))
             .source("other", other)
             .stream("others", "other", json!({ "key": "id" }))
             .section(
                 "queue",
                 json!({ "max_bytes": "1GiB", "retention": { "bytes": "0B", "age": "0s", "floor": "0s" } }),
             );
-        Self(Site::on(config, PostgresServer::shared().database("replay_named")))
+        Self(Site::on(config, PostgresServer::shared().database(name)))
     }
 
     fn start(&self) -> Landfall {
@@ -57,7 +57,7 @@ fn end(service: Landfall) {
 
 #[test]
 fn a_named_checkpoint_keeps_its_events_over_retention_and_restarts_and_costs_what_it_says() {
-    let logs = Logs::new();
+    let logs = Logs::new("replay_named");
     let site = &logs.0;
     logs.feed(0..100);
     site.apply_schema();
@@ -94,5 +94,29 @@ fn a_named_checkpoint_keeps_its_events_over_retention_and_restarts_and_costs_wha
     assert_eq!(gone["checkpoints"], json!([]));
     wait_until(SOON, "what only the checkpoint held to go", || oldest(site, "log") > held);
     assert_eq!(site.finish(&["replay", "--from", "here"]).code, Some(1), "there is no such checkpoint");
+    end(service);
+}
+
+#[test]
+fn a_checkpoint_that_could_not_be_made_holds_nothing() {
+    let logs = Logs::new("replay_unmade");
+    let site = &logs.0;
+    site.apply_schema();
+    let _ = site.finish(&["pause"]).expect(0);
+    logs.feed(0..2_000);
+    let service = logs.start();
+    wait_until(SOON, "the lines are captured", || {
+        site.status()
+            .and_then(|status| status.stream("things"))
+            .is_some_and(|stream| stream.text().contains("\"captured\":2000"))
+    });
+    site.database().run("update landfall.streams set phase = 'bulk'");
+    let refused = site.finish(&["checkpoint", "create", "early"]).expect(1);
+    assert!(refused.output().contains("nothing_to_cut"), "{}", refused.output());
+    site.database().run("update landfall.streams set phase = 'live'");
+    let before = oldest(site, "log");
+    let _ = site.finish(&["resume"]).expect(0);
+    logs.expect_rows(2_000);
+    wait_until(SOON, "applied events to go", || oldest(site, "log") > before);
     end(service);
 }

@@ -5,6 +5,7 @@
 use super::super::Outcome;
 use super::super::args::RedressArguments;
 use super::super::console::Console;
+use super::super::decide::not_locked;
 use super::super::envelope::Finished;
 use super::super::exit::Exit;
 use super::super::failure::CliFailure;
@@ -13,7 +14,6 @@ use super::known_code;
 use crate::assemble::{LetterValues, Target};
 use crate::config::Pipeline;
 use crate::control::ControlClient;
-use crate::queue::lock::LockRefused;
 use crate::redress::offline::Offline;
 use crate::redress::{Done, Order, Tally, Verb};
 use crate::status::measure::count;
@@ -140,14 +140,7 @@ async fn doer(pipeline: &Pipeline) -> Result<Doer, CliFailure> {
     if let Some(client) = ControlClient::connect(&pipeline.state_dir).await? {
         return Ok(Doer::Service(Box::new(client)));
     }
-    match Offline::open(pipeline) {
-        Ok(offline) => Ok(Doer::Here(offline)),
-        Err(LockRefused::AlreadyHeld) => {
-            let message = "a service holds the state directory and does not answer";
-            Err(CliFailure::new(Exit::OtherOwner, "other_owner", message).suggest("try again in a moment"))
-        }
-        Err(LockRefused::Failed(failure)) => Err(failure.into()),
-    }
+    Ok(Doer::Here(Offline::open(pipeline).map_err(not_locked)?))
 }
 
 impl Doer {
