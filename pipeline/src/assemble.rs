@@ -18,6 +18,7 @@ use crate::queue::clock::SystemClock;
 use crate::queue::embedded::{EmbeddedQueue, QueueOptions};
 use crate::queue::history::QueueHistory;
 use crate::queue::lock::{LockRefused, StateLock};
+use crate::replay::into::{Shadows, Succession};
 use crate::replay::{self, Replays};
 use crate::service::{RunningSource, Service};
 use crate::streams::{Enlisted, Origin, RunningStream, Streams};
@@ -98,6 +99,8 @@ pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
         streams: Arc::default(),
         letterbox: Letterbox::default(),
         replays: Replays::default(),
+        shadows: Shadows::default(),
+        succession: Succession::default(),
         supervisor: Supervisor::default(),
         drain: CancellationToken::new(),
         deadline: CancellationToken::new(),
@@ -112,6 +115,7 @@ pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
         let queue = Arc::new(open_queue(pipeline, &spec.name)?);
         // Named checkpoints are read later: until then nothing is trimmed.
         replay::cut::hold(&*queue);
+        replay::into::hold(pipeline, &*queue);
         enlisted.extend(enlist(pipeline, (spec, at), &queue, &service.streams)?);
         queues.push(queue);
     }

@@ -3,6 +3,7 @@
 //! Owns nothing of its own: it finds the stream that is meant and hands on. What is ordered is stored in the target before it is done.
 
 use crate::assemble::{Decision, Target};
+use crate::config::Pipeline;
 use crate::control::protocol::CheckpointVerb;
 use crate::control::server::{Decide, GoOn, SetControl};
 use crate::control::{ControlHandler, Refused};
@@ -11,6 +12,7 @@ use crate::overview::Overview;
 use crate::redress::{Done, Order, redress};
 use crate::replay;
 use crate::replay::cut::{self, CutReport};
+use crate::replay::into::{self, IntoVerb};
 use crate::service::Service;
 use crate::status::{StatusReport, StreamCondition};
 use landfall_connectors::checkpoints::Word;
@@ -20,11 +22,10 @@ use std::sync::Arc;
 
 /// Answers the control socket.
 pub(crate) struct Handler {
-    pub(crate) pipeline: String,
+    pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) overview: Arc<Overview>,
     pub(crate) service: Arc<Service>,
     pub(crate) target: Arc<Target>,
-    pub(crate) state_dir: std::path::PathBuf,
 }
 
 impl Handler {
@@ -46,7 +47,7 @@ impl Handler {
 
 impl ControlHandler for Handler {
     fn pipeline(&self) -> &str {
-        &self.pipeline
+        &self.pipeline.name
     }
 
     async fn status(&self) -> StatusReport {
@@ -69,6 +70,22 @@ impl ControlHandler for Handler {
 
     async fn replay(&self, order: replay::Order) -> Result<replay::Standing, Refused> {
         replay::turn(&self.service, &self.target, order).await
+    }
+
+    async fn beside(&self, what: IntoVerb) -> Result<Vec<String>, Refused> {
+        let to = (&*self.pipeline, &*self.target);
+        match what {
+            IntoVerb::Examine { schema } => return into::examine(&self.service, to.0, &schema),
+            IntoVerb::Follow { schema, checkpoint, ours } => {
+                into::follow(&self.service, to, (&schema, checkpoint, ours)).await?;
+            }
+            IntoVerb::Swap { schema, uncompared, actor } => {
+                let to = (&self.pipeline, &self.target);
+                Box::pin(into::swap(&self.service, to, (schema, uncompared, actor))).await?;
+            }
+            IntoVerb::Drop { schema, actor } => into::end(&self.service, to, (&schema, &actor)).await?,
+        }
+        Ok(Vec::new())
     }
 
     async fn checkpoint(&self, what: CheckpointVerb) -> Result<Vec<CutReport>, Refused> {
@@ -97,7 +114,7 @@ impl ControlHandler for Handler {
         let found = self.service.streams.find(&stream);
         let found = found
             .ok_or_else(|| Refused::new("unknown_stream", "no stream has this name; `landfall status` lists them"))?;
-        let keys = crate::verify::keys_to_repair(&self.state_dir, &stream);
+        let keys = crate::verify::keys_to_repair(&self.pipeline.state_dir, &stream);
         let keys = keys.map_err(|failure| Refused::new(failure.code, failure.detail))?;
         let count = keys.len() as u64;
         self.service.sources[found.source].capture.doubt(found.id, keys);

@@ -54,6 +54,7 @@ impl Launcher {
             deadline: service.deadline.clone(),
             clock: Arc::new(SystemClock),
             copy: copy_source(service, &stream),
+            base: None,
         };
         let table = NewTable { target: Arc::clone(&self.target), making: Arc::clone(&self.making), bulk: source.bulk };
         service.supervisor.task("stream worker", async move {

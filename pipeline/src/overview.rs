@@ -5,10 +5,11 @@
 
 use crate::capture::CaptureReport;
 use crate::queue::FullReason;
+use crate::replay::into::Shadow;
 use crate::service::{RunningSource, Service};
 use crate::status::{
-    CopyReport, EvolutionReport, LeftOutReport, LogReport, QueueFull, QueueReport, SourceReport, StatusReport,
-    StreamCondition, StreamPhase, StreamReport, TargetReport, Trouble,
+    BesideReport, CopyReport, EvolutionReport, LeftOutReport, LogReport, QueueFull, QueueReport, SourceReport,
+    StatusReport, StreamCondition, StreamPhase, StreamReport, TargetReport, Trouble,
 };
 use crate::streams::RunningStream;
 use crate::worker::{StreamProgressView, StreamState};
@@ -67,7 +68,28 @@ impl Overview {
                 .map(|(source, capture)| report_source(source, capture))
                 .collect(),
             streams,
+            beside: self.service.shadows.all().iter().map(|shadow| self.beside(shadow)).collect(),
         }
+    }
+
+    fn beside(&self, shadow: &Shadow) -> BesideReport {
+        let report = |stream: &Arc<RunningStream>| {
+            let (view, mapping) = (stream.progress.view(), &stream.mapping);
+            let source = &self.service.sources[stream.source];
+            let table = format!("{}.{}", mapping.table.schema, mapping.table.name);
+            let ends = mapping.partitions.all().map(|partition| source.queue.offsets(stream.id, partition).end.0);
+            let mut report = StreamReport::new(mapping.name.as_str(), source.name.as_str(), &table)
+                .counted(ends.sum(), view.counts)
+                .in_condition(gravest(&view, Some(&Condition::Following)));
+            report.phase = phase(&view.state, &report.condition);
+            report.ready = report.condition == StreamCondition::Following;
+            report.lag_ms = view.lag_ms;
+            report.copy = view.copy.map(|copy| CopyReport { records: copy.records, estimate: copy.estimate });
+            // Decisions are about what is live.
+            report.how_to.clear();
+            report
+        };
+        BesideReport { schema: shadow.schema.to_string(), streams: shadow.streams.iter().map(report).collect() }
     }
 
     fn stream(&self, stream: &RunningStream, view: &StreamProgressView, capture: &CaptureReport) -> StreamReport {

@@ -7,7 +7,7 @@ use crate::handler::Handler;
 use crate::letterbox;
 use crate::overview::Overview;
 use crate::queue::lock::LockRefused;
-use crate::replay::cut;
+use crate::replay::{cut, into};
 use crate::resync;
 use crate::service::{Service, Verdict};
 use crate::status::StatusReport;
@@ -70,18 +70,36 @@ pub async fn run_service(
             return RunOutcome::Failed(Failure::new(FailureClass::Fatal, "signals", detail));
         }
     };
+    let mut pipeline = Arc::new(pipeline.clone());
+    loop {
+        match Box::pin(life(&pipeline, (options, &mut signals), publish.clone())).await {
+            (RunOutcome::Done, Some(next)) => {
+                tracing::info!("the service begins anew with the mapping that is live now");
+                pipeline = Arc::new(next);
+            }
+            (ended, _) => return ended,
+        }
+    }
+}
+
+/// One life of the service: how it ended, and what it shall become.
+async fn life(
+    pipeline: &Arc<Pipeline>,
+    (options, signals): (RunOptions, &mut Signals),
+    publish: watch::Sender<Arc<StatusReport>>,
+) -> (RunOutcome, Option<Pipeline>) {
     let assembled = match start(pipeline).await {
         Ok(assembled) => assembled,
         Err(LockRefused::AlreadyHeld) => {
             let detail = format!("another process works in the state directory {}", pipeline.state_dir.display());
-            return RunOutcome::OtherOwner(detail);
+            return (RunOutcome::OtherOwner(detail), None);
         }
-        Err(LockRefused::Failed(failure)) => return RunOutcome::Failed(failure),
+        Err(LockRefused::Failed(failure)) => return (RunOutcome::Failed(failure), None),
     };
     let reports = publish.clone();
     let overview = Overview::new(Arc::clone(&assembled.service), &pipeline.name);
     let socket = attend(pipeline, &assembled, publish);
-    let outcome = wait(&assembled.service, options.until, &mut signals).await;
+    let outcome = wait(&assembled.service, options.until, signals).await;
     let ended = tokio::select! {
         () = assembled.service.stop() => ended(&assembled.service, outcome),
         () = signals.next() => RunOutcome::Interrupted,
@@ -91,8 +109,9 @@ pub async fn run_service(
     if let Ok(socket) = socket {
         socket.remove();
     }
+    let next = assembled.service.succession.take();
     assembled.release().await;
-    ended
+    (ended, next)
 }
 
 /// Starts the service. A command that looks at a stopped pipeline holds the lock for a moment: it is waited for, a service is not.
@@ -125,6 +144,7 @@ async fn wait(service: &Service, until: RunUntil, signals: &mut Signals) -> Verd
             tracing::info!("stopping: finishing what is in hand");
             Verdict::Done
         }
+        () = service.succession.called() => Verdict::Done,
         // A part failed: its failure is what the process ends with.
         () = service.supervisor.stop().cancelled() => Verdict::Done,
     }
@@ -141,18 +161,17 @@ fn ended(service: &Service, verdict: Verdict) -> RunOutcome {
 
 /// Starts what looks after a running service: reports, control socket, stored decisions.
 fn attend(
-    pipeline: &Pipeline,
+    pipeline: &Arc<Pipeline>,
     assembled: &Assembled,
     publish: watch::Sender<Arc<StatusReport>>,
 ) -> Result<ControlSocket, std::io::Error> {
     let service = &assembled.service;
     let overview = Arc::new(Overview::new(Arc::clone(service), &pipeline.name));
     let handler = Handler {
-        pipeline: pipeline.name.clone(),
+        pipeline: Arc::clone(pipeline),
         overview: Arc::clone(&overview),
         service: Arc::clone(service),
         target: Arc::clone(&assembled.target),
-        state_dir: pipeline.state_dir.clone(),
     };
     let stop = service.supervisor.stop().clone();
     let reports = stop.clone();
@@ -168,8 +187,10 @@ fn attend(
     service.supervisor.task("stored decisions", recall(Arc::clone(service), Arc::clone(&assembled.target)));
     service.supervisor.task("lost indexes", resync::look_after(Arc::clone(service), Arc::clone(&assembled.target)));
     service.supervisor.task("named checkpoints", recall_cuts(Arc::clone(service), Arc::clone(&assembled.target)));
-    let letters = letterbox::look_after(Arc::clone(service), Arc::clone(&assembled.target), pipeline.clone());
+    let letters = letterbox::look_after(Arc::clone(service), Arc::clone(&assembled.target), (**pipeline).clone());
     service.supervisor.task("dead letters", letters);
+    let beside = into::recall(Arc::clone(service), Arc::clone(pipeline), Arc::clone(&assembled.target));
+    service.supervisor.task("schemas beside", beside);
     let socket = ControlSocket::of(&pipeline.state_dir)?;
     match socket.listen() {
         Ok(listener) => service.supervisor.task("control socket", async move {

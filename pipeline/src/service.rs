@@ -11,6 +11,7 @@ use crate::letterbox::Letterbox;
 use crate::queue::Queue;
 use crate::replay::Replays;
 use crate::replay::cut::Held;
+use crate::replay::into::{Shadows, Succession};
 use crate::streams::{RunningStream, Streams};
 use crate::supervise::Supervisor;
 use crate::worker::{CopySource, StreamProgressView, StreamState};
@@ -65,6 +66,10 @@ pub struct Service {
     pub letterbox: Letterbox,
     /// Replays between two turns.
     pub replays: Replays,
+    /// Schemas beside the live one that are followed.
+    pub shadows: Shadows,
+    /// What the service becomes when it ends for that.
+    pub(crate) succession: Succession,
     /// Tasks and threads.
     pub supervisor: Supervisor,
     /// Cancelled when workers shall finish what is queued and end.
@@ -189,12 +194,12 @@ impl Service {
 
     fn reached(&self, goal: &[Vec<(PartitionId, Offset)>]) -> bool {
         // Streams that came behind the goal are not part of it.
-        self.streams.all().iter().zip(goal).all(|(stream, ends)| {
-            let view = stream.progress.view();
-            // Neither of them goes on by itself.
-            let admitted = !view.checkpoints.is_empty();
-            let stands = (stream.brake.is_paused() && admitted) || matches!(view.state, StreamState::Halted(_));
-            stands || ends.iter().all(|(partition, end)| has_arrived(&view, *partition, *end))
+        let streams = self.streams.all();
+        let beside = self.shadows.all();
+        streams.iter().zip(goal).all(|(stream, ends)| {
+            let twins = beside.iter().flat_map(|shadow| &shadow.streams);
+            let twins = twins.filter(|twin| (twin.source, twin.id) == (stream.source, stream.id));
+            twins.chain([stream]).all(|one| has_settled(one, ends))
         })
     }
 
@@ -270,6 +275,14 @@ impl Service {
             }
         }
     }
+}
+
+/// All of it is applied, or it does not go on by itself.
+fn has_settled(stream: &RunningStream, ends: &[(PartitionId, Offset)]) -> bool {
+    let view = stream.progress.view();
+    let admitted = !view.checkpoints.is_empty();
+    let stands = (stream.brake.is_paused() && admitted) || matches!(view.state, StreamState::Halted(_));
+    stands || ends.iter().all(|(partition, end)| has_arrived(&view, *partition, *end))
 }
 
 fn has_arrived(view: &StreamProgressView, partition: PartitionId, end: Offset) -> bool {

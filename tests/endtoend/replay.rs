@@ -1,5 +1,6 @@
 //! `landfall replay` and `landfall checkpoint`: what the queue holds is written again as the mapping of now has it, and nothing goes back.
 
+mod into;
 mod named;
 
 use bson::doc;

@@ -13,6 +13,7 @@
 //! | `status`, `decisions`, `keys` | what `status` shows; what operators decided; the keys of a table |
 //! | `letters` | dead letters as people look at them |
 //! | `standing`, `copy_out` | what stands in the tables of a stream, for comparison |
+//! | `exchange` | two pipelines that change places; the end of one |
 //! | `preflight` | what `check` shows |
 //!
 //! Keeps promises 2, 3, 8, 9, 13 and 17. Values never enter SQL text, and PostgreSQL's own messages, which may repeat
@@ -37,6 +38,7 @@ mod decisions;
 mod doubt;
 mod drift;
 mod evolve;
+mod exchange;
 pub mod fingerprint;
 mod keys;
 mod letters;
@@ -64,6 +66,7 @@ pub use constraints::Examined;
 pub use contract::{Contraction, Superfluous};
 pub use ddl::{MappingChange, WantedStream};
 pub use decisions::Decision;
+pub use exchange::Side;
 pub use letters::{LetterChoice, LetterValues, PAGE, PAGE_WITH_VALUES, Reach, StoredLetter};
 pub use named::{Cut, CutStream};
 pub use standing::{Applied, Standing, TakeStanding};

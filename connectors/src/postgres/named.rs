@@ -101,6 +101,12 @@ impl PostgresTarget {
             .map(drop)
     }
 
+    /// Writes into the history what was done beside the live tables, and what came of it.
+    pub async fn note(&self, event: &str, actor: &str, evidence: &serde_json::Value) -> Result<(), Failure> {
+        let pipeline = self.inner.pipeline.as_str();
+        self.record(("SELECT", &[]), &[&pipeline, &None::<&str>, &event, &actor, evidence]).await.map(drop)
+    }
+
     /// Rows of a stream that were last written before a version.
     pub async fn rows_before(&self, stream: &StreamMapping, version: Version) -> Result<u64, Failure> {
         let shape = &stream.table;

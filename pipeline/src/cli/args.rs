@@ -4,7 +4,7 @@ mod letters;
 mod replay;
 
 pub(super) use letters::{DeadletterCommand, LetterArguments, RedressArguments};
-pub(super) use replay::{CheckpointCommand, ReplayArguments};
+pub(super) use replay::{CheckpointCommand, IntoCommand, ReplayArguments, ReplayWords};
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -108,7 +108,7 @@ pub(super) enum Command {
     #[command(subcommand)]
     Checkpoint(CheckpointCommand),
     /// Write what the queue still holds once more, as the mapping of now has it: the last change of each key, never over a newer one.
-    Replay(ReplayArguments),
+    Replay(ReplayWords),
     /// Let a held revision or a halted stream go on, on the running service.
     Accept(Accepted),
     /// Keep a held revision from being applied, on the running service.
@@ -149,7 +149,10 @@ impl Command {
             Self::Checkpoint(CheckpointCommand::Create { .. }) => "checkpoint create",
             Self::Checkpoint(CheckpointCommand::List) => "checkpoint list",
             Self::Checkpoint(CheckpointCommand::Delete { .. }) => "checkpoint delete",
-            Self::Replay(_) => "replay",
+            Self::Replay(ReplayWords { command: None, .. }) => "replay",
+            Self::Replay(ReplayWords { command: Some(IntoCommand::Compare { .. }), .. }) => "replay compare",
+            Self::Replay(ReplayWords { command: Some(IntoCommand::Swap { .. }), .. }) => "replay swap",
+            Self::Replay(ReplayWords { command: Some(IntoCommand::Drop { .. }), .. }) => "replay drop",
             Self::Accept(_) => "accept",
             Self::Refuse(_) => "refuse",
             Self::Pause(_) => "pause",

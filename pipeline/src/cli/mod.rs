@@ -14,6 +14,7 @@ mod envelope;
 mod exit;
 mod failure;
 mod init;
+mod into;
 mod logging;
 mod progress;
 mod replay;
@@ -81,8 +82,8 @@ fn perform(arguments: Arguments, console: &Console) -> Outcome {
             Command::Status(options) => status::status(options, &settings, console).await,
             Command::Verify(options) => verify::verify(options, &settings, console).await,
             Command::Deadletter(command) => deadletter::deadletter(command, &settings, console).await,
-            Command::Checkpoint(command) => checkpoint::checkpoint(command, &settings).await,
-            Command::Replay(arguments) => replay::replay(arguments, &settings, console).await,
+            Command::Checkpoint(command) => Box::pin(checkpoint::checkpoint(command, &settings, console)).await,
+            Command::Replay(words) => Box::pin(replay::replay(words, &settings, console)).await,
             Command::Accept(accepted) => decide::accept(accepted, &settings).await,
             Command::Refuse(subject) => decide::decide(subject, decide::Word::Refuse, &settings).await,
             Command::Pause(all) => control::control(all, ControlChange::Pause, &settings).await,

@@ -1,12 +1,13 @@
 //! `landfall replay`: stream by stream, turn by turn, through the running service or under the state lock where none runs.
 
 use super::Outcome;
-use super::args::ReplayArguments;
+use super::args::{ReplayArguments, ReplayWords};
 use super::console::Console;
 use super::decide::not_locked;
 use super::envelope::Finished;
 use super::exit::Exit;
 use super::failure::CliFailure;
+use super::into;
 use super::settings::Settings;
 use crate::config::Pipeline;
 use crate::control::{ControlClient, Refused};
@@ -26,10 +27,22 @@ const BUSY_TRIES: u32 = 60;
 /// … with such a pause.
 const BUSY_PAUSE: Duration = Duration::from_millis(500);
 
-pub(super) async fn replay(arguments: ReplayArguments, settings: &Settings, console: &Console) -> Outcome {
+/// Into the live tables, or into a schema beside them.
+pub(super) async fn replay(words: ReplayWords, settings: &Settings, console: &Console) -> Outcome {
+    let arguments = words.arguments;
+    match (words.command, &arguments.into, &arguments.from) {
+        (Some(command), ..) => into::perform(command, settings, console).await,
+        (None, Some(schema), _) => into::begin((&arguments, schema), settings, console).await,
+        (None, None, Some(begin)) => in_place((&arguments, from(begin)), settings, console).await,
+        (None, None, None) => {
+            Err(CliFailure::new(Exit::Usage, "usage", "a replay begins somewhere").suggest("--from earliest"))
+        }
+    }
+}
+
+async fn in_place((arguments, from): (&ReplayArguments, From), settings: &Settings, console: &Console) -> Outcome {
     let pipeline = settings.pipeline_with_warnings(console)?;
     let pipeline = super::status::with_found_streams(&pipeline).await?;
-    let from = from(&arguments.from)?;
     let streams = chosen(&arguments.stream, &pipeline)?;
     let actor = settings.actor(arguments.actor.actor.clone());
     let mut client = ControlClient::connect(&pipeline.state_dir).await?;
@@ -95,14 +108,14 @@ pub(super) fn failure(refused: &Refused) -> CliFailure {
 }
 
 /// `earliest`, a time, or the name of a checkpoint.
-fn from(text: &str) -> Result<From, CliFailure> {
+fn from(text: &str) -> From {
     if text == "earliest" {
-        return Ok(From::Earliest);
+        return From::Earliest;
     }
     if let Ok(time) = jiff::Timestamp::from_str(text) {
-        return Ok(From::Time(u64::try_from(time.as_millisecond()).unwrap_or_default()));
+        return From::Time(u64::try_from(time.as_millisecond()).unwrap_or_default());
     }
-    Ok(From::Name(text.to_owned()))
+    From::Name(text.to_owned())
 }
 
 fn chosen(names: &[String], pipeline: &Pipeline) -> Result<Vec<StreamMapping>, CliFailure> {
@@ -161,8 +174,8 @@ mod tests {
 
     #[test]
     fn a_beginning_is_a_word_a_time_or_a_name() {
-        assert!(matches!(from("earliest"), Ok(From::Earliest)));
-        assert!(matches!(from("2026-11-27T10:00:00Z"), Ok(From::Time(1_795_773_600_000))));
-        assert!(matches!(from("before-the-fix"), Ok(From::Name(_))));
+        assert!(matches!(from("earliest"), From::Earliest));
+        assert!(matches!(from("2026-11-27T10:00:00Z"), From::Time(1_795_773_600_000)));
+        assert!(matches!(from("before-the-fix"), From::Name(_)));
     }
 }

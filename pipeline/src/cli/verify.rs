@@ -43,13 +43,14 @@ pub(super) async fn verify(arguments: VerifyArguments, settings: &Settings, cons
             (true, false) => Repair::Yes,
         },
         sample: arguments.sample.map_or(Sample::All, Sample::OneIn),
+        beside: None,
     };
     if !arguments.continuous {
-        return Ok(finished(once(&pipeline, &options, &arguments, console).await?));
+        return Ok(finished(once(&pipeline, &options, arguments.html.as_deref(), console).await?));
     }
     loop {
         let began = Instant::now();
-        let outcome = once(&pipeline, &options, &arguments, console).await.map(finished);
+        let outcome = once(&pipeline, &options, arguments.html.as_deref(), console).await.map(finished);
         say(&outcome, console);
         // A share of the time: what a run costs is spread over what it rests.
         let rest = began.elapsed().mul_f64(100.0 / f64::from(arguments.cost) - 1.0).max(LEAST_REST);
@@ -73,10 +74,10 @@ fn say(outcome: &Outcome, console: &Console) {
     }
 }
 
-async fn once(
+pub(super) async fn once(
     pipeline: &Pipeline,
     options: &Options,
-    arguments: &VerifyArguments,
+    html: Option<&Path>,
     console: &Console,
 ) -> Result<VerifyReport, CliFailure> {
     let progress = Progress::default();
@@ -84,7 +85,7 @@ async fn once(
         report = Box::pin(verify::verify(pipeline, options, &progress)) => report?,
         never = show(&progress, console) => match never {},
     };
-    if let Some(file) = &arguments.html {
+    if let Some(file) = html {
         write(file, &html::page(&report)).map_err(|error| {
             CliFailure::new(Exit::Failed, "report_unwritable", format!("{}: {}", file.display(), error.kind()))
         })?;
@@ -99,7 +100,7 @@ fn write(file: &Path, page: &str) -> std::io::Result<()> {
     std::fs::rename(beside, file)
 }
 
-fn finished(report: VerifyReport) -> Finished {
+pub(super) fn finished(report: VerifyReport) -> Finished {
     let tallies = &report.tallies;
     let summary = match report.verdict {
         Verdict::Equal => format!("OK: {} records are equal", tallies.equal),
@@ -116,7 +117,7 @@ fn finished(report: VerifyReport) -> Finished {
 }
 
 /// Shows how far it is until the caller drops this future.
-async fn show(progress: &Progress, console: &Console) -> std::convert::Infallible {
+pub(super) async fn show(progress: &Progress, console: &Console) -> std::convert::Infallible {
     if !console.shows_progress() {
         return std::future::pending().await;
     }

@@ -3,7 +3,7 @@
 //! Owns the order: size, UTF-8, YAML, sections, checks across sections. Fails with all problems at once.
 
 use super::permission::{self, Warning};
-use super::pipeline::{Pipeline, SourceSpec};
+use super::pipeline::{Pipeline, SourceSpec, Written};
 use super::place::Place;
 use super::problem::Problems;
 use super::reference::Surroundings;
@@ -97,6 +97,7 @@ fn read(file: &Path, source: &str, surroundings: &Surroundings<'_>) -> Result<(P
             hide_urls(&root, &mut warnings);
             warnings.extend(&pipeline.warnings);
             pipeline.warnings = warnings;
+            pipeline.text = Written::new(source.to_owned());
             Ok((pipeline, secrets))
         }
         _ => {
@@ -163,6 +164,7 @@ fn sections(file: &Path, root: &Node, reading: &mut Reading<'_>, secrets: &mut V
         parked_ages,
         references,
         warnings,
+        text: Written::new(String::new()),
     })
 }
 

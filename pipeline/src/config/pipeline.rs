@@ -49,6 +49,30 @@ pub struct Pipeline {
     pub references: Vec<Reference>,
     /// What deserves a look but stops nothing.
     pub warnings: Problems,
+    /// The configuration as it was written. May hold passwords.
+    pub text: Written,
+}
+
+/// The text of a configuration, which nothing prints.
+#[derive(Clone)]
+pub struct Written(Secret);
+
+impl Written {
+    /// Takes the text over.
+    pub fn new(text: String) -> Self {
+        Self(Secret::new(text))
+    }
+
+    /// The text, for keeping it.
+    pub fn reveal(&self) -> &str {
+        self.0.reveal()
+    }
+}
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Written(…)")
+    }
 }
 
 impl Pipeline {
@@ -99,6 +123,20 @@ impl Pipeline {
         whole
     }
 
+    /// The pipeline beside this one whose tables stand in another schema.
+    #[must_use]
+    pub fn into_schema(&self, schema: &Ident) -> Self {
+        let mut beside = self.clone();
+        beside.name = format!("{}@{schema}", self.name);
+        beside.target.schema = schema.clone();
+        let streams = beside.streams.iter_mut().chain(beside.templates.iter_mut().map(|template| &mut template.common));
+        for stream in streams {
+            stream.table.schema = schema.clone();
+            stream.children.iter_mut().for_each(|child| move_child(child, schema));
+        }
+        beside
+    }
+
     /// What the mapping declares and no table has while it is followed: rows below refer to their parents, columns to keys, and what
     /// is unique.
     pub fn constraints(&self) -> Vec<Constraint> {
@@ -142,6 +180,11 @@ fn below(parent: &TableShape, children: &[ChildMapping], all: &mut Vec<Constrain
         unique(&child.table, all);
         below(&child.table, &child.children, all);
     }
+}
+
+fn move_child(child: &mut ChildMapping, schema: &Ident) {
+    child.table.schema = schema.clone();
+    child.children.iter_mut().for_each(|below| move_child(below, schema));
 }
 
 /// `target`.

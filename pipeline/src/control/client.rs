@@ -3,6 +3,7 @@
 use super::protocol::{Answer, CheckpointVerb, Content, Line, MAX_ANSWER, Refused, Request, line_of, read_line};
 use super::socket::ControlSocket;
 use crate::redress::{Done, Order};
+use crate::replay::into::IntoVerb;
 use crate::replay::{self, cut::CutReport};
 use crate::status::StatusReport;
 use std::io;
@@ -95,6 +96,14 @@ impl ControlClient {
     pub async fn replay(&mut self, order: &replay::Order) -> Result<replay::Standing, ControlError> {
         match self.ask(&Request::Replay { order: order.clone() }).await? {
             Content::Replaying(standing) => Ok(standing),
+            _ => Err(ControlError::Foreign),
+        }
+    }
+
+    /// Does something about a schema beside the live one; the streams that need a base, where that was asked.
+    pub async fn beside(&mut self, what: IntoVerb) -> Result<Vec<String>, ControlError> {
+        match self.ask(&Request::Into { what }).await? {
+            Content::Into { needing } => Ok(needing),
             _ => Err(ControlError::Foreign),
         }
     }

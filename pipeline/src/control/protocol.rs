@@ -9,6 +9,7 @@
 //! ```
 
 use crate::redress::{Order, Tally};
+use crate::replay::into::IntoVerb;
 use crate::replay::{self, cut::CutReport};
 use crate::status::StatusReport;
 use landfall_connectors::control::Change;
@@ -75,6 +76,11 @@ pub enum Request {
     Replay {
         /// Which.
         order: replay::Order,
+    },
+    /// Do something about a schema beside the live one.
+    Into {
+        /// What to do.
+        what: IntoVerb,
     },
     /// Make, list or delete named checkpoints.
     Checkpoint {
@@ -194,6 +200,11 @@ pub enum Content {
     },
     /// A turn of a replay is done: how far it is.
     Replaying(replay::Standing),
+    /// It is done.
+    Into {
+        /// Streams that need a base, where that was asked.
+        needing: Vec<String>,
+    },
     /// The named checkpoints there are now.
     Checkpoints(Vec<CutReport>),
     /// Pause or throttle was changed and stored.

@@ -4,6 +4,7 @@ use super::protocol::{
     Answer, CheckpointVerb, Content, ControlChange, Line, MAX_REQUEST, Refused, Request, line_of, read_line,
 };
 use crate::redress::{Done, Order};
+use crate::replay::into::IntoVerb;
 use crate::replay::{self, cut::CutReport};
 use crate::status::StatusReport;
 use futures_util::StreamExt;
@@ -40,6 +41,9 @@ pub trait ControlHandler: Sync {
 
     /// Does the next turn of a replay.
     fn replay(&self, order: replay::Order) -> impl Future<Output = Result<replay::Standing, Refused>> + Send;
+
+    /// Does what is asked about a schema beside; the streams that need a base, where that was asked.
+    fn beside(&self, what: IntoVerb) -> impl Future<Output = Result<Vec<String>, Refused>> + Send;
 
     /// Makes, lists or deletes named checkpoints; those there are then.
     fn checkpoint(&self, what: CheckpointVerb) -> impl Future<Output = Result<Vec<CutReport>, Refused>> + Send;
@@ -156,6 +160,7 @@ async fn answer(line: &[u8], handler: &impl ControlHandler) -> Answer {
                 done.map(|done| Content::Redressed { tally: done.tally, after: done.after })
             }
             Request::Replay { order } => handler.replay(order).await.map(Content::Replaying),
+            Request::Into { what } => handler.beside(what).await.map(|needing| Content::Into { needing }),
             Request::Checkpoint { what } => handler.checkpoint(what).await.map(Content::Checkpoints),
             Request::Shown { streams } => handler.shown(streams).await.map(|()| Content::Noted),
             Request::Decide { stream, subject, accept, actor } => {

@@ -7,6 +7,7 @@ use super::*;
 use crate::config::tests::scratch;
 use crate::redress::{Done, Order, Tally};
 use crate::replay::cut::CutReport;
+use crate::replay::into::IntoVerb;
 use crate::status::StatusReport;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -37,6 +38,10 @@ impl ControlHandler for Recorder {
 
     async fn replay(&self, _: crate::replay::Order) -> Result<crate::replay::Standing, Refused> {
         Ok(crate::replay::Standing::default())
+    }
+
+    async fn beside(&self, _: IntoVerb) -> Result<Vec<String>, Refused> {
+        Ok(Vec::new())
     }
 
     async fn checkpoint(&self, _: CheckpointVerb) -> Result<Vec<CutReport>, Refused> {

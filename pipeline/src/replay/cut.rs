@@ -75,7 +75,7 @@ pub(crate) async fn recall(target: &Target, held: &[Held]) -> Result<(), Failure
 pub(crate) async fn attend(target: &Target, held: &[Held], what: CheckpointVerb) -> Result<Vec<CutReport>, Refused> {
     match what {
         CheckpointVerb::List => {}
-        CheckpointVerb::Delete { name, actor } => delete(target, held, (&name, &actor)).await?,
+        CheckpointVerb::Delete { name, actor } => remove(target, held, (&name, &actor)).await?,
         CheckpointVerb::Create { name, streams, actor } => {
             let known = || held.iter().flat_map(|held| held.streams.iter().map(|(name, _)| name));
             if let Some(unknown) = streams.iter().find(|wanted| !known().any(|name| name.as_str() == wanted.as_str())) {
@@ -115,7 +115,7 @@ async fn create(target: &Target, (name, streams, actor): (&str, &[StreamName], &
 }
 
 /// Deletes a cut and lets go what it held.
-async fn delete(target: &Target, held: &[Held], (name, actor): (&str, &str)) -> Result<(), Refused> {
+pub(crate) async fn remove(target: &Target, held: &[Held], (name, actor): (&str, &str)) -> Result<(), Refused> {
     if target.forget_cut(name, actor).await.map_err(refused)? == 0 {
         return Err(Refused::new(
             "unknown_checkpoint",

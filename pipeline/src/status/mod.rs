@@ -17,8 +17,8 @@ pub use condition::StreamCondition;
 pub use evolution::EvolutionReport;
 pub use parked::ParkedReport;
 pub use report::{
-    ControlReport, CopyReport, LeftOutReport, LogReport, QueueFull, QueueReport, SourceReport, StatusReport,
-    StreamPhase, StreamReport, TargetReport, Trouble, WatchMode,
+    BesideReport, ControlReport, CopyReport, LeftOutReport, LogReport, QueueFull, QueueReport, SourceReport,
+    StatusReport, StreamPhase, StreamReport, TargetReport, Trouble, WatchMode,
 };
 
 #[cfg(test)]

@@ -16,6 +16,9 @@ pub fn text(report: &StatusReport) -> String {
     if !report.streams.is_empty() {
         let _ = write!(out, "{}", streams(&report.streams));
     }
+    for beside in &report.beside {
+        let _ = write!(out, "\nReplayed into {}:\n{}", beside.schema, streams(&beside.streams));
+    }
     for block in problems(report) {
         let _ = write!(out, "\n{block}");
     }

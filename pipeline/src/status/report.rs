@@ -26,6 +26,18 @@ pub struct StatusReport {
     pub sources: Vec<SourceReport>,
     /// Streams in the order of the configuration.
     pub streams: Vec<StreamReport>,
+    /// Schemas beside the live one that the queue is replayed into.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<BesideReport>,
+}
+
+/// A schema beside the live one.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct BesideReport {
+    /// Its name.
+    pub schema: String,
+    /// The same streams there.
+    pub streams: Vec<StreamReport>,
 }
 
 /// A named state with its explanation. `code` is the name of a runbook page.

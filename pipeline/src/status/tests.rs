@@ -93,6 +93,7 @@ fn report() -> StatusReport {
                 left_out: Vec::new(),
             },
         ],
+        beside: Vec::new(),
         streams: vec![throttled(), projects, log, kyc, wait, paused()],
     }
 }

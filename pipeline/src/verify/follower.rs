@@ -3,6 +3,8 @@
 //! Two steps: a *mark* (the service looks at its sources once more and says how many events of each stream there are then), and waiting
 //! until as many are settled in the target. With no service running nothing is in flight, and there is nothing to wait for.
 
+use super::Options;
+use crate::config::Pipeline;
 use crate::control::{ControlClient, ControlError};
 use crate::status::{StatusReport, StreamCondition, Trouble};
 use std::path::PathBuf;
@@ -17,6 +19,8 @@ pub(super) struct Follower {
     pub(super) state_dir: PathBuf,
     /// How long applying may make no step before it is no longer waited for.
     pub(super) patience: Duration,
+    /// The schema beside the live one whose streams are waited for.
+    beside: Option<String>,
 }
 
 /// What became of waiting.
@@ -31,6 +35,15 @@ pub(super) enum Settled {
 }
 
 impl Follower {
+    pub(super) fn of(pipeline: &Pipeline, options: &Options) -> Self {
+        let beside = options.beside.as_ref();
+        Self {
+            state_dir: beside.map_or_else(|| pipeline.state_dir.clone(), |beside| beside.service.clone()),
+            patience: options.patience,
+            beside: beside.map(|beside| beside.schema.clone()),
+        }
+    }
+
     /// Waits until everything of these streams that stands in their sources now is applied.
     pub(super) async fn settle(&self, streams: &[&str]) -> Settled {
         match self.through(streams).await {
@@ -53,6 +66,9 @@ impl Follower {
 
     /// The doubts that stand now: stream and name. None where no service runs or answers.
     pub(super) async fn doubts(&self) -> Vec<(String, String)> {
+        if self.beside.is_some() {
+            return Vec::new();
+        }
         let Ok(Some(mut client)) = ControlClient::connect(&self.state_dir).await else { return Vec::new() };
         let report = client.status().await.unwrap_or_default();
         report.streams.into_iter().filter_map(|stream| Some((stream.name, stream.doubt?))).collect()
@@ -70,12 +86,21 @@ impl Follower {
         }
     }
 
+    /// The streams that are compared.
+    fn of_report(&self, mut report: StatusReport) -> StatusReport {
+        if let Some(schema) = &self.beside {
+            let beside = report.beside.iter_mut().find(|beside| beside.schema == *schema);
+            report.streams = beside.map(|beside| std::mem::take(&mut beside.streams)).unwrap_or_default();
+        }
+        report
+    }
+
     async fn through(&self, streams: &[&str]) -> Result<Settled, ControlError> {
         let Some(mut client) = ControlClient::connect(&self.state_dir).await? else { return Ok(Settled::NoService) };
         let marks = client.mark(streams.iter().map(|stream| (*stream).to_owned()).collect()).await?;
         let (mut settled, mut moved) = (0, Instant::now());
         loop {
-            let report = client.status().await?;
+            let report = self.of_report(client.status().await?);
             let done = |(stream, mark): &(String, u64)| settled_events(&report, stream) >= *mark;
             if marks.iter().all(done) {
                 return Ok(Settled::Through);

@@ -48,6 +48,7 @@ use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_schemas::mapping::StreamMapping;
 use report::{Service, StreamResult};
 use run_state::RunState;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,6 +67,17 @@ pub struct Options {
     pub sample: Sample,
     /// What is done about differences.
     pub repair: Repair,
+    /// The pipeline is one beside a live one.
+    pub beside: Option<Beside>,
+}
+
+/// A schema beside the live one, and where the service that follows it is asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Beside {
+    /// The schema.
+    pub schema: String,
+    /// The service's state directory.
+    pub service: PathBuf,
 }
 
 /// Where a run begins.
@@ -92,7 +104,7 @@ pub async fn verify(pipeline: &Pipeline, options: &Options, progress: &Progress)
     if options.start == Start::Anew || !state.resumed {
         state.forget(now_ms)?;
     }
-    let follower = Follower { state_dir: pipeline.state_dir.clone(), patience: options.patience };
+    let follower = Follower::of(pipeline, options);
     let mut service = follower.settle(&[]).await;
     // Only what stands before anything is read can be settled by it.
     let doubts = if state.resumed { Vec::new() } else { follower.doubts().await };

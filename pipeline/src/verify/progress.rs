@@ -37,7 +37,7 @@ impl Progress {
         Reached { records, rows, expected, suspects }
     }
 
-    pub(super) fn record(&self) {
+    pub(crate) fn record(&self) {
         self.0.records.fetch_add(1, Ordering::Relaxed);
     }
 

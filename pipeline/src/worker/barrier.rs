@@ -8,12 +8,12 @@ use super::copy::{CopyEnd, copy};
 use super::copy_batch::CopyOrigin;
 use super::copy_source::CopySource;
 use super::prepare::Barrier;
-use landfall_connectors::checkpoints::{Checkpoints, Counts, Phase, Word};
+use landfall_connectors::checkpoints::{Checkpoint, Checkpoints, Counts, Phase, Word};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::sink::{Advance, Ranges, Sink, SinkBatch, Writer};
 use landfall_schemas::event::Op;
 use landfall_schemas::mapping::{OnDrop, StreamMapping};
-use landfall_schemas::offset::{Offset, OffsetRange, Version};
+use landfall_schemas::offset::{Offset, OffsetRange, Sequence, Version};
 use landfall_schemas::stream::PartitionId;
 use std::sync::Arc;
 
@@ -39,6 +39,25 @@ pub(super) fn arrival<T: Sink>(
     let mut at: Vec<(PartitionId, Offset)> = lanes.into_iter().flat_map(|(_, at)| at).collect();
     at.sort_unstable();
     Some(Arrival { op: first.op, how: first.how, version: applier.generation.version(first.sequence), at })
+}
+
+/// What stands for the history of a stream before its first checkpoint: it is loaded once, into an empty table.
+#[derive(Clone, Debug)]
+pub struct Base {
+    /// Where it is read.
+    pub source: CopySource,
+    /// Its rows count as captured with this sequence: before every event behind the places.
+    pub before: Sequence,
+    /// Where each partition begins behind it.
+    pub places: Vec<(PartitionId, Offset)>,
+}
+
+impl Base {
+    /// Some partition does not stand behind it yet.
+    pub(super) fn is_due(&self, checkpoints: &[Checkpoint]) -> bool {
+        let begins = |partition| self.places.iter().find(|(known, _)| *known == partition).map(|(_, at)| *at);
+        checkpoints.iter().any(|known| begins(known.partition).is_some_and(|at| known.next < at))
+    }
 }
 
 /// Whether the stream goes on.
@@ -68,24 +87,60 @@ pub(super) async fn pass<T: Sink + Checkpoints + Ranges + 'static>(
                 return Err(Failure::new(FailureClass::Fatal, "no_snapshot", detail));
             };
             let origin = CopyOrigin { version: arrival.version, barrier: arrival.at.clone() };
-            match copy(applier, source, phase, origin).await? {
-                CopyEnd::Complete => {}
-                CopyEnd::Again => return Ok(Passed::Again),
-                CopyEnd::Stopped => return Ok(Passed::Stopped),
+            if let Some(ended) = copied(applier, source, phase, origin).await? {
+                return Ok(ended);
             }
-            if phase == Phase::Bulk {
-                tracing::info!(stream = %applier.mapping.name, "copied: building key and indexes");
-                let mut writer = applier.writers.borrow().await;
-                writer.get().finish_bulk(&applier.mapping, applier.owner).await?;
-                None
-            } else {
-                // Rows that the copy has not seen are older than the barrier: they are gone from the source.
-                Some(arrival.version)
-            }
+            // Rows that the copy has not seen are older than the barrier: they are gone from the source.
+            (phase == Phase::Live).then_some(arrival.version)
         }
     };
+    let over = arrival.at.into_iter().map(|(partition, at)| (partition, OffsetRange { from: at, until: at.plus(1) }));
+    passed(applier, over, sweep).await
+}
+
+/// Loads what stands for the history of a stream before its checkpoints, and lets every partition begin behind it.
+pub(super) async fn begin<T: Sink + Checkpoints + Ranges + 'static>(
+    applier: &Arc<Applier<T>>,
+    base: &Base,
+    phase: Phase,
+) -> Result<Passed, Failure> {
+    let origin = CopyOrigin { version: applier.generation.version(base.before), barrier: base.places.clone() };
+    if let Some(ended) = copied(applier, &base.source, phase, origin).await? {
+        return Ok(ended);
+    }
+    let begun = base.places.iter().filter(|(_, at)| *at > Offset(0));
+    let over = begun.map(|(partition, at)| (*partition, OffsetRange { from: Offset(0), until: *at }));
+    passed(applier, over, None).await
+}
+
+/// Copies the stream and, after a first load, builds key and indexes; `None`: all of it stands.
+async fn copied<T: Sink + Checkpoints + Ranges + 'static>(
+    applier: &Arc<Applier<T>>,
+    source: &CopySource,
+    phase: Phase,
+    origin: CopyOrigin,
+) -> Result<Option<Passed>, Failure> {
+    match copy(applier, source, phase, origin).await? {
+        CopyEnd::Complete => {}
+        CopyEnd::Again => return Ok(Some(Passed::Again)),
+        CopyEnd::Stopped => return Ok(Some(Passed::Stopped)),
+    }
+    if phase == Phase::Bulk {
+        tracing::info!(stream = %applier.mapping.name, "copied: building key and indexes");
+        let mut writer = applier.writers.borrow().await;
+        writer.get().finish_bulk(&applier.mapping, applier.owner).await?;
+    }
+    Ok(None)
+}
+
+/// The one transaction in which all partitions pass.
+async fn passed<T: Sink + Checkpoints + Ranges + 'static>(
+    applier: &Applier<T>,
+    over: impl Iterator<Item = (PartitionId, OffsetRange)>,
+    sweep: Option<Version>,
+) -> Result<Passed, Failure> {
     fail::fail_point!("barrier::before_pass");
-    let mut passing = Passing { batch: step_over(&arrival.at, sweep) };
+    let mut passing = Passing { batch: step_over(over, sweep) };
     match applier.apply(&mut passing, Phase::Live).await {
         Outcome::Committed { .. } | Outcome::Readmit => Ok(Passed::Again),
         Outcome::Stopped => Ok(Passed::Stopped),
@@ -120,13 +175,13 @@ fn rows_of_a_gone_collection<T: Sink>(
     Err(Failure::new(FailureClass::Halt, COLLECTION_GONE, detail))
 }
 
-fn step_over(at: &[(PartitionId, Offset)], sweep: Option<Version>) -> SinkBatch {
-    let step = |(partition, from): &(PartitionId, Offset)| Advance {
-        partition: *partition,
-        range: OffsetRange { from: *from, until: from.plus(1) },
-        counts: Counts { superseded: 1, ..Counts::default() },
+fn step_over(over: impl Iterator<Item = (PartitionId, OffsetRange)>, sweep: Option<Version>) -> SinkBatch {
+    let step = |(partition, range): (PartitionId, OffsetRange)| Advance {
+        partition,
+        range,
+        counts: Counts { superseded: range.len(), ..Counts::default() },
     };
-    SinkBatch { advances: at.iter().map(step).collect(), sweep, ..SinkBatch::default() }
+    SinkBatch { advances: over.map(step).collect(), sweep, ..SinkBatch::default() }
 }
 
 /// The transaction that lets all partitions pass.

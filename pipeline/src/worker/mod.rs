@@ -20,6 +20,7 @@ mod stream;
 mod words;
 mod writers;
 
+pub use barrier::Base;
 pub use brake::Brake;
 pub use copy::CopyPace;
 pub use copy_source::CopySource;

@@ -1,7 +1,7 @@
 //! A stream's worker: admission, the bulk phase, then lanes until the service stops or the stream halts.
 
 use super::apply::{Applier, unless_abandoned};
-use super::barrier::{Passed, arrival, pass};
+use super::barrier::{Base, Passed, arrival, begin, pass};
 use super::brake::Brake;
 use super::copy_source::CopySource;
 use super::errand::{AtRest, Errand, Errands};
@@ -62,6 +62,8 @@ pub struct StreamWorker<T: Sink> {
     pub clock: Arc<dyn Clock>,
     /// Where the stream can be copied from, if its source can be read again.
     pub copy: Option<CopySource>,
+    /// What is loaded before its first event, where the queue does not hold the whole history.
+    pub base: Option<Base>,
 }
 
 /// What a failed try means for the stream.
@@ -194,6 +196,9 @@ impl<T: Sink + Checkpoints + Ranges + Evolves + 'static> StreamWorker<T> {
 
     /// Promise 5 and Q9: a checkpoint outside what the queue holds stops the stream before anything is written.
     fn check(&self, admission: &Admission) -> Result<(), Failure> {
+        if self.due(admission).is_some() {
+            return Ok(());
+        }
         for checkpoint in &admission.checkpoints {
             let held = self.queue.offsets(self.stream, checkpoint.partition);
             if checkpoint.next < held.start {
@@ -216,6 +221,11 @@ impl<T: Sink + Checkpoints + Ranges + Evolves + 'static> StreamWorker<T> {
         Ok(())
     }
 
+    /// The base that is still to be loaded.
+    fn due(&self, admission: &Admission) -> Option<&Base> {
+        self.base.as_ref().filter(|base| base.is_due(&admission.checkpoints))
+    }
+
     async fn follow(
         &self,
         admission: Admission,
@@ -228,6 +238,9 @@ impl<T: Sink + Checkpoints + Ranges + Evolves + 'static> StreamWorker<T> {
         }
         let phase = admission.phase;
         let applier = Arc::new(self.applier(&admission, evolution));
+        if let Some(base) = self.due(&admission) {
+            return Ok(self.next_after(Box::pin(begin(&applier, base, phase)).await?));
+        }
         let mut again = Next::Again;
         let mut bulk_over = phase == Phase::Bulk;
         let mut arrived = Vec::new();
@@ -254,10 +267,7 @@ impl<T: Sink + Checkpoints + Ranges + Evolves + 'static> StreamWorker<T> {
         if arrived.len() == lanes
             && let Some(arrival) = arrival(&applier, arrived)
         {
-            return Ok(match pass(&applier, self.copy.as_ref(), phase, (arrival, word)).await? {
-                Passed::Again if !self.stop.is_cancelled() => Next::Again,
-                Passed::Again | Passed::Stopped => Next::End,
-            });
+            return Ok(self.next_after(pass(&applier, self.copy.as_ref(), phase, (arrival, word)).await?));
         }
         if bulk_over {
             let mut writer = self.writers.borrow().await;
@@ -266,6 +276,13 @@ impl<T: Sink + Checkpoints + Ranges + Evolves + 'static> StreamWorker<T> {
             built.unwrap_or(Ok(()))?;
         }
         Ok(if self.stop.is_cancelled() { again } else { Next::Again })
+    }
+
+    fn next_after(&self, passed: Passed) -> Next {
+        match passed {
+            Passed::Again if !self.stop.is_cancelled() => Next::Again,
+            Passed::Again | Passed::Stopped => Next::End,
+        }
     }
 
     /// What was added to the table belongs to the mapping from here on.
