@@ -46,7 +46,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use landfall_connectors::postgres::status::StreamStatus;
-pub(crate) use landfall_connectors::postgres::{Applied, Cut, Standing};
+pub(crate) use landfall_connectors::postgres::{Applied, Cut, Side, Standing, fingerprint};
 pub use landfall_connectors::postgres::{Decision, PostgresTarget as Target};
 pub(crate) use landfall_connectors::postgres::{
     LetterChoice, LetterValues, PAGE, PAGE_WITH_VALUES, Reach, StoredLetter,
@@ -75,7 +75,7 @@ impl Assembled {
 
 /// The fingerprint of a mapping, in hex.
 pub(crate) fn mapping_hash(stream: &StreamMapping) -> String {
-    landfall_connectors::postgres::fingerprint::of(stream).iter().map(|byte| format!("{byte:02x}")).collect()
+    fingerprint::of(stream).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The target of a configuration; connects to nothing yet.

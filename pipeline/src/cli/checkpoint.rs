@@ -11,7 +11,7 @@ use super::verify::show;
 use crate::config::Pipeline;
 use crate::control::ControlClient;
 use crate::control::protocol::CheckpointVerb;
-use crate::replay::base;
+use crate::replay::base_copy;
 use crate::replay::cut::{self, CutReport};
 use crate::replay::offline::Offline;
 use crate::status::measure::{bytes, count};
@@ -50,9 +50,9 @@ pub(super) async fn checkpoint(command: CheckpointCommand, settings: &Settings, 
         with_base(&pipeline, &wanted, (name, actor), console).await?;
     }
     if let Some(name) = &ended {
-        base::remove(&pipeline.state_dir, name)?;
+        base_copy::remove(&pipeline.state_dir, name)?;
     }
-    let bases: Vec<Option<u64>> = cuts.iter().map(|cut| base::size(&pipeline.state_dir, &cut.name)).collect();
+    let bases: Vec<Option<u64>> = cuts.iter().map(|cut| base_copy::size(&pipeline.state_dir, &cut.name)).collect();
     let summary = match (summary.is_empty(), cuts.len()) {
         (false, _) => summary,
         (true, 0) => "there is no checkpoint".to_owned(),
@@ -82,11 +82,11 @@ pub(super) async fn with_base(
 ) -> Result<(), CliFailure> {
     let progress = Progress::default();
     let taken = tokio::select! {
-        taken = Box::pin(base::take(pipeline, streams, (name, &progress))) => taken,
+        taken = Box::pin(base_copy::take(pipeline, streams, (name, &progress))) => taken,
         never = show(&progress, console) => match never {},
     };
     let Err(failure) = taken else { return Ok(()) };
-    base::remove(&pipeline.state_dir, name)?;
+    base_copy::remove(&pipeline.state_dir, name)?;
     let gone = CheckpointVerb::Delete { name: name.to_owned(), actor: actor.to_owned() };
     if let Ok(Some(mut client)) = ControlClient::connect(&pipeline.state_dir).await {
         // A checkpoint that stays without a base is seen in the list, and keeps the queue.

@@ -14,7 +14,7 @@ use crate::assemble::{MappingChange, Target, WantedStream};
 use crate::config::{Pipeline, SourceKind};
 use crate::control::ControlClient;
 use crate::control::protocol::CheckpointVerb;
-use crate::replay::base;
+use crate::replay::base_copy;
 use crate::replay::into::{self, IntoVerb};
 use crate::replay::offline::Offline;
 use crate::verify::{Beside, Options, Repair, Sample, Start, Values, Verdict};
@@ -132,7 +132,7 @@ async fn fill(
     let own = into::own_checkpoint(schema.as_str());
     let (checkpoint, ours) = match from {
         Some("earliest") => (None, false),
-        Some(name) if base::size(&next.state_dir, name).is_some() => (Some(name.to_owned()), false),
+        Some(name) if base_copy::size(&next.state_dir, name).is_some() => (Some(name.to_owned()), false),
         Some(name) => {
             return Err(CliFailure::new(Exit::Failed, "no_base", format!("there is no checkpoint {name} with a base"))
                 .suggest("`landfall checkpoint create NAME --with-base`, or no --from for a new copy of the sources"));
@@ -158,7 +158,7 @@ async fn fill(
     };
     if begun.is_err() && ours {
         let _ = client.checkpoint(CheckpointVerb::Delete { name: own.clone(), actor: actor.to_owned() }).await;
-        base::remove(&next.state_dir, &own)?;
+        base_copy::remove(&next.state_dir, &own)?;
     }
     begun
 }

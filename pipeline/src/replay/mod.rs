@@ -11,7 +11,7 @@
 //! would be, and its row stays. Changes that an operator gave up stay given up; keys that wait behind a dead letter keep their order and are left
 //! alone. What a barrier ended (a new copy, a dropped collection) is not replayed: the replay begins behind it.
 
-pub(crate) mod base;
+pub(crate) mod base_copy;
 mod batch;
 mod begin;
 mod compaction;

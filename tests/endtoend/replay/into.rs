@@ -1,6 +1,7 @@
 //! `replay --into`: another mapping beside the live one, compared, put in its place, and back.
 
 mod refused;
+mod traffic;
 
 use super::{SOON, result};
 use bson::doc;
@@ -77,7 +78,7 @@ fn write_all(site: &Site, from: u64, word: &str) {
 fn rows(site: &Site, schema: &str) -> Vec<Vec<Vec<Option<String>>>> {
     let queries = [
         "select id, name, coalesce(rest::text, '') from {}.projects order by 1",
-        "select parent_key, id, title, coalesce(rest::text, '') from {}.projects_tasks order by 1, 2",
+        "select projects_id, id, title, coalesce(rest::text, '') from {}.projects_tasks order by 1, 2",
         "select id, t, coalesce(rest::text, '') from {}.events order by 1",
         "select id::text, t, coalesce(rest::text, '') from {}.items order by 1",
     ];
@@ -214,7 +215,7 @@ fn a_replay_from_a_checkpoint_with_its_base_equals_a_fresh_migration_with_that_m
     let ours = |query: &str| site.database().rows(query);
     assert_eq!(ours("select id, name, coalesce(rest::text, '') from next.projects order by 1"), fresh[0]);
     assert_eq!(
-        ours("select parent_key, id, title, coalesce(rest::text, '') from next.projects_tasks order by 1, 2"),
+        ours("select projects_id, id, title, coalesce(rest::text, '') from next.projects_tasks order by 1, 2"),
         fresh[1]
     );
     assert_eq!(ours("select id::text, t, coalesce(rest::text, '') from next.items order by 1"), fresh[3]);

@@ -7,7 +7,7 @@ use crate::assemble::{self, Target};
 use crate::config::Pipeline;
 use crate::control::Refused;
 use crate::queue::Queue;
-use crate::replay::{base, cut};
+use crate::replay::{base_copy, cut};
 use crate::service::Service;
 use crate::streams::RunningStream;
 use landfall_connectors::failure::Failure;
@@ -148,7 +148,7 @@ async fn began(
     if places.iter().all(|(_, at)| *at == Offset(0)) {
         return Ok(BegunStream::new(None, &whole_in_queue(&*source.queue, stream)?));
     }
-    if !base::holds(&base::directory(&live.state_dir, name), &stream.mapping.name) {
+    if !base_copy::holds(&base_copy::directory(&live.state_dir, name), &stream.mapping.name) {
         let detail = format!(
             "the checkpoint {name} has no base of stream {}: make one --with-base, or leave --from away",
             stream.mapping.name
@@ -229,7 +229,7 @@ async fn tend(
         pinned?;
     }
     let own = own_checkpoint(shadow.schema.as_str());
-    let kept = base::directory(&live.state_dir, &own).exists();
+    let kept = base_copy::directory(&live.state_dir, &own).exists();
     if shadow.begun.ours && shadow.begun.checkpoint.as_deref() == Some(&*own) && kept && shadow.is_loaded() {
         // The base last: as long as it stands the checkpoint is looked for again.
         let gone = cut::remove(target, &service.held(), (&own, "landfall run")).await;
@@ -238,7 +238,7 @@ async fn tend(
                 Failure::new(landfall_connectors::failure::FailureClass::Transient, "checkpoint_kept", refused.detail)
             },
         )?;
-        base::remove(&live.state_dir, &own)?;
+        base_copy::remove(&live.state_dir, &own)?;
     }
     Ok(())
 }

@@ -5,10 +5,10 @@
 //! without it nothing was begun.
 
 use crate::assemble::Target;
+use crate::assemble::fingerprint;
 use crate::config::reference::Surroundings;
 use crate::config::{self, Pipeline};
 use landfall_connectors::failure::{Failure, FailureClass};
-use landfall_connectors::postgres::fingerprint;
 use landfall_schemas::ident::Ident;
 use landfall_schemas::offset::{Offset, Sequence};
 use landfall_schemas::stream::PartitionId;

@@ -1,7 +1,7 @@
 //! Replay into a schema beside the live one, under another mapping: `replay --into SCHEMA`, `replay compare|swap|drop SCHEMA`.
 //!
 //! What is beside is a pipeline of its own to the target (`NAME@SCHEMA`: own tables, checkpoints, dead letters, owner) over the queues and the
-//! capture of the service that runs. Its tables begin with a base (`super::base`) or, where the queue holds the whole history, with nothing; from
+//! capture of the service that runs. Its tables begin with a base (`super::base_copy`) or, where the queue holds the whole history, with nothing; from
 //! there on ordinary stream workers follow the queue with the other mapping, so parking, retries, copies behind barriers and verify are what they
 //! are for the live tables. What it needs of the queue is pinned; what it has applied lets nothing go ([`aside`]).
 //!

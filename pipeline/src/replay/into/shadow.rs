@@ -6,7 +6,7 @@ use crate::assemble::{self, Target};
 use crate::config::Pipeline;
 use crate::queue::clock::SystemClock;
 use crate::queue::{Cursor, Queue, ReadLimit};
-use crate::replay::base::{self, BaseSnapshot};
+use crate::replay::base_copy::{self, BaseSnapshot};
 use crate::service::Service;
 use crate::streams::{Ears, Origin, RunningStream};
 use crate::worker::{self, Base, CopyPace, CopySource, StreamState, StreamWorker, WriterPool};
@@ -163,9 +163,9 @@ impl Shadow {
     fn base(&self, state_dir: &Path, (id, mapping): (StreamId, &StreamMapping)) -> Result<Option<Base>, Failure> {
         let (Some(begun), Some(checkpoint)) = (self.began(mapping), &self.begun.checkpoint) else { return Ok(None) };
         let Some(before) = begun.before else { return Ok(None) };
-        let directory = base::directory(state_dir, checkpoint);
+        let directory = base_copy::directory(state_dir, checkpoint);
         // Loaded before, and gone with its checkpoint: nobody asks for it again.
-        if !base::holds(&directory, &mapping.name) {
+        if !base_copy::holds(&directory, &mapping.name) {
             return Ok(None);
         }
         let snapshot = BaseSnapshot::open(&directory, [(id, mapping.name.clone())])?;

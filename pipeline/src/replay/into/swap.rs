@@ -9,14 +9,14 @@ use super::kept::{self, Configuration, beside_name};
 use super::own_checkpoint;
 use super::shadow::Shadow;
 use crate::assemble::Target;
+use crate::assemble::{Side, fingerprint};
 use crate::config::Pipeline;
 use crate::control::Refused;
-use crate::replay::{base, cut};
+use crate::replay::{base_copy, cut};
 use crate::service::Service;
 use crate::worker::{AtRest, StreamState};
 use landfall_connectors::checkpoints::{Checkpoint, Phase};
 use landfall_connectors::failure::Failure;
-use landfall_connectors::postgres::{Side, fingerprint};
 use landfall_schemas::ident::Ident;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -261,5 +261,5 @@ pub(crate) async fn clear(live: &Pipeline, schema: &Ident, actor: &str) -> Resul
     let beside = Pipeline { name: beside_name(&live.name, schema), ..live.clone() };
     crate::assemble::target(&beside)?.drop_pipeline(actor).await?;
     kept::forget(&live.state_dir, schema)?;
-    base::remove(&live.state_dir, &own_checkpoint(schema.as_str()))
+    base_copy::remove(&live.state_dir, &own_checkpoint(schema.as_str()))
 }
