@@ -1,6 +1,7 @@
 //! `landfall deadletter retry` and `discard`: order is kept, nothing is counted twice, and the sum of a stream's events stays exact.
 
 mod collections;
+mod serving;
 
 use landfall_tests::config::Config;
 use landfall_tests::kill_point::KillPoint;

@@ -10,6 +10,7 @@ use crate::run_dir;
 use crate::status::Status;
 use crate::wait::{wait_for, wait_until};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// A command that does its work and ends takes no longer.
@@ -25,6 +26,7 @@ pub struct Site {
     config: Config,
     ledgers: Vec<(String, PathBuf)>,
     mongo: Option<Mongo>,
+    tampered: AtomicBool,
 }
 
 /// How a MongoDB is reached.
@@ -46,7 +48,8 @@ impl Site {
     /// A new directory for a target that is there already.
     pub fn on(config: Config, login: Login) -> Self {
         let directory = run_dir::fresh(config.name());
-        let site = Self { directory, login, config, ledgers: Vec::new(), mongo: None };
+        let site =
+            Self { directory, login, config, ledgers: Vec::new(), mongo: None, tampered: AtomicBool::new(false) };
         site.write_config();
         site
     }
@@ -60,6 +63,11 @@ impl Site {
     /// Reaches the target another way: through a proxy, as another role.
     pub fn reach(&mut self, login: Login) {
         self.login = login;
+    }
+
+    /// The test takes something out of Landfall's own tables: nobody asks at the end whether they add up.
+    pub fn tampers(&self) {
+        self.tampered.store(true, Ordering::Relaxed);
     }
 
     /// The oracle reads lines of `source` from `ledger`.
@@ -231,3 +239,31 @@ impl Site {
         found.unwrap_or_else(|| panic!("status of {stream} never became {what}; last: {last:?}"))
     }
 }
+
+/// Whatever a test does, nothing of what was captured is lost to the counts: what a partition has passed is what became of it, and the letters
+/// that were neither taken up again nor given up are those that are counted (a copy's are counted among its range's). A test that has failed says its own failure.
+impl Drop for Site {
+    fn drop(&mut self) {
+        if std::thread::panicking() || self.tampered.load(Ordering::Relaxed) {
+            return;
+        }
+        // A target that is gone, or that a test has put out of reach, cannot be asked.
+        let Ok(mut database) = Database::connect(&self.login) else { return };
+        let Ok(rows) = database.try_rows(ACCOUNTS) else { return };
+        assert!(rows.is_empty(), "what became of all that was captured does not add up: {rows:?}");
+    }
+}
+
+/// Streams whose counts are off. Fails where nothing was ever applied.
+const ACCOUNTS: &str = "\
+    select c.pipeline, c.stream, 'partition ' || c.partition from landfall.checkpoints c \
+    where c.next_offset <> c.applied + c.superseded + c.filtered + c.dead_lettered + c.discarded \
+    union all \
+    select c.pipeline, c.stream, 'letters ' || l.told || ' counted ' || c.counted from \
+        (select pipeline, stream, sum(dead_lettered) as counted from landfall.checkpoints group by 1, 2) c \
+        cross join lateral (select count(*) as told from landfall.dead_letters d join landfall.streams s using (pipeline, stream) \
+            join landfall.generations g on g.pipeline = s.pipeline and g.source = s.source and g.queue_id = s.queue_id \
+            where d.pipeline = c.pipeline and d.stream = c.stream and (d.state in ('parked', 'behind') or (d.state = 'superseded' and d.act is null)) \
+              and d.version >> 48 = g.generation \
+              and not exists (select from landfall.ranges r where r.pipeline = d.pipeline and r.stream = d.stream and r.copy = d.version)) l \
+    where c.counted <> l.told";

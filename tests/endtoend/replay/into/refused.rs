@@ -97,3 +97,23 @@ fn a_swap_names_all_that_hangs_on_the_live_tables_and_changes_nothing() {
     expect_equal(&site, "the other mapping");
     end(service);
 }
+
+#[test]
+fn a_run_until_caught_up_brings_both_sides_along_and_a_drop_needs_no_service() {
+    let (site, service) = started("replay_into_stopped");
+    next(&site, &config("replay_into_stopped", true));
+    let _ = site.finish(&["-c", "next.yaml", "replay", "--into", "next"]).expect(0);
+    end(service);
+    write_all(&site, 15, "second");
+    let _ = site.catch_up();
+    let behind = "select (select count(*) from public.projects where name like 'second%') - (select count(*) from next.projects where name like 'SECOND%')";
+    assert_eq!(site.database().count(behind), 0, "what was captured is applied on both sides");
+    assert_eq!(site.database().count("select count(*) from next.projects where name like 'SECOND%'"), 80);
+    let _ = site.finish(&["replay", "drop", "next"]).expect(0);
+    assert_eq!(site.database().count("select count(*) from landfall.streams where pipeline like '%@%'"), 0);
+    assert!(!site.path("state/into/next").exists());
+    let listed = site.finish(&["checkpoint", "list"]).expect(0);
+    assert!(!listed.output().contains("into-next"), "{}", listed.output());
+    let _ = site.finish(&["replay", "drop", "next"]).expect(0);
+    let _ = site.catch_up();
+}
