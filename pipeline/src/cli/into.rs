@@ -29,6 +29,10 @@ use std::time::{Duration, Instant};
 const UP: Duration = Duration::from_secs(30);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(50);
+/// A service whose streams do not come to rest is asked again this often …
+const BUSY_TRIES: u32 = 5;
+/// … with such a pause.
+const BUSY_PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) async fn perform(command: IntoCommand, settings: &Settings, console: &Console) -> Outcome {
     let pipeline = settings.pipeline()?;
@@ -50,8 +54,8 @@ pub(super) async fn perform(command: IntoCommand, settings: &Settings, console: 
             let actor = settings.actor(actor.actor);
             let what = IntoVerb::Swap { schema: schema.clone(), uncompared, actor };
             let asked = Instant::now();
-            service(&pipeline).await?.beside(what).await?;
-            up_again(&pipeline, asked).await;
+            patiently(&pipeline, &what).await?;
+            up_again(&pipeline, (&schema, asked)).await;
             let live = &pipeline.target.schema;
             let summary = format!(
                 "what was replayed is live in schema {live} now, and the service goes on with its mapping: from here on start it with that \
@@ -206,12 +210,25 @@ async fn compare(
     Ok(finished(report))
 }
 
+/// Asks again while streams are not to be had for a moment.
+async fn patiently(pipeline: &Pipeline, what: &IntoVerb) -> Result<(), CliFailure> {
+    let mut tries = 0;
+    loop {
+        match service(pipeline).await?.beside(what.clone()).await {
+            Err(error) if error.is_busy() && tries < BUSY_TRIES => tries += 1,
+            done => return Ok(done.map(drop)?),
+        }
+        tokio::time::sleep(BUSY_PAUSE).await;
+    }
+}
+
 /// Waits until the service that began anew answers, so that what is asked next is asked of it.
-async fn up_again(pipeline: &Pipeline, asked: Instant) {
+async fn up_again(pipeline: &Pipeline, (schema, asked): (&str, Instant)) {
     while asked.elapsed() < UP {
         if let Ok(Some(mut client)) = ControlClient::connect(&pipeline.state_dir).await
             && let Ok(report) = client.status().await
             && report.uptime_ms.is_some_and(|uptime| u128::from(uptime) < asked.elapsed().as_millis())
+            && report.beside.iter().any(|beside| beside.schema == schema)
             && report.target.reachable
         {
             return;

@@ -164,7 +164,10 @@ async fn began(
 
 fn launch(service: &Service, live: &Pipeline, of: (Ident, Pipeline, Begun)) -> Result<Arc<Shadow>, Failure> {
     let shadow = Shadow::launch(service, (&live.state_dir, &live.name), of)?;
-    shadow.pin(service)?;
+    // Events that are gone already: its workers say so, where `status` shows it.
+    if let Err(failure) = shadow.pin(service) {
+        tracing::warn!(schema = %shadow.schema, code = failure.code, "{}", failure.detail);
+    }
     service.shadows.add(Arc::clone(&shadow));
     Ok(shadow)
 }

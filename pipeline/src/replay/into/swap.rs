@@ -82,7 +82,7 @@ async fn change_places(
     (schema, uncompared, actor): (&str, bool, &str),
 ) -> Result<(), Refused> {
     let schema = ident(schema)?;
-    let shadow = service.shadows.find(schema.as_str()).ok_or_else(|| refused(kept::unknown(&schema)))?;
+    let shadow = service.shadows.find(schema.as_str()).ok_or_else(|| missing(live, &schema))?;
     may_be_live(service, &shadow)?;
     if !uncompared {
         compared(&shadow).await?;
@@ -137,6 +137,17 @@ async fn change_places(
             Err(refused(failure))
         }
     }
+}
+
+/// Nothing is followed by this name: for good, or not yet since the service began.
+fn missing(live: &Pipeline, schema: &Ident) -> Refused {
+    if !kept::is_begun(&live.state_dir, schema) {
+        return refused(kept::unknown(schema));
+    }
+    Refused::new(
+        "stream_busy",
+        format!("schema {schema} is not followed yet since the service began; try again in a moment"),
+    )
 }
 
 fn busy() -> Refused {
