@@ -102,7 +102,7 @@ function updateHead(report) {
   setText(byId("pipeline"), report.pipeline);
   setText(byId("state-word"), more ? `${word} · ${more}` : word);
   setAttribute(byId("state"), "data-tone", tone);
-  const run = !report.running ? "not running: these numbers are what disk and target hold" : report.uptime_ms === null ? "running" : `up ${span(report.uptime_ms)}`;
+  const run = !report.running ? "not running" : report.uptime_ms === null ? "running" : `up ${span(report.uptime_ms)}`;
   setText(byId("run"), `${run} · target ${report.target.reachable ? "reachable" : "not reachable"}`);
   document.title = `${word} · ${report.pipeline} · Landfall`;
   const colour = { good: "2e9e6b", warn: "d08700", bad: "d6453a", busy: "3b7dd8", pause: "8a63d2" }[tone] ?? "808890";
@@ -160,8 +160,11 @@ function updateChoice(report) {
 }
 
 function updateCharts() {
+  const now = Date.now();
+  const reach = history.reach(now);
   const series = history.of(byId("charted").value);
-  charts.forEach((chart) => chart.update(history.times, series, Date.now()));
+  charts.forEach((chart) => chart.update(history.times, series, now, reach));
+  setText(byId("charts-title"), `The last ${reach / 60_000} minutes`);
 }
 
 function pickStream(name) {

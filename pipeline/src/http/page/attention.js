@@ -3,7 +3,7 @@
 // The sentences are those of `landfall status`. Streams that wait for the same reason share one card: a target that is down is one problem
 // and not a hundred.
 
-import { byId, command, make, reconcile, setText, show } from "./dom.js";
+import { byId, command, make, reconcile, setAttribute, setText, show } from "./dom.js";
 import { count, plural, seconds } from "./units.js";
 
 // Cards shown; more of them are no longer read, and the table of streams has them all.
@@ -83,6 +83,9 @@ function cardsOf(report, metrics) {
   if (!report.target.reachable && report.running) {
     cards.push({ rank: 1, tone: "bad", word: "target not reachable", code: trouble?.code ?? "", detail: trouble?.detail ?? "Nothing is applied until it answers; capture goes on.", streams: [] });
   }
+  if (!report.running) {
+    cards.push({ rank: 1, tone: "quiet", word: "not running", code: "", detail: "No service runs. These numbers are what disk and target hold.", streams: [], commands: ["landfall run"] });
+  }
   const together = new Map();
   for (const card of cards) {
     const alone = card.word === "halted" || card.word === "held";
@@ -116,6 +119,7 @@ export class Attention {
     show(byId("needs"), cards.length > 0);
     show(byId("jump-needs"), cards.length > 0);
     const pressing = cards.filter((card) => card.decisions.length > 0 || card.word === "halted").length;
+    setAttribute(byId("jump-needs"), "data-tone", pressing > 0 ? "bad" : null);
     setText(byId("needs-count"), pressing > 0 ? `${plural(pressing, "needs", "need")} a decision` : "Nothing here needs a decision.");
     setText(byId("needs-more"), `${plural(cards.length - shown.length, "more", "more")}; see the table of streams.`);
     show(byId("needs-more"), cards.length > shown.length);

@@ -4,7 +4,6 @@
 // colour.
 
 import { draw, make, setAttribute, setText } from "./dom.js";
-import { WINDOW_MS } from "./history.js";
 import { NOTHING, age, count, moment, rate, seconds } from "./units.js";
 
 const HEIGHT = 148;
@@ -13,6 +12,10 @@ const PAD = { left: 52, right: 10, top: 8, bottom: 20 };
 const GAP_MS = 40_000;
 // Lags reach from milliseconds to days: a logarithmic axis, whose steps are those that people name.
 const LAG_STEPS = [0.01, 0.1, 1, 10, 60, 600, 3600, 36_000, 86_400, 864_000, 8_640_000];
+// Steps of a linear axis of time, in seconds.
+const TIME_STEPS = [10, 20, 60, 120, 300, 600, 1800, 3600, 7200, 21_600, 43_200, 86_400, 172_800, 432_000, 864_000, 2_592_000];
+// Labels on the axis of time, in minutes, by how far it reaches.
+const MINUTES = new Map([[2, [2, 1, 0]], [5, [5, 3, 1, 0]], [15, [15, 10, 5, 0]]]);
 
 export const CHARTS = [
   { title: "Throughput", lines: [{ key: "rate", label: "events" }], say: rate, least: 10, filled: true },
@@ -62,16 +65,16 @@ export class Chart {
   }
 
   // `series` as History has it; undefined while there is nothing.
-  update(times, series, now) {
+  update(times, series, now, reach) {
     // Points go away at the front: what the cursor stands on is named by its time.
     const held = this.#cursor === null ? null : this.#data.times[this.#cursor];
-    this.#data = series ? { times: [...times], series, now } : null;
+    this.#data = series ? { times: [...times], series, now, reach } : null;
     this.#cursor = held === null || !this.#data ? null : this.#nearest(held);
     this.#paint();
   }
 
   #x(time) {
-    return PAD.left + (1 - (this.#data.now - time) / WINDOW_MS) * (this.#width - PAD.left - PAD.right);
+    return PAD.left + (1 - (this.#data.now - time) / this.#data.reach) * (this.#width - PAD.left - PAD.right);
   }
 
   #nearest(time) {
@@ -86,7 +89,7 @@ export class Chart {
   #point(x) {
     if (!this.#data) return;
     const share = (x - PAD.left) / (this.#width - PAD.left - PAD.right);
-    this.#move(this.#nearest(this.#data.now - (1 - share) * WINDOW_MS));
+    this.#move(this.#nearest(this.#data.now - (1 - share) * this.#data.reach));
   }
 
   #key(event) {
@@ -136,7 +139,7 @@ export class Chart {
 
   #linear() {
     const most = this.#values().reduce((a, b) => Math.max(a, b), this.#spec.least);
-    const step = this.#spec.time ? LAG_STEPS.concat([120, 300, 1800, 7200, 14_400, 21_600, 43_200, 172_800, 432_000]).sort((a, b) => a - b).find((one) => most / one <= 3.2) ?? most : nice(most / 3);
+    const step = this.#spec.time ? TIME_STEPS.find((one) => most / one <= 4) ?? most : nice(most / 4);
     const top = Math.ceil(most / step) * step;
     const ticks = [];
     for (let value = 0; value <= top * 1.0001; value += step) ticks.push(value);
@@ -162,29 +165,28 @@ export class Chart {
   #grid({ ticks, y }) {
     const right = this.#width - PAD.right;
     const parts = ticks.flatMap((value) => {
-      const text = this.#spec.time || this.#spec.logarithmic ? brief(value) : this.#spec.say(value).replace("/s", "");
+      const text = this.#spec.time || this.#spec.logarithmic ? brief(value) : count(value);
       return [
         draw("path", { class: "rule", d: `M${PAD.left} ${y(value).toFixed(1)}H${right}` }),
         this.#words(PAD.left - 6, y(value) + 3.5, text, "tick tick-y"),
       ];
     });
-    for (const minutes of [15, 10, 5, 0]) {
+    for (const minutes of MINUTES.get(this.#data.reach / 60_000)) {
       const x = this.#x(this.#data.now - minutes * 60_000);
-      const side = minutes === 15 ? "first" : minutes === 0 ? "last" : "middle";
-      parts.push(this.#words(x, HEIGHT - 4, minutes === 0 ? "now" : `−${minutes} min`, `tick tick-${side}`));
+      parts.push(this.#words(x, HEIGHT - 4, minutes === 0 ? "now" : `−${minutes} min`, `tick tick-${minutes === 0 ? "last" : "middle"}`));
     }
     return parts;
   }
 
   #lines(axis) {
-    const { times, series, now } = this.#data;
+    const { times, series, now, reach } = this.#data;
     const floor = HEIGHT - PAD.bottom;
     return this.#spec.lines.flatMap((line, number) => {
       let path = "";
       let area = "";
       let before = null;
       series[line.key].forEach((value, at) => {
-        if (Number.isNaN(value) || times[at] < now - WINDOW_MS) return;
+        if (Number.isNaN(value) || times[at] < now - reach) return;
         const x = this.#x(times[at]).toFixed(1);
         const y = axis.y(value).toFixed(1);
         const on = before !== null && times[at] - times[before] <= GAP_MS && at === before + 1;
@@ -227,7 +229,7 @@ function nice(value) {
 function brief(value) {
   if (value === 0) return "0";
   if (value < 1) return `${Math.round(value * 1000)}ms`;
-  const units = [[86_400, "d"], [3600, "h"], [60, "m"], [1, "s"]];
+  const units = [[172_800, "d"], [3600, "h"], [60, "m"], [1, "s"]];
   const [size, unit] = units.find(([one]) => value >= one);
-  return `${count(Math.round(value / size))}${unit}`;
+  return `${count(Math.round(value / (unit === "d" ? 86_400 : size)))}${unit}`;
 }

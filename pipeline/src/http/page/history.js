@@ -2,7 +2,9 @@
 
 // Points kept: 15 minutes at one poll in two seconds. Slower polls (a hidden tab) reach further back and are cut by time.
 const CAPACITY = 450;
-export const WINDOW_MS = 15 * 60_000;
+const WINDOW_MS = 15 * 60_000;
+// What the axis of time shows while the page is young: the first of these that holds all points.
+const REACHES_MS = [2 * 60_000, 5 * 60_000, WINDOW_MS];
 // Between series of one stream and those of all.
 const MEASURES = ["rate", "queued", "read", "queue", "apply", "verify", "headroom"];
 
@@ -66,6 +68,12 @@ export class History {
     const young = this.#times.findIndex((time) => time >= now - WINDOW_MS);
     const old = young < 0 ? this.#times.length : young;
     return Math.max(old, this.#times.length + 1 - CAPACITY);
+  }
+
+  // How far back the charts look.
+  reach(now) {
+    const old = now - (this.#times[0] ?? now);
+    return REACHES_MS.find((reach) => reach >= old) ?? WINDOW_MS;
   }
 
   get times() {

@@ -124,7 +124,7 @@ function compared(stream, metrics) {
 
 function fillCompared(part, { at, differences, doubt }, now) {
   const tone = doubt ? "warn" : differences > 0 ? "bad" : at ? "good" : "quiet";
-  const word = doubt ? `in doubt: ${doubt}` : differences > 0 ? plural(differences, "difference") : at ? "equal" : "not compared";
+  const word = doubt ? "in doubt" : differences > 0 ? plural(differences, "difference") : at ? "equal" : "not compared";
   setText(part.mark, word);
   setAttribute(part.mark, "data-tone", tone);
   const date = new Date(at * 1000);
