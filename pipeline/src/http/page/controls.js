@@ -147,6 +147,7 @@ export class Controls {
   #wrong(code, detail) {
     byId("confirm-wrong").replaceChildren(...(code ? [make("code", { text: code }), " "] : []), detail);
     show(byId("confirm-wrong"), true);
+    if (this.#token === null) byId("token").select();
   }
 
   #say(text) {
