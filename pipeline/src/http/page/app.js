@@ -38,47 +38,72 @@ let nextAt = 0;
 let timer = 0;
 let polling = false;
 
+// The service wants its token for reads too. Until it says so, no read carries it.
+let guarded = false;
+
 function ask(path, as) {
-  const options = { cache: "no-store", credentials: "omit", redirect: "error", signal: AbortSignal.timeout(PATIENCE_MS) };
+  const headers = guarded ? controls.authorization() : {};
+  const options = { headers, cache: "no-store", credentials: "omit", redirect: "error", signal: AbortSignal.timeout(PATIENCE_MS) };
   return fetch(path, options).then((answer) => {
+    if (answer.status === 401) throw new Locked("The service wants its token");
     if (!answer.ok) throw new Error(`${path} answered ${answer.status}`);
     return answer[as]();
   });
 }
 
+class Locked extends Error {}
+
 // What the page can do without is `null` when it does not come.
 const perhaps = (promise) => promise.catch(() => null);
+
+async function gather() {
+  const wanted = polls % EVENTS_EVERY === 0;
+  const [report, text, events] = await Promise.all([
+    ask("/api/v1/status", "json"),
+    perhaps(ask("/metrics", "text")),
+    wanted ? perhaps(ask("/api/v1/events", "json")) : null,
+  ]);
+  if (!Array.isArray(report?.streams) || !Array.isArray(report?.sources)) throw new Error("The answer is in a form that this page does not know");
+  return { report, metrics: new Metrics(text ?? ""), events };
+}
 
 async function poll() {
   if (polling) return;
   polling = true;
   clearTimeout(timer);
-  try {
-    const wanted = polls % EVENTS_EVERY === 0;
-    const [report, text, events] = await Promise.all([
-      ask("/api/v1/status", "json"),
-      perhaps(ask("/metrics", "text")),
-      wanted ? perhaps(ask("/api/v1/events", "json")) : null,
-    ]);
-    if (!Array.isArray(report?.streams) || !Array.isArray(report?.sources)) throw new Error("The answer is in a form that this page does not know");
+  const found = await gather().catch(failed);
+  polling = false;
+  if (found) {
     polls += 1;
     failures = 0;
-    last = report;
+    last = found.report;
     lastAt = Date.now();
-    update(report, new Metrics(text ?? ""), events);
     show(byId("lost"), false);
-  } catch (error) {
-    failures += 1;
-    const silent = error instanceof TypeError || error.name === "TimeoutError" || error.name === "AbortError";
-    setText(byId("lost-why"), silent ? "The service does not answer." : `${error.message}.`);
-    show(byId("lost"), true);
   }
-  polling = false;
   const calm = document.hidden ? HIDDEN_MS : EVERY_MS;
   const wait = failures === 0 ? calm : Math.min(SLOWEST_MS, EVERY_MS * 2 ** (failures - 1));
   nextAt = Date.now() + wait;
   timer = setTimeout(poll, wait);
   tick();
+  // Last, so that a report which cannot be drawn stops no poll and is not taken for a lost connection.
+  if (found) update(found.report, found.metrics, found.events);
+}
+
+function failed(error) {
+  failures += 1;
+  const silent = error instanceof TypeError || error.name === "TimeoutError" || error.name === "AbortError";
+  setText(byId("lost-what"), error instanceof Locked ? "Locked." : "Connection lost.");
+  setText(byId("lost-why"), silent ? "The service does not answer." : `${error.message}.`);
+  show(byId("lost"), true);
+  if (error instanceof Locked) unlock();
+  return null;
+}
+
+// Asks for the token, unless somebody is being asked for something already.
+function unlock() {
+  const wrong = guarded && "Authorization" in controls.authorization();
+  guarded = true;
+  if (document.querySelector("dialog[open]") === null) controls.unlock(wrong);
 }
 
 function update(report, metrics, events) {

@@ -136,7 +136,7 @@ export class Attention {
       node.append(make("div", { class: "buttons" }, ...card.decisions.map((decision) => {
         const verb = decision.accept ? "Accept" : "Refuse";
         const button = make("button", { type: "button", "aria-label": `${verb} for ${decision.stream}`, text: `${verb}…` });
-        button.addEventListener("click", () => this.decide({ ...decision, detail: card.detail }));
+        button.addEventListener("click", () => this.decide({ ...decision, detail: card.detail, held: card.word === "held" }));
         return button;
       })));
     }

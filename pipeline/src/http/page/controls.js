@@ -12,6 +12,10 @@ const PATIENCE_MS = 30_000;
 // The notice at the foot of the page stays so long.
 const NOTICE_MS = 6_000;
 
+// A header takes these and no more: anything else could not be the token, and must not look like a broken connection.
+const TOKEN = /^[\x21-\x7e]+$/;
+const NOT_A_TOKEN = { code: "not_a_token", detail: "A token has no spaces and no letters beyond ASCII." };
+
 const who = (streams) => (streams.length === 0 ? "all streams" : streams.join(", "));
 
 export class Controls {
@@ -31,6 +35,17 @@ export class Controls {
     byId("confirm-cancel").addEventListener("click", () => byId("confirm").close());
     byId("confirm").addEventListener("close", () => { byId("token").value = ""; });
     byId("forget").addEventListener("click", () => this.#remember(null));
+  }
+
+  // The header that reads carry where the service wants its token for them as well: beyond loopback it does.
+  authorization() {
+    return this.#token === null ? {} : { Authorization: `Bearer ${this.#token}` };
+  }
+
+  // Asks for the token alone: the service shows nothing without it. `wrong` says that the one there was is refused.
+  unlock(wrong) {
+    if (wrong) this.#remember(null);
+    this.#confirm({ verb: "Continue", title: "This service wants its token", text: "It answers beyond its own machine and shows nothing to those who do not have it.", path: null });
   }
 
   // Asks what to do with these streams (none: all). `state` says whether they are paused and throttled, where that is known.
@@ -75,11 +90,11 @@ export class Controls {
   }
 
   // Accepts or refuses what is held.
-  decide({ stream, subject, accept, detail }) {
+  decide({ stream, subject, accept, detail, held }) {
     const verb = accept ? "Accept" : "Refuse";
-    const then = accept
-      ? "Accepting lets the stream go on with exactly this; what it deletes is deleted."
-      : "Refusing leaves the table as it is; the stream waits for the next good revision.";
+    const ofRevision = accept ? "Accepting takes exactly this revision: what it deletes is deleted." : "Refusing leaves the table as it is; the stream waits for the next good revision.";
+    const ofHalt = accept ? "Accepting lets the stream go on from here; what is lost stays lost, and rows may be deleted." : "Refusing lets the stream go on and keeps the rows.";
+    const then = held ? ofRevision : ofHalt;
     this.#confirm({
       path: "decide", body: { stream, subject, accept }, verb, title: `${verb} for ${stream}?`, text: `${detail} ${then}`,
       done: `${stream}: ${subject} ${accept ? "accepted" : "refused"}.`, grave: accept,
@@ -120,6 +135,12 @@ export class Controls {
     const token = this.#token ?? byId("token").value.trim();
     if (token === "") return this.#wrong("", "The service wants its token for this: what http.token in its configuration says.");
     const order = this.#order;
+    if (order.path === null) {
+      if (!TOKEN.test(token)) return this.#wrong(NOT_A_TOKEN.code, NOT_A_TOKEN.detail);
+      this.#remember(token);
+      byId("confirm").close();
+      return this.changed();
+    }
     this.#sending = true;
     byId("confirm-do").disabled = true;
     setText(byId("confirm-do"), "Sending…");
@@ -160,8 +181,7 @@ export class Controls {
 
 // Sends an order; null when it was done, the refusal otherwise. Throws when there is no answer.
 async function post({ path, body }, token) {
-  // A header takes bytes and no more: anything else could not be the token, and must not look like a broken connection.
-  if (!/^[\x21-\x7e]+$/.test(token)) return { status: 401, code: "not_a_token", detail: "A token has no spaces and no letters beyond ASCII." };
+  if (!TOKEN.test(token)) return { status: 401, ...NOT_A_TOKEN };
   const answer = await fetch(`/api/v1/${path}`, {
     method: "POST",
     headers: { "Content-Type": "application/json", Authorization: `Bearer ${token}` },

@@ -188,6 +188,6 @@ export function updateEvents(list) {
     const number = alike.get(said) ?? 0;
     alike.set(said, number + 1);
     return { ...event, key: `${number} ${said}`, time: Date.parse(event.at) };
-  }).sort((a, b) => b.time - a.time);
+  }).reverse().sort((a, b) => b.time - a.time);
   showEvents();
 }
