@@ -46,6 +46,7 @@ export class Controls {
   unlock(wrong) {
     if (wrong) this.#remember(null);
     this.#confirm({ verb: "Continue", title: "This service wants its token", text: "It answers beyond its own machine and shows nothing to those who do not have it.", path: null });
+    if (wrong) this.#wrong("", "The service refused that token.");
   }
 
   // Asks what to do with these streams (none: all). `state` says whether they are paused and throttled, where that is known.
