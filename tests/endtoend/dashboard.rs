@@ -110,7 +110,8 @@ fn the_page_says_what_the_status_says_and_is_wrong_about_nothing() {
 #[test]
 fn nothing_that_comes_from_outside_becomes_markup() {
     let (site, service) = site("page_canaries");
-    let _ = site.finish(&["pause", "users", "--actor", "<b>ada</b>", "--reason", "<img src=x onerror=alert(1)>"]).expect(0);
+    let _ =
+        site.finish(&["pause", "users", "--actor", "<b>ada</b>", "--reason", "<img src=x onerror=alert(1)>"]).expect(0);
     let mut browser = visit(&site, DESK);
     let told = browser.wait_text("#needs-list", SOON, |text| text.contains("paused"));
     assert!(told.contains("<b>ada</b>: <img src=x onerror=alert(1)>"), "an operator's words are words: {told}");
@@ -119,7 +120,9 @@ fn nothing_that_comes_from_outside_becomes_markup() {
     browser.before_pages(&spoiled());
     browser.open(&address(&site));
     browser.wait_text("#needs-list", SOON, |text| text.contains("halted") && text.contains("held"));
-    for place in ["#pipeline", "#needs-list", "#streams-body", "#sources-body", "#letters-list", "#verify-list", "#events-list"] {
+    for place in
+        ["#pipeline", "#needs-list", "#streams-body", "#sources-body", "#letters-list", "#verify-list", "#events-list"]
+    {
         let text = browser.wait_text(place, SOON, |text| text.contains("window.pwned=1"));
         assert!(text.contains("</script>") && text.contains("{{7*7}}"), "{place} shows it as it is: {text}");
     }
@@ -132,7 +135,8 @@ fn nothing_that_comes_from_outside_becomes_markup() {
     browser.click("[data-stream] .name");
     browser.wait_text("#charted", SOON, |text| text.contains("onerror"));
     assert_eq!(browser.value("window.pwned ?? null"), Value::Null, "nothing ran");
-    let made = "document.querySelectorAll('img, iframe, object, script:not([src]), [onerror], [onfocus], [style]').length";
+    let made =
+        "document.querySelectorAll('img, iframe, object, script:not([src]), [onerror], [onfocus], [style]').length";
     assert_eq!(browser.value(made), 0, "nothing became an element");
     assert_eq!(browser.complaints(), Vec::<String>::new(), "nothing was left for the policy to forbid");
     end(service);

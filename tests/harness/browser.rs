@@ -238,12 +238,15 @@ mod tests {
     fn what_a_page_is_wrong_about_is_heard() {
         let mut browser = Browser::start();
         assert_eq!(browser.value("6 * 7"), 42);
-        browser.open("data:text/html,<script>console.error('one'); setTimeout(() => { throw new Error('two'); })</script>");
+        browser.open(
+            "data:text/html,<script>console.error('one'); setTimeout(() => { throw new Error('two'); })</script>",
+        );
         browser.value("new Promise((done) => setTimeout(done, 100))");
         let heard = browser.complaints().join("\n");
         assert!(heard.contains("one") && heard.contains("two"), "{heard}");
         assert!(browser.complaints().is_empty(), "it is told once");
-        let policy = "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'\"><p style='color:red'>three</p>";
+        let policy =
+            "<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'\"><p style='color:red'>three</p>";
         browser.open(&format!("data:text/html,{policy}"));
         assert_eq!(browser.text("p"), "three");
         assert!(browser.complaints().join("\n").contains("Content Security Policy"), "what a policy forbids is heard");
