@@ -159,7 +159,8 @@ export class Chart {
     const every = Math.ceil(all.length / 5);
     const room = HEIGHT - PAD.top - PAD.bottom;
     const y = (value) => PAD.top + (1 - (Math.log10(Math.max(value, below)) - from) / reach) * room;
-    return { ticks: all.filter((_, at) => at % every === 0), y };
+    // From the top, so that the highest line has a label above it.
+    return { ticks: all.filter((_, at) => (all.length - 1 - at) % every === 0), y };
   }
 
   #grid({ ticks, y }) {
