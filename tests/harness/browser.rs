@@ -46,6 +46,7 @@ pub struct Browser {
     last: u64,
     session: Option<String>,
     complaints: Vec<String>,
+    loaded: bool,
     log: PathBuf,
     _leash: Leash,
 }
@@ -68,8 +69,8 @@ impl Browser {
         let leash = Leash::on(child.id(), "KILL");
         let orders = child.stdin.take().expect("the pipe was asked for");
         let messages = listen(child.stdout.take().expect("the pipe was asked for"));
-        let complaints = Vec::new();
-        let mut browser = Self { child, orders, messages, last: 0, session: None, complaints, log, _leash: leash };
+        let (session, complaints, loaded) = (None, Vec::new(), false);
+        let mut browser = Self { child, orders, messages, last: 0, session, complaints, loaded, log, _leash: leash };
         let target = browser.ask("Target.createTarget", json!({ "url": "about:blank" }));
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
         browser.session = browser.ask("Target.attachToTarget", attach)["sessionId"].as_str().map(str::to_owned);
@@ -90,11 +91,16 @@ impl Browser {
         self.ask("Emulation.setDeviceMetricsOverride", size);
     }
 
-    /// Goes to `url`; returns when an answer came, not when the page is drawn.
+    /// Goes to `url`; returns when the page and what belongs to it are there, which says nothing of what its scripts ask for later.
     #[track_caller]
     pub fn open(&mut self, url: &str) {
+        self.loaded = false;
         let went = self.ask("Page.navigate", json!({ "url": url }));
         assert!(went["errorText"].is_null(), "{url}: {went}");
+        let since = Instant::now();
+        while !self.loaded {
+            let _ = self.hear(since, url);
+        }
     }
 
     /// The value of a JavaScript expression in the page, awaited when it is a promise.
@@ -162,15 +168,23 @@ impl Browser {
         sent.unwrap_or_else(|error| panic!("{method}: the browser is gone: {error}; {}", self.tail()));
         let since = Instant::now();
         loop {
-            let left = PATIENCE.saturating_sub(since.elapsed());
-            let message = self.messages.recv_timeout(left);
-            let message = message.unwrap_or_else(|error| panic!("{method}: no answer: {error}; {}", self.tail()));
+            let message = self.hear(since, method);
             if message["id"] == self.last {
                 assert!(message["error"].is_null(), "{method}: {}", message["error"]);
                 return message["result"].clone();
             }
-            self.complaints.extend(complaint(&message));
         }
+    }
+
+    /// The next message, noted if it tells of the page; panics when there is none in time.
+    #[track_caller]
+    fn hear(&mut self, since: Instant, what: &str) -> Value {
+        let left = PATIENCE.saturating_sub(since.elapsed());
+        let message = self.messages.recv_timeout(left);
+        let message = message.unwrap_or_else(|error| panic!("{what}: no answer: {error}; {}", self.tail()));
+        self.loaded |= message["method"] == "Page.loadEventFired";
+        self.complaints.extend(complaint(&message));
+        message
     }
 
     /// The end of what the browser itself said.
