@@ -10,6 +10,7 @@ mod bombs;
 mod children;
 mod constraints;
 mod controls;
+mod dashboard;
 mod deadletters;
 mod drift;
 mod expressions;

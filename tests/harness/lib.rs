@@ -4,6 +4,7 @@
 //! process (see [`run_dir`]) and dies with it (see [`leash`]). Randomness comes from a seed, never from the machine.
 
 pub mod audit;
+pub mod browser;
 pub mod certificates;
 pub mod config;
 pub mod database;

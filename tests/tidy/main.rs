@@ -2,5 +2,6 @@
 
 mod files;
 mod layers;
+mod page;
 mod sources;
 mod words;
