@@ -19,7 +19,7 @@ endif
 .PHONY: help setup build demo demo-mongo test lint deny kill-test bench soak verify-load clean
 
 help:
-	@echo "make setup      install what is missing (PostgreSQL, python3, openssl and Chromium from Debian, MongoDB test servers; MONGO=skip: not those)"
+	@echo "make setup      install what is missing (PostgreSQL, python3, openssl, promtool, systemd-analyze and Chromium from Debian, helm where there is a Go, MongoDB test servers; MONGO=skip: not those)"
 	@echo "make build      the product: target/release/landfall"
 	@echo "make demo       a whole pipeline on a sample store, in under two minutes after the build"
 	@echo "make demo       STORE=flux|pend|finance|myfinance: one of the four example stores, with edits of every kind"
@@ -35,6 +35,7 @@ setup:
 	@deploy/setup/postgres.sh
 	@LANDFALL_MONGO=$(MONGO) deploy/setup/mongodb.sh
 	@deploy/setup/chromium.sh
+	@deploy/setup/deployment.sh
 
 build:
 	$(WITH_MOLD) $(CARGO) build --release --locked -p landfall-pipeline --bin landfall

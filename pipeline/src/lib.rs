@@ -12,6 +12,7 @@ pub mod infer;
 mod launch;
 mod letterbox;
 mod mark;
+pub mod notify_systemd;
 pub mod offline;
 pub mod overview;
 pub mod queue;

@@ -1,0 +1,13 @@
+//! Proofs of deploy/: what runs Landfall and what watches it fits the product, is hardened, and says what to do.
+//!
+//! The programs come from `deploy/setup/deployment.sh`. Not run here, since they need a daemon or a cluster: the images, `docker compose`, an
+//! install of the chart, and the unit under a real systemd.
+
+mod container;
+mod files;
+mod grafana;
+mod helm;
+mod metrics;
+mod prometheus;
+mod runbooks;
+mod systemd;

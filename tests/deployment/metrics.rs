@@ -1,0 +1,133 @@
+//! The names of the product's metrics, and which of them an expression uses.
+
+use std::collections::BTreeSet;
+
+/// What the product exports. Alerts and dashboards use these names and no others.
+pub(crate) const GAUGES_AND_COUNTERS: &[&str] = &[
+    "landfall_build_info",
+    "landfall_ready",
+    "landfall_stream_ready",
+    "landfall_stream_halted",
+    "landfall_stream_held",
+    "landfall_stream_paused",
+    "landfall_stream_captured_events_total",
+    "landfall_stream_settled_events",
+    "landfall_stream_queued_events",
+    "landfall_accounting_difference_events",
+    "landfall_rows_written_total",
+    "landfall_read_lag_seconds",
+    "landfall_queue_lag_seconds",
+    "landfall_apply_lag_seconds",
+    "landfall_verify_lag_seconds",
+    "landfall_log_headroom_seconds",
+    "landfall_log_seconds_to_loss",
+    "landfall_copy_records",
+    "landfall_copy_estimated_records",
+    "landfall_copy_eta_seconds",
+    "landfall_queue_bytes",
+    "landfall_queue_max_bytes",
+    "landfall_queue_events",
+    "landfall_queue_segments",
+    "landfall_queue_full",
+    "landfall_retries_total",
+    "landfall_parked_events",
+    "landfall_oldest_parked_seconds",
+    "landfall_verify_differences",
+    "landfall_verified_timestamp_seconds",
+    "landfall_pool_connections",
+    "landfall_pool_idle_connections",
+    "landfall_pool_waiting",
+    "landfall_slow_statements_total",
+    "landfall_http_requests_total",
+    "process_cpu_seconds_total",
+    "process_resident_memory_bytes",
+    "process_open_fds",
+    "process_max_fds",
+    "process_start_time_seconds",
+];
+
+/// Each has `_bucket`, `_sum` and `_count`.
+pub(crate) const HISTOGRAMS: &[&str] = &[
+    "landfall_batch_events",
+    "landfall_commit_duration_seconds",
+    "landfall_event_latency_seconds",
+    "landfall_queue_sync_duration_seconds",
+];
+
+/// Of others: Prometheus itself, node_exporter, the kubelet.
+const FOREIGN: &[&str] = &[
+    "up",
+    "ALERTS",
+    "node_filesystem_avail_bytes",
+    "node_filesystem_size_bytes",
+    "kubelet_volume_stats_available_bytes",
+    "kubelet_volume_stats_capacity_bytes",
+];
+
+/// Words of PromQL that stand where a metric could.
+const WORDS: &[&str] =
+    &["and", "or", "unless", "by", "on", "without", "ignoring", "group_left", "group_right", "bool", "offset"];
+
+/// Whether the product, or somebody else, exports it.
+pub(crate) fn is_known(name: &str) -> bool {
+    let of_histogram = |end: &str| name.strip_suffix(end).is_some_and(|stem| HISTOGRAMS.contains(&stem));
+    GAUGES_AND_COUNTERS.contains(&name)
+        || FOREIGN.contains(&name)
+        || ["_bucket", "_sum", "_count"].into_iter().any(of_histogram)
+}
+
+/// The metrics that a PromQL expression names: words outside of quotes, braces and lists of labels that are no function.
+pub(crate) fn of(expression: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let bare = without_labels(expression);
+    let mut rest = bare.as_str();
+    while let Some(start) = rest.find(|c: char| c.is_ascii_alphabetic() || c == '_') {
+        // A unit behind a number (`5m`) or a variable (`$x`) is no name.
+        let before = rest[..start].chars().next_back();
+        let word: String =
+            rest[start..].chars().take_while(|c| c.is_ascii_alphanumeric() || "_:".contains(*c)).collect();
+        rest = &rest[start + word.len()..];
+        let behind = rest.trim_start();
+        let is_list = ["by", "on", "without", "ignoring"].contains(&word.as_str()) && behind.starts_with('(');
+        if is_list {
+            rest = behind.split_once(')').map_or("", |(_, after)| after);
+        }
+        let is_function = behind.starts_with('(') || ["sum", "count", "max", "min"].contains(&word.as_str());
+        let is_unit = before.is_some_and(|c| c.is_ascii_digit() || c == '$');
+        if !is_list && !is_function && !is_unit && !WORDS.contains(&word.as_str()) {
+            names.insert(word);
+        }
+    }
+    names
+}
+
+/// Without what stands in braces, brackets and quotes.
+fn without_labels(expression: &str) -> String {
+    let (mut out, mut depth, mut quoted) = (String::new(), 0_u32, false);
+    for c in expression.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            '{' | '[' if !quoted => depth += 1,
+            '}' | ']' if !quoted => depth = depth.saturating_sub(1),
+            _ if depth == 0 && !quoted => out.push(c),
+            _ => {}
+        }
+    }
+    out
+}
+
+#[test]
+fn names_are_found_in_expressions() {
+    let names = |expression| of(expression).into_iter().collect::<Vec<_>>();
+    assert_eq!(names(r#"up{job="landfall"} == 0"#), ["up"]);
+    let quantile =
+        "histogram_quantile(0.99, sum by (job, le) (rate(landfall_commit_duration_seconds_bucket[10m]))) > 2";
+    assert_eq!(names(quantile), ["landfall_commit_duration_seconds_bucket"]);
+    assert_eq!(names("a_one / (b_two > 0) unless on (job) c_three"), ["a_one", "b_two", "c_three"]);
+    assert_eq!(names("predict_linear(landfall_queue_bytes[1h], 4 * 3600) > 5m"), ["landfall_queue_bytes"]);
+    assert!(
+        is_known("landfall_batch_events_sum")
+            && !is_known("landfall_batch_events")
+            && !is_known("landfall_ready_total")
+    );
+}
