@@ -4,7 +4,9 @@ use crate::assemble::{self, Assembled, Decision, Target};
 use crate::config::Pipeline;
 use crate::control::{ControlClient, ControlSocket, serve};
 use crate::handler::Handler;
+use crate::http;
 use crate::letterbox;
+use crate::log_dial::LogDial;
 use crate::overview::Overview;
 use crate::queue::lock::LockRefused;
 use crate::replay::cut;
@@ -36,10 +38,12 @@ pub enum RunUntil {
 }
 
 /// What `run` was asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct RunOptions {
     /// When to end.
     pub until: RunUntil,
+    /// What turns the level of the log.
+    pub log: LogDial,
 }
 
 /// How a run ended.
@@ -80,7 +84,7 @@ pub async fn run_service(
     };
     let reports = publish.clone();
     let overview = Overview::new(Arc::clone(&assembled.service), &pipeline.name);
-    let socket = attend(pipeline, &assembled, publish);
+    let socket = attend(pipeline, &assembled, publish, options.log);
     let outcome = wait(&assembled.service, options.until, &mut signals).await;
     let ended = tokio::select! {
         () = assembled.service.stop() => ended(&assembled.service, outcome),
@@ -144,16 +148,18 @@ fn attend(
     pipeline: &Pipeline,
     assembled: &Assembled,
     publish: watch::Sender<Arc<StatusReport>>,
+    log: LogDial,
 ) -> Result<ControlSocket, std::io::Error> {
     let service = &assembled.service;
     let overview = Arc::new(Overview::new(Arc::clone(service), &pipeline.name));
-    let handler = Handler {
+    let handler = Arc::new(Handler {
         pipeline: pipeline.name.clone(),
         overview: Arc::clone(&overview),
         service: Arc::clone(service),
         target: Arc::clone(&assembled.target),
         state_dir: pipeline.state_dir.clone(),
-    };
+    });
+    http::attend(pipeline, assembled, (&handler, log), publish.subscribe());
     let stop = service.supervisor.stop().clone();
     let reports = stop.clone();
     service.supervisor.task("reports", async move {
@@ -173,7 +179,7 @@ fn attend(
     let socket = ControlSocket::of(&pipeline.state_dir)?;
     match socket.listen() {
         Ok(listener) => service.supervisor.task("control socket", async move {
-            if let Err(error) = serve(&listener, &handler, &stop).await {
+            if let Err(error) = serve(&listener, &*handler, &stop).await {
                 tracing::error!("the control socket ended: {}", error.kind());
             }
             Ok(())

@@ -154,6 +154,9 @@ fn problems(report: &StatusReport) -> Vec<String> {
     if let Some(trouble) = &report.target.waiting_for {
         blocks.push(format!("target: {}\n  {}\n", trouble.code, trouble.detail));
     }
+    if let Some(trouble) = report.http.as_ref().and_then(|http| http.trouble.as_ref()) {
+        blocks.push(format!("http: {}\n  {}\n", trouble.code, trouble.detail));
+    }
     for source in &report.sources {
         if let Some(full) = source.queue.full {
             let advice = match full {

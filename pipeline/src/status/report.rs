@@ -26,6 +26,19 @@ pub struct StatusReport {
     pub sources: Vec<SourceReport>,
     /// Streams in the order of the configuration.
     pub streams: Vec<StreamReport>,
+    /// Where HTTP is answered, or why it is not; `None`: it is not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpReport>,
+}
+
+/// Whether HTTP is answered.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct HttpReport {
+    /// Where, once it is.
+    pub address: Option<String>,
+    /// Why it is not; tried again and again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
 }
 
 /// A named state with its explanation. `code` is the name of a runbook page.
