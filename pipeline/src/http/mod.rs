@@ -13,6 +13,7 @@ mod guard;
 mod identity;
 mod orders;
 mod page;
+mod place;
 mod pulse;
 mod route;
 mod server;

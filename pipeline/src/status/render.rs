@@ -61,7 +61,9 @@ fn head(report: &StatusReport) -> String {
         (false, _) => "not running".to_owned(),
     };
     let target = if report.target.reachable { "target reachable" } else { "target NOT reachable" };
-    format!("{}: {run}, {target}\n", report.pipeline)
+    let http = report.http.as_ref().and_then(|http| http.address.as_ref());
+    let http = http.map_or(String::new(), |address| format!(", http at {address}"));
+    format!("{}: {run}, {target}{http}\n", report.pipeline)
 }
 
 fn sources(sources: &[SourceReport]) -> Table {

@@ -51,13 +51,18 @@ fn a_thousand_callers_that_dawdle_slow_no_commit_and_are_dropped() {
     let callers: Vec<TcpStream> = (0..CALLERS).filter_map(|_| dawdler(&http)).collect();
     assert!(callers.len() > 500, "{} callers", callers.len());
     let among = carry(&site, LINES * 2);
+    // They give way to whoever really asks.
+    let more: Vec<TcpStream> = (0..300).filter_map(|_| dawdler(&http)).collect();
+    let asked = Instant::now();
+    assert_eq!(http.get("/healthz").status, 200);
+    assert!(asked.elapsed() < Duration::from_secs(25), "answered after {:?}", asked.elapsed());
     assert!(among < alone * 3 + Duration::from_secs(2), "{alone:?} alone, {among:?} among {} callers", callers.len());
     // The first ones were taken in and are dropped within the time they have for a head.
     let mut first = &callers[0];
     first.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     let answer = Answer::read(&mut first);
     assert!([0, 408].contains(&answer.status), "{answer:?}");
-    drop(callers);
+    drop((callers, more));
     wait_until(SOON, "a caller is answered again", || http.get("/healthz").status == 200);
     end(service);
 }
