@@ -11,6 +11,7 @@ use reread::rereading;
 use crate::capture;
 use crate::config::{Pipeline, SnapshotPace, SourceKind, SourceSpec};
 use crate::discovery::{self, Discovery, LeftOut};
+use crate::http::{Door, Pulse};
 use crate::launch::Launcher;
 use crate::letterbox::Letterbox;
 use crate::queue::Queue;
@@ -23,7 +24,7 @@ use crate::replay::{self, Replays};
 use crate::service::{RunningSource, Service};
 use crate::streams::{Enlisted, Origin, RunningStream, Streams};
 use crate::supervise::Supervisor;
-use crate::worker::{CopyPace, CopySource, WriterPool};
+use crate::worker::{CopyPace, CopySource, PoolMeter, WriterPool};
 use landfall_connectors::checkpoints::{Leftovers, OwnerNonce};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::files::directory::{DirectoryConfig, DirectorySource};
@@ -60,6 +61,8 @@ pub struct Assembled {
     pub service: Arc<Service>,
     /// Its target.
     pub target: Arc<Target>,
+    /// How busy its writers are.
+    pub pool: Arc<PoolMeter>,
     lock: StateLock,
 }
 
@@ -105,6 +108,8 @@ pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
         drain: CancellationToken::new(),
         deadline: CancellationToken::new(),
         started: Instant::now(),
+        door: Door::default(),
+        pulse: Pulse::default(),
     };
     let (found, finds) = mpsc::channel(discovery::MOST);
     let growth = Growth { pipeline: Arc::new(pipeline.clone()), found };
@@ -125,8 +130,9 @@ pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
     service.keep_house();
     let service = Arc::new(service);
     enlisted.into_iter().for_each(|stream| launcher.launch(&service, stream));
+    let pool = Arc::clone(launcher.writers.meter());
     service.supervisor.task("found streams", launcher.attend(Arc::clone(&service), finds));
-    Ok(Assembled { service, target, lock })
+    Ok(Assembled { service, target, pool, lock })
 }
 
 /// What streams that are found while the service runs are made with.

@@ -59,7 +59,7 @@ impl Overview {
             pipeline: self.pipeline.clone(),
             running: true,
             uptime_ms: Some(self.service.started.elapsed().as_millis() as u64),
-            target: target(&views),
+            target: target(&views, self.service.pulse.trouble()),
             sources: self
                 .service
                 .sources
@@ -69,6 +69,7 @@ impl Overview {
                 .collect(),
             streams,
             beside: self.service.shadows.all().iter().map(|shadow| self.beside(shadow)).collect(),
+            http: self.service.door.report(),
         }
     }
 
@@ -167,7 +168,7 @@ fn phase(worker: &StreamState, condition: &StreamCondition) -> StreamPhase {
     }
 }
 
-fn target(views: &[StreamProgressView]) -> TargetReport {
+fn target(views: &[StreamProgressView], silent: Option<Trouble>) -> TargetReport {
     let passing =
         |failure: &&Failure| failure.class == FailureClass::Transient || failure.class == FailureClass::Unknown;
     let waiting = views.iter().find_map(|view| match &view.state {
@@ -175,7 +176,8 @@ fn target(views: &[StreamProgressView]) -> TargetReport {
         StreamState::Starting(None) | StreamState::Applying(_) | StreamState::Halted(_) => None,
     });
     let admitted = views.iter().any(|view| !matches!(view.state, StreamState::Starting(_)));
-    TargetReport { reachable: waiting.is_none() && admitted, waiting_for: waiting.map(Trouble::from) }
+    let waiting_for = waiting.map(Trouble::from).or(silent);
+    TargetReport { reachable: waiting_for.is_none() && admitted, waiting_for }
 }
 
 fn report_source(source: &RunningSource, capture: &CaptureReport) -> SourceReport {

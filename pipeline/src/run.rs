@@ -4,7 +4,10 @@ use crate::assemble::{self, Assembled, Decision, Target};
 use crate::config::Pipeline;
 use crate::control::{ControlClient, ControlSocket, serve};
 use crate::handler::Handler;
+use crate::http;
 use crate::letterbox;
+use crate::log_dial::LogDial;
+use crate::notify_systemd;
 use crate::overview::Overview;
 use crate::queue::lock::LockRefused;
 use crate::replay::{cut, into};
@@ -36,10 +39,12 @@ pub enum RunUntil {
 }
 
 /// What `run` was asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct RunOptions {
     /// When to end.
     pub until: RunUntil,
+    /// What turns the level of the log.
+    pub log: LogDial,
 }
 
 /// How a run ended.
@@ -72,7 +77,7 @@ pub async fn run_service(
     };
     let mut pipeline = Arc::new(pipeline.clone());
     loop {
-        match Box::pin(life(&pipeline, (options, &mut signals), publish.clone())).await {
+        match Box::pin(life(&pipeline, (options.clone(), &mut signals), publish.clone())).await {
             (RunOutcome::Done, Some(next)) => {
                 tracing::info!("the service begins anew with the mapping that is live now");
                 pipeline = Arc::new(next);
@@ -98,7 +103,7 @@ async fn life(
     };
     let reports = publish.clone();
     let overview = Overview::new(Arc::clone(&assembled.service), &pipeline.name);
-    let socket = attend(pipeline, &assembled, publish);
+    let socket = attend(pipeline, &assembled, publish, options.log);
     let outcome = wait(&assembled.service, options.until, signals).await;
     let ended = tokio::select! {
         () = assembled.service.stop() => ended(&assembled.service, outcome),
@@ -164,16 +169,20 @@ fn attend(
     pipeline: &Arc<Pipeline>,
     assembled: &Assembled,
     publish: watch::Sender<Arc<StatusReport>>,
+    log: LogDial,
 ) -> Result<ControlSocket, std::io::Error> {
     let service = &assembled.service;
     let overview = Arc::new(Overview::new(Arc::clone(service), &pipeline.name));
-    let handler = Handler {
+    let handler = Arc::new(Handler {
         pipeline: Arc::clone(pipeline),
         overview: Arc::clone(&overview),
         service: Arc::clone(service),
         target: Arc::clone(&assembled.target),
-    };
+    });
+    http::attend(pipeline, assembled, (&handler, log), publish.subscribe());
     let stop = service.supervisor.stop().clone();
+    let manager = notify_systemd::Manager::named(&|name| std::env::var_os(name));
+    service.supervisor.task("systemd", notify_systemd::tell(manager, publish.subscribe(), stop.clone()));
     let reports = stop.clone();
     service.supervisor.task("reports", async move {
         loop {
@@ -194,7 +203,7 @@ fn attend(
     let socket = ControlSocket::of(&pipeline.state_dir)?;
     match socket.listen() {
         Ok(listener) => service.supervisor.task("control socket", async move {
-            if let Err(error) = serve(&listener, &handler, &stop).await {
+            if let Err(error) = serve(&listener, &*handler, &stop).await {
                 tracing::error!("the control socket ended: {}", error.kind());
             }
             Ok(())

@@ -7,6 +7,7 @@
 use crate::capture::CaptureHandle;
 pub use crate::discovery::LeftOut;
 use crate::doubt::NOT_COMPARED;
+use crate::http::{Door, Pulse};
 use crate::letterbox::Letterbox;
 use crate::queue::Queue;
 use crate::replay::Replays;
@@ -78,6 +79,10 @@ pub struct Service {
     pub deadline: CancellationToken,
     /// When it started.
     pub started: Instant,
+    /// Where HTTP is answered.
+    pub door: Door,
+    /// Whether the target answers.
+    pub pulse: Pulse,
 }
 
 /// What a service that was waited for has come to.

@@ -15,6 +15,7 @@ mod deadletters;
 mod drift;
 mod expressions;
 mod guard;
+mod http;
 mod init;
 mod live;
 mod malformed;

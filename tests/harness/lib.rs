@@ -10,6 +10,7 @@ pub mod config;
 pub mod database;
 pub mod directory_store;
 pub mod document_store;
+pub mod http;
 pub mod kill_point;
 pub mod landfall;
 pub mod leash;

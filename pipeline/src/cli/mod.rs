@@ -34,6 +34,7 @@ mod tests;
 pub use exit::Exit;
 
 use crate::control::protocol::ControlChange;
+use crate::log_dial::LogDial;
 use args::{Arguments, Command, Output};
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -53,13 +54,13 @@ pub fn main() -> ExitCode {
         Err(error) => return usage(&error).into(),
     };
     let console = Console::of_process(arguments.output.format(), arguments.quiet);
-    logging::start(&arguments);
+    let log = logging::start(&arguments);
     let name = arguments.command.name();
-    let outcome = perform(arguments, &console);
+    let outcome = perform(arguments, &console, log);
     console.finish(name, outcome).into()
 }
 
-fn perform(arguments: Arguments, console: &Console) -> Outcome {
+fn perform(arguments: Arguments, console: &Console, log: LogDial) -> Outcome {
     if let (Output::File(file), false) = (&arguments.output, matches!(arguments.command, Command::Init(_))) {
         let what = format!("-o {} names a file, and only init writes one", file.display());
         return Err(CliFailure::new(Exit::Usage, "usage", what).suggest("-o text or -o json"));
@@ -78,7 +79,7 @@ fn perform(arguments: Arguments, console: &Console) -> Outcome {
             Command::Test(options) => test::test(options, &settings),
             Command::Check => check::check(&settings, console).await,
             Command::Schema(command) => schema::schema(command, &settings, console).await,
-            Command::Run(options) => Box::pin(run::run(options, &settings, console)).await,
+            Command::Run(options) => Box::pin(run::run(options, &settings, console, log)).await,
             Command::Status(options) => status::status(options, &settings, console).await,
             Command::Verify(options) => verify::verify(options, &settings, console).await,
             Command::Deadletter(command) => deadletter::deadletter(command, &settings, console).await,

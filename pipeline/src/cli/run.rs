@@ -9,6 +9,7 @@ use super::failure::CliFailure;
 use super::progress;
 use super::settings::Settings;
 use crate::config::permission;
+use crate::log_dial::LogDial;
 use crate::run::{self, RunOptions, RunOutcome, RunUntil};
 use crate::status::StatusReport;
 use serde_json::json;
@@ -16,7 +17,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-pub(super) async fn run(options: RunArguments, settings: &Settings, console: &Console) -> Outcome {
+pub(super) async fn run(options: RunArguments, settings: &Settings, console: &Console, log: LogDial) -> Outcome {
     // Everything the service writes is its owner's alone (S14).
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let pipeline = settings.pipeline_with_warnings(console)?;
@@ -26,7 +27,7 @@ pub(super) async fn run(options: RunArguments, settings: &Settings, console: &Co
     let until = if options.until_caught_up { RunUntil::CaughtUp } else { RunUntil::Stopped };
     let (publish, mut reports) = watch::channel(Arc::new(StatusReport::default()));
     let last = reports.clone();
-    let service = Box::pin(run::run_service(&pipeline, RunOptions { until }, publish));
+    let service = Box::pin(run::run_service(&pipeline, RunOptions { until, log }, publish));
     let outcome = tokio::select! {
         outcome = service => outcome,
         never = progress::show(&mut reports, console) => match never {},

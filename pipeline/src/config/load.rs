@@ -11,7 +11,7 @@ use super::section::{At, Reading, Section};
 use super::stream::{Setting, WrittenStream};
 use super::template::Template;
 use super::tree::{self, Entry, Node, Value};
-use super::{source, stream, stream_conflicts, target};
+use super::{http, source, stream, stream_conflicts, target};
 use landfall_schemas::ident::Ident;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -119,9 +119,10 @@ fn hide_urls(root: &Node, problems: &mut Problems) {
     }
     let child = |node, key: &str| entries(node).iter().find(|entry| entry.key == key).map(|entry| &entry.node);
     let target = child(root, "target").and_then(|target| child(target, "url"));
+    let token = child(root, "http").and_then(|http| child(http, "token"));
     let sources = child(root, "sources").map_or(&[][..], entries);
     let uris = sources.iter().filter_map(|source| child(&source.node, "uri"));
-    uris.chain(target).for_each(|secret| problems.hide(secret.at));
+    uris.chain(target).chain(token).for_each(|secret| problems.hide(secret.at));
 }
 
 fn sections(file: &Path, root: &Node, reading: &mut Reading<'_>, secrets: &mut Vec<Warning>) -> Option<Pipeline> {
@@ -130,7 +131,7 @@ fn sections(file: &Path, root: &Node, reading: &mut Reading<'_>, secrets: &mut V
     let target = target::target(&mut section, reading, secrets);
     let state_dir = target::state_dir(&mut section, reading);
     let retention = target::queue(&mut section, reading);
-    let http = target::http(&mut section, reading);
+    let http = http::http(&mut section, reading, secrets);
     let sources = source::sources(&mut section, name.as_deref().unwrap_or_default(), secrets, reading);
     let source_names = names_of(section.get("sources"));
     // Streams are read against a schema even where the target is wrong, so that their problems show in the same run.

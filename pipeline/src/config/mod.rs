@@ -10,6 +10,7 @@ pub mod column_type;
 pub mod connection;
 mod discriminator;
 mod evolve;
+pub mod http;
 pub mod key;
 pub mod load;
 pub mod mongo;
@@ -30,6 +31,7 @@ pub mod template;
 pub mod tree;
 pub mod value_rule;
 
+pub use http::{Http, HttpTls};
 pub use load::{ConfigError, load, validate};
 pub use pipeline::{Pipeline, Reference, SnapshotPace, SourceKind, SourceSpec, SslMode, Target};
 pub use secret::Secret;

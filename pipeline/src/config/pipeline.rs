@@ -1,6 +1,7 @@
 //! The configuration as the program may rely on it: plain values, checked, references resolved, paths made absolute or
 //! relative to the directory they were written for.
 
+use super::http::Http;
 use super::problem::Problems;
 use super::secret::Secret;
 use super::template::Template;
@@ -17,7 +18,6 @@ use landfall_schemas::mapping::{ChildMapping, RecordFormat, Select, StreamMappin
 use landfall_schemas::stream::{SourceName, StreamName};
 use landfall_schemas::table::{TableColumn, TableShape};
 use std::fmt;
-use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -35,8 +35,8 @@ pub struct Pipeline {
     pub state_dir: PathBuf,
     /// Bounds of each source's queue.
     pub retention: Retention,
-    /// Where HTTP will listen. Checked, not served in this version.
-    pub http: Option<SocketAddr>,
+    /// Where HTTP is answered, if it is.
+    pub http: Option<Http>,
     /// The sources, in the order of the file. Each has at least one stream or pattern.
     pub sources: Vec<SourceSpec>,
     /// The streams, in the order of the file.

@@ -1,4 +1,4 @@
-//! `name`, `target`, `state`, `queue` and `http`.
+//! `name`, `target`, `state` and `queue`.
 
 use super::permission;
 use super::pipeline::{SslMode, Target};
@@ -8,7 +8,6 @@ use super::tree::Node;
 use crate::queue::Retention;
 use landfall_schemas::ident::Ident;
 use landfall_schemas::stream::StreamName;
-use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -210,26 +209,4 @@ fn retention(node: &Node, most: u64, reading: &mut Reading<'_>) -> Option<Retent
         return None;
     }
     Some(Retention { age, bytes, floor, max_bytes: standard.max_bytes })
-}
-
-/// `http`: checked so that a file written for it stays valid; nothing is served in this version. `Some(None)`: not asked for.
-pub fn http(root: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<Option<SocketAddr>> {
-    let Some(node) = root.get("http") else {
-        return Some(None);
-    };
-    let mut section = Section::open(node, "http", reading)?;
-    let listen =
-        section.need("listen", "listen: 127.0.0.1:8650", reading).and_then(|node| reading.text(node, "http.listen"));
-    section.close(reading);
-    let listen = listen?;
-    let Ok(address) = listen.value.parse::<SocketAddr>() else {
-        reading.problems.add(listen.at, "http.listen must be an address and a port", "`127.0.0.1:8650`");
-        return None;
-    };
-    if !address.ip().is_loopback() {
-        let what = "http.listen reaches beyond this machine, and this version has no TLS and no token";
-        reading.problems.add(listen.at, what, "`127.0.0.1:8650`");
-        return None;
-    }
-    Some(Some(address))
 }

@@ -11,6 +11,7 @@ pub mod history;
 pub mod lock;
 pub mod model;
 
+use crate::metrics::Seen;
 use landfall_connectors::checkpoints::QueueId;
 use landfall_connectors::failure::Failure;
 use landfall_connectors::sink::Applied;
@@ -216,4 +217,9 @@ pub trait Queue: Send + Sync {
 
     /// What it holds.
     fn usage(&self) -> Usage;
+
+    /// How long its syncs took, in seconds, where it has any.
+    fn syncs(&self) -> Option<Seen> {
+        None
+    }
 }

@@ -9,6 +9,7 @@ pub mod decision;
 pub mod evolution;
 pub mod measure;
 mod parked;
+pub mod readiness;
 pub mod render;
 pub mod report;
 pub mod table;
@@ -17,8 +18,8 @@ pub use condition::StreamCondition;
 pub use evolution::EvolutionReport;
 pub use parked::ParkedReport;
 pub use report::{
-    BesideReport, ControlReport, CopyReport, LeftOutReport, LogReport, QueueFull, QueueReport, SourceReport,
-    StatusReport, StreamPhase, StreamReport, TargetReport, Trouble, WatchMode,
+    BesideReport, ControlReport, CopyReport, HttpReport, LeftOutReport, LogReport, QueueFull, QueueReport,
+    SourceReport, StatusReport, StreamPhase, StreamReport, TargetReport, Trouble, WatchMode,
 };
 
 #[cfg(test)]

@@ -64,7 +64,9 @@ fn head(report: &StatusReport) -> String {
         (false, _) => "not running".to_owned(),
     };
     let target = if report.target.reachable { "target reachable" } else { "target NOT reachable" };
-    format!("{}: {run}, {target}\n", report.pipeline)
+    let http = report.http.as_ref().and_then(|http| http.address.as_ref());
+    let http = http.map_or(String::new(), |address| format!(", http at {address}"));
+    format!("{}: {run}, {target}{http}\n", report.pipeline)
 }
 
 fn sources(sources: &[SourceReport]) -> Table {
@@ -156,6 +158,9 @@ fn problems(report: &StatusReport) -> Vec<String> {
     let mut blocks = logs(report);
     if let Some(trouble) = &report.target.waiting_for {
         blocks.push(format!("target: {}\n  {}\n", trouble.code, trouble.detail));
+    }
+    if let Some(trouble) = report.http.as_ref().and_then(|http| http.trouble.as_ref()) {
+        blocks.push(format!("http: {}\n  {}\n", trouble.code, trouble.detail));
     }
     for source in &report.sources {
         if let Some(full) = source.queue.full {

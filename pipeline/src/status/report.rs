@@ -29,6 +29,9 @@ pub struct StatusReport {
     /// Schemas beside the live one that the queue is replayed into.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beside: Vec<BesideReport>,
+    /// Where HTTP is answered, or why it is not; `None`: it is not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpReport>,
 }
 
 /// A schema beside the live one.
@@ -38,6 +41,16 @@ pub struct BesideReport {
     pub schema: String,
     /// The same streams there.
     pub streams: Vec<StreamReport>,
+}
+
+/// Whether HTTP is answered.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct HttpReport {
+    /// Where, once it is.
+    pub address: Option<String>,
+    /// Why it is not; tried again and again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
 }
 
 /// A named state with its explanation. `code` is the name of a runbook page.

@@ -95,6 +95,13 @@ fn report() -> StatusReport {
         ],
         beside: Vec::new(),
         streams: vec![throttled(), projects, log, kyc, wait, paused()],
+        http: Some(HttpReport {
+            address: None,
+            trouble: Some(trouble(
+                "http_address_taken",
+                "127.0.0.1:8650 cannot be listened on: address in use; it is tried again",
+            )),
+        }),
     }
 }
 

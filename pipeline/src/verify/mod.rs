@@ -17,6 +17,7 @@ mod fingerprint;
 mod follower;
 mod grown;
 pub mod html;
+mod last;
 mod progress;
 mod record_state;
 pub mod render;
@@ -32,6 +33,7 @@ mod spill;
 mod target_side;
 
 pub use finding::Values;
+pub use last::LastComparison;
 pub use progress::{Progress, Reached};
 pub use repair::Repair;
 pub(crate) use repair::take as keys_to_repair;
@@ -149,7 +151,9 @@ pub async fn verify(pipeline: &Pipeline, options: &Options, progress: &Progress)
     }
     let order = |result: &StreamResult| wanted.iter().position(|stream| stream.mapping.name.as_str() == result.stream);
     results.sort_by_key(order);
-    Ok(report.of(results))
+    let report = report.of(results);
+    last::remember(&pipeline.state_dir, &report);
+    Ok(report)
 }
 
 /// The doubts whose streams were compared whole, and are equal.

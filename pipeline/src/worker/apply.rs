@@ -16,9 +16,10 @@ use landfall_connectors::retry::Pace;
 use landfall_connectors::sink::{Applied, ApplyFailure, RangeStep, Ranges, Sink, SinkBatch, Writer};
 use landfall_schemas::mapping::StreamMapping;
 use landfall_schemas::offset::{Generation, Offset, OffsetRange};
+use landfall_schemas::row::RowOp;
 use landfall_schemas::stream::{PartitionId, StreamId};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How long an exchange with the target may go on after the deadline of a stop: a batch takes tens of milliseconds.
@@ -35,9 +36,9 @@ pub(super) trait Attempt: Send {
     /// Events or records in it: what a throttle counts.
     fn events(&self) -> u64;
 
-    /// When the newest event in it was appended, Unix ms.
-    fn newest_ms(&self) -> Option<u64> {
-        None
+    /// When its events were appended, Unix ms, and how many at a time, in their order; records of a copy were not.
+    fn appended(&self) -> Vec<(u64, u64)> {
+        Vec::new()
     }
 }
 
@@ -89,11 +90,15 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Applier<T> {
         loop {
             let attempt = unless_abandoned(&self.deadline, async {
                 let mut writer = self.writers.borrow().await;
-                writer.get().apply(&self.mapping, (self.owner, phase), prepared.batch()).await
+                let began = Instant::now();
+                let done = writer.get().apply(&self.mapping, (self.owner, phase), prepared.batch()).await;
+                (done, began.elapsed())
             });
-            let Some(attempt) = attempt.await else { return Outcome::Stopped };
+            let Some((attempt, took)) = attempt.await else { return Outcome::Stopped };
+            self.progress.meters().exchanged(took);
             let failure = match attempt {
                 Ok(applied) => {
+                    self.progress.meters().committed(prepared.events(), took);
                     self.committed(prepared, phase, &applied);
                     return Outcome::Committed { parked_more };
                 }
@@ -208,13 +213,21 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Applier<T> {
 
     fn committed(&self, prepared: &impl Attempt, phase: Phase, applied: &Applied) {
         let batch = prepared.batch();
+        let deletes = batch.rows.rows.iter().filter(|row| row.op == RowOp::Delete).count() as u64;
+        self.progress.meters().wrote(batch.rows.rows.len() as u64 - deletes, deletes);
         if batch.advances.is_empty() {
             return;
         }
         self.queue.applied(self.stream, applied);
         let steps: Vec<(PartitionId, OffsetRange, Counts)> =
             batch.advances.iter().map(|advance| (advance.partition, advance.range, advance.counts)).collect();
-        let lag = prepared.newest_ms().map(|appended| self.clock.now_ms().saturating_sub(appended));
+        let now = self.clock.now_ms();
+        let mut lag = None;
+        for (appended, events) in prepared.appended() {
+            let age = now.saturating_sub(appended);
+            self.progress.meters().latency.observe(age as f64 / 1_000.0, events);
+            lag = Some(age);
+        }
         self.progress.committed(phase, &steps, lag);
     }
 }

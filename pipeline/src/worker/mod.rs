@@ -30,4 +30,4 @@ pub(crate) use prepare::{dead_letter, sort_by_key};
 pub use progress::{CopyProgress, StreamProgress, StreamProgressView, StreamState};
 pub use stream::{StreamWorker, run};
 pub use words::{Speaker, Words, words};
-pub use writers::WriterPool;
+pub use writers::{PoolMeter, PoolSeen, WriterPool};

@@ -46,8 +46,6 @@ pub(super) struct Prepared {
     pub(super) stop: Option<Stop>,
     /// It has fields that wait for columns: it is to be prepared anew behind the next admission.
     pub(super) waits: bool,
-    /// Append time of the newest event, Unix ms.
-    pub(super) newest_ms: Option<u64>,
     generation: Generation,
 }
 
@@ -82,7 +80,6 @@ impl Prepared {
             more: false,
             stop: None,
             waits: false,
-            newest_ms: None,
             generation,
         }
     }
@@ -106,8 +103,9 @@ impl Attempt for Prepared {
         self.events.events.len() as u64
     }
 
-    fn newest_ms(&self) -> Option<u64> {
-        self.newest_ms
+    fn appended(&self) -> Vec<(u64, u64)> {
+        let of_a_frame = |events: &[StoredEvent]| (self.events.appended_ms(&events[0]), events.len() as u64);
+        self.events.events.chunk_by(|one, next| one.frame == next.frame).map(of_a_frame).collect()
     }
 
     fn park_refused(&mut self, _mapping: &StreamMapping, refused: &[(usize, String)]) {
@@ -179,7 +177,6 @@ impl Preparer {
             self.one(&events, event, phase, (&mut prepared, &mut latest))?;
         }
         prepared.waits = self.evolution.takes(self.plan.noticed());
-        prepared.newest_ms = events.events[..taken].last().map(|event| events.appended_ms(event));
         prepared.events = events;
         prepared.events.keep_first(taken);
         prepared.after.advance(&prepared.events);

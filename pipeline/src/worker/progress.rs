@@ -1,5 +1,6 @@
 //! What a stream's worker says about itself, for `status`, readiness and "caught up".
 
+use crate::metrics::StreamMeters;
 use landfall_connectors::checkpoints::{Admission, Checkpoint, Counts, Phase};
 use landfall_connectors::failure::Failure;
 use landfall_schemas::offset::{Offset, OffsetRange};
@@ -71,11 +72,11 @@ impl StreamProgressView {
 
 /// Shared between a worker and whoever reports.
 #[derive(Debug)]
-pub struct StreamProgress(Mutex<StreamProgressView>);
+pub struct StreamProgress(Mutex<StreamProgressView>, StreamMeters);
 
 impl Default for StreamProgress {
     fn default() -> Self {
-        Self(Mutex::new(StreamProgressView {
+        let view = StreamProgressView {
             state: StreamState::Starting(None),
             checkpoints: Vec::new(),
             counts: Counts::default(),
@@ -86,7 +87,8 @@ impl Default for StreamProgress {
             added: 0,
             misfits: 0,
             fields_rest: None,
-        }))
+        };
+        Self(Mutex::new(view), StreamMeters::default())
     }
 }
 
@@ -94,6 +96,11 @@ impl StreamProgress {
     /// What it says now.
     pub fn view(&self) -> StreamProgressView {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What its worker counts.
+    pub fn meters(&self) -> &StreamMeters {
+        &self.1
     }
 
     pub(crate) fn admitted(&self, admission: &Admission) {
@@ -144,6 +151,9 @@ impl StreamProgress {
     }
 
     pub(crate) fn state(&self, state: StreamState) {
+        if let StreamState::Starting(Some(failure)) | StreamState::Waiting(_, failure) = &state {
+            self.1.failed(failure.class);
+        }
         self.0.lock().unwrap_or_else(PoisonError::into_inner).state = state;
     }
 

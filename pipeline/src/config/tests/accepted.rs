@@ -23,7 +23,7 @@ target:
   statement_timeout: 90s
 state: { dir: ./.landfall }
 queue: { kind: embedded, max_bytes: 50GiB, retention: { bytes: 10GiB, age: 7d, floor: 1h } }
-http: { listen: 127.0.0.1:8650 }
+http: { listen: "0.0.0.0:8650", token: "${LANDFALL_TOKEN}", tls: { cert: tls/server.pem, key: /etc/server.key } }
 sources:
   store: { kind: json_document, path: data/projects.json, rescan: 10s }
   events: { kind: json_lines, path: "logs/*.ndjson", operation: { from: op, delete: d, upsert: [c, u], record: after } }
@@ -69,6 +69,13 @@ fn the_whole_example_becomes_plain_values() {
     assert_eq!(pipeline.references.len(), 1);
     assert_eq!(pipeline.references[0].table.as_str(), "users");
     assert_eq!(pipeline.warnings.len(), 1, "{}", pipeline.warnings);
+    let http = pipeline.http.as_ref().expect("http");
+    assert_eq!(http.token.as_ref().map(|token| token.reveal()), Some("canary-password-of-http"));
+    let tls = http.tls.as_ref().expect("tls");
+    assert_eq!(
+        (tls.cert.as_path(), tls.key.as_path()),
+        (Path::new("/etc/landfall/tls/server.pem"), Path::new("/etc/server.key"))
+    );
     assert!(!format!("{pipeline:?}").contains("canary"));
 }
 

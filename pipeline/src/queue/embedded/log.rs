@@ -10,6 +10,7 @@ use super::gate::Gate;
 use super::options::QueueOptions;
 use super::tail::Tail;
 use super::watermark::Watermark;
+use crate::metrics::Histogram;
 use crate::queue::clock::Clock;
 use landfall_connectors::checkpoints::QueueId;
 use landfall_connectors::failure::Failure;
@@ -34,6 +35,8 @@ pub(super) struct Log {
     /// Where somebody read last: the tail is kept in memory only while somebody reads near it.
     pub(super) read_until: AtomicU64,
     pub(super) durable: tokio::sync::watch::Sender<Sequence>,
+    /// How long syncs of groups took, in seconds.
+    pub(super) syncs: Histogram,
 }
 
 impl Log {

@@ -48,6 +48,7 @@ pub use options::QueueOptions;
 
 use super::clock::Clock;
 use super::{AppendFailure, Cursor, Durable, FullReason, Queue, ReadBatch, ReadLimit, Usage};
+use crate::metrics::Seen;
 use disk::Disk;
 use disk::real::RealDisk;
 use encode::Means;
@@ -223,5 +224,9 @@ impl Queue for EmbeddedQueue {
         let catalog = self.log.catalog();
         let events = catalog.end.0 - catalog.first().base.0;
         Usage { bytes: catalog.bytes(), segments: catalog.segments.len() as u64, events }
+    }
+
+    fn syncs(&self) -> Option<Seen> {
+        Some(self.log.syncs.seen())
     }
 }

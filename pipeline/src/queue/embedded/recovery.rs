@@ -23,10 +23,11 @@ use super::options::QueueOptions;
 use super::replay::{Replay, TailEnd};
 use super::segment::{self, HeaderFault, SegmentHeader};
 use super::streams::StreamTable;
-use super::tail::Tail;
+use super::tail::{SYNC_SECONDS, Tail};
 use super::watermark::{Mark, Watermark};
 use super::window::Window;
 use super::{identity, watermark};
+use crate::metrics::Histogram;
 use crate::queue::clock::Clock;
 use landfall_connectors::checkpoints::QueueId;
 use landfall_connectors::failure::Failure;
@@ -108,6 +109,7 @@ fn assemble(
         broken: None,
     };
     Log {
+        syncs: Histogram::new(SYNC_SECONDS),
         disk: parts.disk,
         id: parts.id,
         options: parts.options,

@@ -18,6 +18,7 @@ use landfall_schemas::offset::Sequence;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// The watermark is renewed about this often while appends go on, in milliseconds: it bounds what an unclean end leaves unproven.
 const MARK_EVERY_MS: u64 = 1_000;
@@ -42,6 +43,9 @@ pub(super) struct Tail {
     /// When the watermark was written.
     pub(super) marked_ms: u64,
 }
+
+/// Upper bounds for the time a sync takes, in seconds: from a cache that lies to a disk that dies.
+pub(super) const SYNC_SECONDS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 /// A group that is written and not yet published.
 struct Written {
@@ -122,7 +126,10 @@ impl Log {
         }
         fail::fail_point!("queue::after_write");
         fail::fail_point!("queue::before_sync");
-        if let Err(error) = tail.file.sync() {
+        let began = Instant::now();
+        let synced = tail.file.sync();
+        self.syncs.observe(began.elapsed().as_secs_f64(), 1);
+        if let Err(error) = synced {
             let failure = failures::sync_failed(&super::segment::file_name(tail.number), &error);
             return Err(AppendFailure::Failed(self.break_with(failure)));
         }
