@@ -31,7 +31,7 @@ pub(super) async fn look_after(service: Arc<Service>, target: Arc<Target>) -> Re
                 Ok(Ok(_)) => None,
                 Ok(Err(failure)) => Some(Trouble::from(&failure)),
                 Err(_) => Some(Trouble {
-                    code: "target_silent".to_owned(),
+                    code: "target_unreachable".to_owned(),
                     detail: "the target did not answer in time".to_owned(),
                 }),
             };
