@@ -2,7 +2,8 @@
 //!
 //! The rules are those of deploy/prometheus, with `for:` and windows of a second or two: how long a fault must last is shown by promtool.
 
-use crate::files::{folder, needed, text};
+use crate::files::{folder, needed, none, text};
+use crate::metrics::is_known;
 use landfall_tests::config::Config;
 use landfall_tests::http::Http;
 use landfall_tests::postgres_server::free_port;
@@ -53,7 +54,9 @@ impl Prometheus {
             .spawn()
             .expect("Prometheus can be started");
         let this = Self { process, http: Http::at(&format!("127.0.0.1:{port}")) };
-        wait_until(SOON, "Prometheus is ready", || this.http.get("/-/ready").status == 200);
+        wait_until(SOON, "Prometheus is ready", || {
+            this.http.connect().is_ok() && this.http.get("/-/ready").status == 200
+        });
         this
     }
 
@@ -109,6 +112,11 @@ fn a_real_prometheus_reads_every_metric_and_alerts_fire_on_a_halt_on_what_is_par
     wait_until(SOON, "it was read", || prometheus.value("landfall_ready") == Some(1.0));
     let target = prometheus.ask("/api/v1/targets")["activeTargets"][0].clone();
     assert_eq!((&target["health"], &target["lastError"]), (&json!("up"), &json!("")), "{target}");
+    let shown = http.get("/metrics").body;
+    let named = shown.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let strange: Vec<String> =
+        named.filter(|name| !is_known(name) && !is_known(&format!("{name}_bucket"))).map(str::to_owned).collect();
+    none("metrics.rs knows every metric of the product", &strange);
     let series = http.get("/metrics").body.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).count();
     let read = prometheus.value("scrape_samples_scraped").unwrap_or_default();
     assert!((read - series as f64).abs() <= 12.0, "every sample is read: {read} of {series}");

@@ -180,7 +180,8 @@ fn what_a_page_tells_to_type_exists() {
                 continue;
             }
             // `schema apply` before `schema`; a group alone says nothing.
-            let known = help_of(&help, &two).or_else(|| help_of(&help, one).filter(|text| !text.contains("[OPTIONS] <COMMAND>")));
+            let known = help_of(&help, &two)
+                .or_else(|| help_of(&help, one).filter(|text| !text.contains("[OPTIONS] <COMMAND>")));
             let Some(text) = known else {
                 broken.push(format!("{name}: landfall {line}"));
                 continue;
