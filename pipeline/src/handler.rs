@@ -8,6 +8,7 @@ use crate::control::protocol::CheckpointVerb;
 use crate::control::server::{Decide, GoOn, SetControl};
 use crate::control::{ControlHandler, Refused};
 use crate::doubt;
+use crate::log_dial::{LogDial, LogLevel};
 use crate::overview::Overview;
 use crate::redress::{Done, Order, redress};
 use crate::replay;
@@ -26,6 +27,7 @@ pub(crate) struct Handler {
     pub(crate) overview: Arc<Overview>,
     pub(crate) service: Arc<Service>,
     pub(crate) target: Arc<Target>,
+    pub(crate) log: LogDial,
 }
 
 impl Handler {
@@ -86,6 +88,15 @@ impl ControlHandler for Handler {
             IntoVerb::Drop { schema, actor } => into::end(&self.service, to, (&schema, &actor)).await?,
         }
         Ok(Vec::new())
+    }
+
+    async fn log_level(&self, level: LogLevel, actor: String) -> Result<(), Refused> {
+        if !self.log.turn(level) {
+            let detail = "the log of this process was not set up by landfall";
+            return Err(Refused::new("log_is_fixed", detail));
+        }
+        tracing::warn!(code = "log_level", %actor, "the log is at {level:?} from here on");
+        Ok(())
     }
 
     async fn checkpoint(&self, what: CheckpointVerb) -> Result<Vec<CutReport>, Refused> {

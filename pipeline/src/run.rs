@@ -178,8 +178,9 @@ fn attend(
         overview: Arc::clone(&overview),
         service: Arc::clone(service),
         target: Arc::clone(&assembled.target),
+        log,
     });
-    http::attend(pipeline, assembled, (&handler, log), publish.subscribe());
+    http::attend(pipeline, assembled, &handler, publish.subscribe());
     let stop = service.supervisor.stop().clone();
     let manager = notify_systemd::Manager::named(&|name| std::env::var_os(name));
     service.supervisor.task("systemd", notify_systemd::tell(manager, publish.subscribe(), stop.clone()));

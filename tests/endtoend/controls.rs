@@ -119,3 +119,23 @@ fn a_throttle_holds_the_rate_and_is_taken_off_live() {
     site.expect_witness("no longer throttled");
     end(service);
 }
+
+#[test]
+fn the_log_of_a_running_service_says_more_or_less_as_it_is_told() {
+    let site = Site::new(Config::new("log_level").lines("log", "log.ndjson").stream(
+        "things",
+        "log",
+        serde_json::json!({ "key": "id" }),
+    ));
+    std::fs::write(site.path("log.ndjson"), "{\"id\":1}\n").unwrap();
+    site.apply_schema();
+    let none = site.finish(&["log-level", "debug"]);
+    assert!(none.code == Some(1) && none.output().contains("no_service"), "{}", none.output());
+    let service = site.run_and_listen();
+    let said = site.finish(&["log-level", "debug", "--actor", "ada"]).expect(0);
+    assert!(said.output().contains("the log is at debug"), "{}", said.output());
+    assert!(service.stderr().contains("ada"), "who turned it is in the log: {}", service.stderr());
+    assert_eq!(site.finish(&["log-level", "loud"]).code, Some(2));
+    service.terminate();
+    let _ = service.finish(std::time::Duration::from_secs(30)).expect(0);
+}

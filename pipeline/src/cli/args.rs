@@ -6,6 +6,7 @@ mod replay;
 pub(super) use letters::{DeadletterCommand, LetterArguments, RedressArguments};
 pub(super) use replay::{CheckpointCommand, IntoCommand, ReplayArguments, ReplayWords};
 
+use crate::log_dial::LogLevel;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::num::NonZeroU64;
@@ -119,6 +120,13 @@ pub(super) enum Command {
     Resume(Controlled),
     /// Limit how many rows a second are applied. Lasts over restarts.
     Throttle(Throttled),
+    /// Turn how much the running service's log says, until it ends.
+    LogLevel {
+        /// How much.
+        level: LogLevel,
+        #[command(flatten)]
+        actor: Actor,
+    },
     /// A completion script for a shell, on stdout.
     Completions {
         /// Which shell.
@@ -158,6 +166,7 @@ impl Command {
             Self::Pause(_) => "pause",
             Self::Resume(_) => "resume",
             Self::Throttle(_) => "throttle",
+            Self::LogLevel { .. } => "log-level",
             Self::Completions { .. } => "completions",
             Self::Man(_) => "man",
         }

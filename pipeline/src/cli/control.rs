@@ -2,15 +2,17 @@
 //! under the state lock, so that no service starts meanwhile).
 
 use super::Outcome;
-use super::args::{Controlled, Throttled};
+use super::args::{Actor, Controlled, Throttled};
 use super::decide::lock;
 use super::envelope::Finished;
+use super::exit::Exit;
 use super::failure::CliFailure;
 use super::settings::Settings;
 use crate::assemble;
 use crate::config::Pipeline;
 use crate::control::protocol::{ControlChange, MAX_REASON};
 use crate::control::{ControlClient, Request};
+use crate::log_dial::LogLevel;
 use landfall_connectors::control::Change;
 use landfall_schemas::stream::StreamName;
 use serde_json::json;
@@ -40,6 +42,21 @@ pub(super) async fn control(controlled: Controlled, change: ControlChange, setti
     Ok(Finished {
         result: json!({ "streams": names, "change": change }),
         ..Finished::done(format!("{}: {}", change.word(), names.join(", ")))
+    })
+}
+
+/// Said to the running service; one that does not run has no log.
+pub(super) async fn log_level(level: LogLevel, actor: Actor, settings: &Settings) -> Outcome {
+    let pipeline = settings.pipeline()?;
+    let none = || {
+        CliFailure::new(Exit::Failed, "no_service", "no service runs whose log could be turned")
+            .suggest("landfall run -v says more from its start on")
+    };
+    let mut client = ControlClient::connect(&pipeline.state_dir).await?.ok_or_else(none)?;
+    client.log_level(level, settings.actor(actor.actor)).await?;
+    Ok(Finished {
+        result: json!({ "level": level }),
+        ..Finished::done(format!("the log is at {level:?} until the service ends").to_lowercase())
     })
 }
 

@@ -89,6 +89,7 @@ fn perform(arguments: Arguments, console: &Console, log: LogDial) -> Outcome {
             Command::Refuse(subject) => decide::decide(subject, decide::Word::Refuse, &settings).await,
             Command::Pause(all) => control::control(all, ControlChange::Pause, &settings).await,
             Command::Resume(all) => control::control(all, ControlChange::Resume, &settings).await,
+            Command::LogLevel { level, actor } => control::log_level(level, actor, &settings).await,
             Command::Completions { shell } => words::completions(shell),
             Command::Man(arguments) => words::man(&arguments),
             Command::Throttle(throttled) => control::throttle(throttled, &settings).await,

@@ -2,6 +2,7 @@
 
 use super::protocol::{Answer, CheckpointVerb, Content, Line, MAX_ANSWER, Refused, Request, line_of, read_line};
 use super::socket::ControlSocket;
+use crate::log_dial::LogLevel;
 use crate::redress::{Done, Order};
 use crate::replay::into::IntoVerb;
 use crate::replay::{self, cut::CutReport};
@@ -120,6 +121,14 @@ impl ControlClient {
     pub async fn shown(&mut self, streams: Vec<(String, String)>) -> Result<(), ControlError> {
         match self.ask(&Request::Shown { streams }).await? {
             Content::Noted => Ok(()),
+            _ => Err(ControlError::Foreign),
+        }
+    }
+
+    /// Turns how much the service's log says.
+    pub async fn log_level(&mut self, level: LogLevel, actor: String) -> Result<(), ControlError> {
+        match self.ask(&Request::LogLevel { level, actor }).await? {
+            Content::Turned => Ok(()),
             _ => Err(ControlError::Foreign),
         }
     }

@@ -8,6 +8,7 @@
 //! ← {"refused":{"code":"unknown_subject","detail":"…"}}
 //! ```
 
+use crate::log_dial::LogLevel;
 use crate::redress::{Order, Tally};
 use crate::replay::into::IntoVerb;
 use crate::replay::{self, cut::CutReport};
@@ -86,6 +87,13 @@ pub enum Request {
     Checkpoint {
         /// What to do.
         what: CheckpointVerb,
+    },
+    /// Turn how much the service's log says, until it ends.
+    LogLevel {
+        /// How much.
+        level: LogLevel,
+        /// Who says so.
+        actor: String,
     },
     /// Pause, resume or throttle.
     Control {
@@ -207,6 +215,8 @@ pub enum Content {
     },
     /// The named checkpoints there are now.
     Checkpoints(Vec<CutReport>),
+    /// The log says as much as was asked.
+    Turned,
     /// Pause or throttle was changed and stored.
     Controlled,
     /// So many records are captured again.

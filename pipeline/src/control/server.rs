@@ -3,6 +3,7 @@
 use super::protocol::{
     Answer, CheckpointVerb, Content, ControlChange, Line, MAX_REQUEST, Refused, Request, line_of, read_line,
 };
+use crate::log_dial::LogLevel;
 use crate::redress::{Done, Order};
 use crate::replay::into::IntoVerb;
 use crate::replay::{self, cut::CutReport};
@@ -56,6 +57,9 @@ pub trait ControlHandler: Sync {
 
     /// Has records of a stream captured again: how many.
     fn repair(&self, stream: String) -> impl Future<Output = Result<u64, Refused>> + Send;
+
+    /// Turns how much the log says.
+    fn log_level(&self, level: LogLevel, actor: String) -> impl Future<Output = Result<(), Refused>> + Send;
 
     /// Changes pause or throttle, and stores it.
     fn control(&self, wanted: SetControl) -> impl Future<Output = Result<(), Refused>> + Send;
@@ -168,6 +172,7 @@ async fn answer(line: &[u8], handler: &impl ControlHandler) -> Answer {
             }
             Request::Repair { stream } => handler.repair(stream).await.map(|keys| Content::Repairing { keys }),
             Request::Mark { streams } => handler.mark(streams).await.map(|captured| Content::Marked { captured }),
+            Request::LogLevel { level, actor } => handler.log_level(level, actor).await.map(|()| Content::Turned),
             Request::Control { streams, change, actor, reason } => {
                 handler.control(SetControl { streams, change, actor, reason }).await.map(|()| Content::Controlled)
             }

@@ -5,6 +5,7 @@ use super::protocol::ControlChange;
 use super::server::{Decide, GoOn, SetControl};
 use super::*;
 use crate::config::tests::scratch;
+use crate::log_dial::LogLevel;
 use crate::redress::{Done, Order, Tally};
 use crate::replay::cut::CutReport;
 use crate::replay::into::IntoVerb;
@@ -42,6 +43,10 @@ impl ControlHandler for Recorder {
 
     async fn beside(&self, _: IntoVerb) -> Result<Vec<String>, Refused> {
         Ok(Vec::new())
+    }
+
+    async fn log_level(&self, _: LogLevel, _: String) -> Result<(), Refused> {
+        Ok(())
     }
 
     async fn checkpoint(&self, _: CheckpointVerb) -> Result<Vec<CutReport>, Refused> {

@@ -27,7 +27,6 @@ pub use pulse::Pulse;
 use crate::assemble::Assembled;
 use crate::config::Pipeline;
 use crate::control::ControlHandler;
-use crate::log_dial::LogDial;
 use crate::metrics::{Ages, Facts, Metrics, look_after_ages};
 use crate::status::StatusReport;
 use guard::Guard;
@@ -40,7 +39,7 @@ use web::Web;
 pub(crate) fn attend<H: ControlHandler + Send + 'static>(
     pipeline: &Pipeline,
     assembled: &Assembled,
-    (handler, log): (&Arc<H>, LogDial),
+    handler: &Arc<H>,
     reports: watch::Receiver<Arc<StatusReport>>,
 ) {
     let Some(http) = pipeline.http.clone() else { return };
@@ -57,7 +56,6 @@ pub(crate) fn attend<H: ControlHandler + Send + 'static>(
         timeline: Arc::clone(&timeline),
         metrics: Metrics::new(facts),
         requests,
-        log,
         shown: Mutex::default(),
     };
     let supervisor = &service.supervisor;

@@ -5,7 +5,7 @@ use super::route::Route;
 use crate::control::protocol::{ControlChange, MAX_REASON};
 use crate::control::server::{Decide, SetControl};
 use crate::control::{ControlHandler, Refused};
-use crate::log_dial::{LogDial, LogLevel};
+use crate::log_dial::LogLevel;
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use serde::de::DeserializeOwned;
@@ -99,14 +99,9 @@ pub(super) async fn carry_out(
 }
 
 /// Turns the level of the log; remembered in the log itself, since it lasts as long as the process does.
-pub(super) fn turn_log(log: &LogDial, body: &[u8], actor: &str) -> Result<Value, Refusal> {
+pub(super) async fn turn_log(handler: &impl ControlHandler, body: &[u8], actor: String) -> Result<Value, Refusal> {
     let Level { level } = parse(body)?;
-    if !log.turn(level) {
-        let detail = "the log of this process was not set up by landfall";
-        return Err(Refusal::new(StatusCode::CONFLICT, "log_is_fixed", detail));
-    }
-    tracing::warn!(code = "log_level", %actor, "the log is at {level:?} from here on");
-    Ok(json!({ "level": level }))
+    handler.log_level(level, actor).await.map(|()| json!({ "level": level })).map_err(refusal)
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
@@ -126,7 +121,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
 fn refusal(refused: Refused) -> Refusal {
     let status = match refused.code.as_str() {
         "unknown_stream" => StatusCode::NOT_FOUND,
-        "nothing_held" => StatusCode::CONFLICT,
+        "nothing_held" | "log_is_fixed" => StatusCode::CONFLICT,
         // The target, for now.
         _ => StatusCode::SERVICE_UNAVAILABLE,
     };

@@ -10,7 +10,6 @@ use super::route::Route;
 use super::server::PATIENCE;
 use super::timeline::Timeline;
 use crate::control::ControlHandler;
-use crate::log_dial::LogDial;
 use crate::metrics::{Ages, Metrics, Requests, TextFormat};
 use crate::status::StatusReport;
 use crate::status::readiness::readiness;
@@ -38,7 +37,6 @@ pub(super) struct Web<H> {
     pub(super) timeline: Arc<Timeline>,
     pub(super) metrics: Metrics,
     pub(super) requests: Arc<Requests>,
-    pub(super) log: LogDial,
     pub(super) shown: Mutex<Shown>,
 }
 
@@ -155,7 +153,8 @@ impl<H: ControlHandler> Web<H> {
         let actor = orders::actor(request.headers());
         let body = read(request.into_body()).await?;
         if route == Route::LogLevel {
-            return orders::turn_log(&self.log, &body, &actor).map(|done| json_answer(StatusCode::OK, &done));
+            let turned = orders::turn_log(&*self.handler, &body, actor).await;
+            return turned.map(|done| json_answer(StatusCode::OK, &done));
         }
         let names = || self.reports.borrow().streams.iter().map(|stream| stream.name.clone()).collect();
         let work = orders::carry_out(&*self.handler, route, (&body, actor), names);
