@@ -137,5 +137,5 @@ fn the_log_of_a_running_service_says_more_or_less_as_it_is_told() {
     assert!(service.stderr().contains("ada"), "who turned it is in the log: {}", service.stderr());
     assert_eq!(site.finish(&["log-level", "loud"]).code, Some(2));
     service.terminate();
-    let _ = service.finish(std::time::Duration::from_secs(30)).expect(0);
+    let _ = service.finish(Duration::from_secs(30)).expect(0);
 }

@@ -39,3 +39,4 @@ mod sqlite_triggers;
 mod stores;
 mod unparsable;
 mod verify;
+mod watch;

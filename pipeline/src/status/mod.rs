@@ -12,6 +12,7 @@ mod parked;
 pub mod readiness;
 pub mod render;
 pub mod report;
+pub mod screen;
 pub mod table;
 
 pub use condition::StreamCondition;

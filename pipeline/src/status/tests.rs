@@ -43,7 +43,7 @@ fn paused() -> StreamReport {
         })
 }
 
-fn report() -> StatusReport {
+pub(in crate::status) fn report() -> StatusReport {
     let projects = StreamReport {
         phase: StreamPhase::Live,
         ..StreamReport::new("projects", "store", "public.projects").counted(500, counts(500, 0, 0)).in_condition(
