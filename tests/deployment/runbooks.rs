@@ -183,7 +183,8 @@ pub(crate) fn commands_of(name: &str, page: &str, help: &str) -> (usize, Vec<Str
             continue;
         }
         // `schema apply` before `schema`; a group alone says nothing.
-        let known = help_of(help, &two).or_else(|| help_of(help, one).filter(|text| !text.contains("<COMMAND>")));
+        let known =
+            help_of(help, &two).or_else(|| help_of(help, one).filter(|text| !text.contains("[OPTIONS] <COMMAND>")));
         let Some(text) = known else {
             broken.push(format!("{name}: landfall {line}"));
             continue;

@@ -92,8 +92,7 @@ fn row(argument: &clap::Arg) -> String {
     let takes = argument.get_action().takes_values();
     let value = if takes { values.collect::<Vec<_>>().join(" ") } else { String::new() };
     let long = argument.get_long().map(|long| format!("--{long}"));
-    let names: Vec<String> =
-        argument.get_short().map(|short| format!("-{short}")).into_iter().chain(long).collect();
+    let names: Vec<String> = argument.get_short().map(|short| format!("-{short}")).into_iter().chain(long).collect();
     let name = format!("{} {value}", names.join(", "));
     let variable = argument.get_env().map(|variable| format!("`{}`", variable.to_string_lossy())).unwrap_or_default();
     let default = argument.get_default_values().iter().map(|value| format!("`{}`", value.to_string_lossy()));

@@ -9,10 +9,10 @@ use super::told::Told;
 use super::{Histogram, Metrics, Registry, TextFormat};
 use crate::cli::golden;
 use crate::status::{CopyReport, LogReport, ParkedReport, QueueReport, SourceReport, StatusReport, StreamReport};
-use crate::verify::{LastComparison, Shown};
 use crate::worker::PoolSeen;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 use std::time::{Duration, Instant};
@@ -45,8 +45,12 @@ fn stream() -> StreamReport {
 }
 
 fn source() -> SourceReport {
-    let log =
-        LogReport { headroom_seconds: Some(1.0), seconds_to_loss: Some(1.0), read_lag_seconds: Some(1.0), ..LogReport::default() };
+    let log = LogReport {
+        headroom_seconds: Some(1.0),
+        seconds_to_loss: Some(1.0),
+        read_lag_seconds: Some(1.0),
+        ..LogReport::default()
+    };
     SourceReport {
         name: "store".to_owned(),
         kind: "mongodb".to_owned(),
@@ -63,7 +67,7 @@ impl Collector for Example {
         let (ages, copies, meters, now) = (Ages::default(), Copies::default(), StreamMeters::default(), Instant::now());
         // A pace needs two looks.
         copies.eta("users", Some(CopyReport { records: 1, estimate: 3 }), now);
-        let compared = Shown { differences: 0, through_ms: Some(1) };
+        let compared = json!({ "streams": { "users": { "differences": 0, "through_ms": 1 } } });
         let told = Told {
             report: &report,
             streams: &report.streams,
@@ -72,7 +76,7 @@ impl Collector for Example {
             requests: vec![("/metrics", "200".to_owned(), 1)],
             ages: &ages,
             copies: &copies,
-            compared: LastComparison { streams: [("users".to_owned(), compared)].into() },
+            compared: serde_json::from_value(compared).expect("what verify leaves"),
             meters: vec![("users", &meters)],
             all_meters: vec![&meters],
             syncs: vec![("store", Histogram::new(&[1.0]).seen())],

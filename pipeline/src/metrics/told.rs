@@ -80,7 +80,8 @@ impl Told<'_> {
         sheet.gauge("copy_records", "Records of a copy under way that are committed", &records)?;
         let estimate = per_stream(self.streams, |stream| stream.copy.map(|copy| Value::Whole(copy.estimate)));
         sheet.gauge("copy_estimated_records", "About how many records the copy has", &estimate)?;
-        let eta = per_stream(self.streams, |stream| self.copies.eta(&stream.name, stream.copy, self.now).map(Value::Real));
+        let eta =
+            per_stream(self.streams, |stream| self.copies.eta(&stream.name, stream.copy, self.now).map(Value::Real));
         sheet.gauge("copy_eta_seconds", "Seconds until the copy is done, at its pace so far", &eta)
     }
 
@@ -95,7 +96,9 @@ impl Told<'_> {
         )?;
         let at = per_stream(self.streams, |stream| through(stream).map(Value::Real));
         sheet.gauge("verified_timestamp_seconds", "Source time that the last comparison covers, Unix time", &at)?;
-        let lag = per_stream(self.streams, |stream| through(stream).map(|through| Value::Real((self.now_seconds - through).max(0.0))));
+        let lag = per_stream(self.streams, |stream| {
+            through(stream).map(|through| Value::Real((self.now_seconds - through).max(0.0)))
+        });
         sheet.gauge("verify_lag_seconds", "Time since what the last comparison covers", &lag)
     }
 
@@ -131,8 +134,11 @@ impl Told<'_> {
             "Time that the transaction of a batch takes",
             &[(Vec::new(), commits)],
         )?;
-        let retries: Vec<_> =
-            RETRIED.iter().zip(retries).map(|((_, class), count)| (vec![("class", *class)], Value::Whole(count))).collect();
+        let retries: Vec<_> = RETRIED
+            .iter()
+            .zip(retries)
+            .map(|((_, class), count)| (vec![("class", *class)], Value::Whole(count)))
+            .collect();
         sheet.counter("retries", "Failures after which the same was tried again", &retries)?;
         sheet.counter(
             "slow_statements",

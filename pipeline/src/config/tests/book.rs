@@ -117,7 +117,11 @@ impl Book {
     /// Keys of a section in the order of the schema.
     fn keys(&self, section: &str) -> Vec<String> {
         let top = || Ordered(self.order.0.iter().map(|(name, raw)| (name.clone(), raw.clone())).collect());
-        let found = if section.is_empty() { Some(top()) } else { self.order.member("$defs").and_then(|all| all.member(section)) };
+        let found = if section.is_empty() {
+            Some(top())
+        } else {
+            self.order.member("$defs").and_then(|all| all.member(section))
+        };
         found.and_then(|found| found.member("properties")).expect("keys").names()
     }
 
@@ -169,8 +173,7 @@ impl Book {
     fn table(&self, section: &str, place: &str) -> String {
         let mut out = String::from("| key | type | default | meaning | example |\n|---|---|---|---|---|\n");
         let node = self.section(section);
-        let required: Vec<&str> =
-            node["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: Vec<&str> = node["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         for key in self.keys(section) {
             let property = &node["properties"][&key];
             let path = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
@@ -180,7 +183,8 @@ impl Book {
                 (value, false) => format!("`{}`", yaml(value)),
             };
             let meaning = property["description"].as_str().expect("every key is described");
-            let example = self.example(property).map_or("see there".to_owned(), |value| format!("`{key}: {}`", yaml(&value)));
+            let example =
+                self.example(property).map_or("see there".to_owned(), |value| format!("`{key}: {}`", yaml(&value)));
             let cells = [format!("`{path}`"), self.kind(property), default, meaning.to_owned(), example];
             let _ = writeln!(out, "| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | "));
         }
