@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes sure that what the proofs of deploy/ need is on this machine: promtool, systemd-analyze and helm.
 #
-# What is on the PATH is taken. Otherwise: promtool comes out of Debian's package `prometheus`, which is unpacked into
+# What is on the PATH is taken. Otherwise: promtool and prometheus come out of Debian's package `prometheus`, which is unpacked into
 # ${XDG_CACHE_HOME:-$HOME/.cache}/landfall/deployment and not installed, since installing it would start a server on port 9090;
 # systemd-analyze comes with Debian's package `systemd`, with apt-get, which needs root; helm is in no Debian package and is built with `go
 # install` into the same cache where there is a Go. Without a Go there is no helm, and the chart is only looked at, not rendered: the test says so.
@@ -22,7 +22,7 @@ say() { echo "setup: $*" >&2; }
 # The program of that name: on the PATH, else the one in the cache.
 find_program() {
     case "$1" in
-    promtool) kept="$cache/prometheus/usr/bin/promtool" ;;
+    promtool | prometheus) kept="$cache/prometheus/usr/bin/$1" ;;
     helm) kept="$cache/helm-$HELM_VERSION/helm" ;;
     *) kept="" ;;
     esac
@@ -31,7 +31,7 @@ find_program() {
 }
 
 case "${1:-}" in
---promtool | --systemd-analyze | --helm)
+--promtool | --prometheus | --systemd-analyze | --helm)
     name=${1#--}
     find_program "$name" || { say "no $name found; run deploy/setup/deployment.sh"; exit 1; }
     exit 0
@@ -77,9 +77,9 @@ update() { as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2; }
 download_prometheus() { apt-get download -qq prometheus >&2 2>/dev/null || { update && apt-get download -qq prometheus >&2; }; }
 
 have_promtool() {
-    find_program promtool >/dev/null && return 0
+    find_program promtool >/dev/null && find_program prometheus >/dev/null && return 0
     need_apt promtool
-    say "unpacking promtool from Debian's package prometheus"
+    say "unpacking promtool and prometheus from Debian's package prometheus"
     mkdir -p "$cache/prometheus.new"
     (
         cd "$cache/prometheus.new"

@@ -85,9 +85,8 @@ pub(crate) fn assert_configuration(text: &str, secrets: &str, name: &str) {
     ] {
         std::fs::write(at.join(file), secret).expect("a secret can be written");
     }
-    // Token and TLS of `http` are the HTTP side's to judge; its address is not reached for here.
     assert!(value["http"]["token"].is_string(), "{name}: http has a token");
-    value["http"] = json!({ "listen": "127.0.0.1:8650" });
+    value["http"]["token"] = json!(format!("file:{}", at.join("http_token").display()));
     // JSON is YAML.
     let file = at.join("landfall.yaml");
     std::fs::write(&file, value.to_string()).expect("the configuration can be written");

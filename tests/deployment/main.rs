@@ -8,6 +8,7 @@ mod container;
 mod files;
 mod grafana;
 mod helm;
+mod live;
 mod metrics;
 mod prometheus;
 mod runbooks;

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 pub(crate) const GAUGES_AND_COUNTERS: &[&str] = &[
     "landfall_build_info",
     "landfall_ready",
+    "landfall_target_reachable",
     "landfall_stream_ready",
     "landfall_stream_halted",
     "landfall_stream_held",

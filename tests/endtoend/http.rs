@@ -1,6 +1,7 @@
 //! The service over HTTP: what it tells, whom it tells it, what it does when it is told, and that nobody slows it down by asking.
 
 mod bounds;
+mod copies;
 mod guard;
 mod metrics;
 mod orders;

@@ -1,7 +1,7 @@
 //! Whether a pipeline is ready, and what stands in the way: one answer for load balancers, cutovers and people.
 //!
 //! Ready means that every stream follows its source, that nothing holds it, and that what was captured is applied soon. Made from a
-//! [`StatusReport`] alone, so that `/readyz` never says what `status` does not.
+//! [`StatusReport`] and the age of what waits, so that `/readyz` never says what `status` does not.
 
 use super::condition::StreamCondition;
 use super::report::{QueueFull, StatusReport, StreamReport};

@@ -68,6 +68,21 @@ fn a_thousand_callers_that_dawdle_slow_no_commit_and_are_dropped() {
 }
 
 #[test]
+fn a_head_that_does_not_come_ends_the_connection_though_nobody_else_asks() {
+    let site = Site::new(config("http_slow_head"));
+    let _document = prepared(&site);
+    let (service, http) = start(&site);
+    let mut dawdler = dawdler(&http).unwrap();
+    dawdler.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let began = Instant::now();
+    let mut answer = Vec::new();
+    let ended = dawdler.read_to_end(&mut answer);
+    assert!(ended.is_ok(), "still connected after {:?}: {ended:?}", began.elapsed());
+    assert!(began.elapsed() >= Duration::from_secs(3), "dropped after {:?}", began.elapsed());
+    end(service);
+}
+
+#[test]
 fn a_body_that_does_not_come_and_an_answer_that_is_not_taken_end_the_connection() {
     let site = Site::new(config("http_slow_body"));
     let _document = prepared(&site);
