@@ -13,9 +13,9 @@ const OPENING: &str = "# Configuration
 
 <!-- Written by a test from schemas/landfall.schema.json; LANDFALL_BLESS=1 writes it anew. -->
 
-Every key of `landfall.yaml`. Unknown keys are errors, told with line and column and all at once. YAML by default; a file whose name ends
-with `.json` is read as well, since JSON is YAML. Paths are relative to the directory of the file. `${NAME}` inside a text is an environment
-variable, put in after the file was read; `$${` is `${` itself. Secrets may be given as `file:PATH`. Editors check and complete the file with
+Every key of `landfall.yaml`. Unknown keys are errors; all problems are told at once, with line and column. The file is YAML, and JSON is YAML.
+Paths are relative to the directory of the file. `${NAME}` inside a text is an environment variable, put in after the file was read;
+`$${` is `${` itself. Secrets may be given as `file:PATH`. Editors check and complete the file with
 `# yaml-language-server: $schema=…/schemas/landfall.schema.json` in its first line. What the keys of a mapping do is told in
 [Mapping](mapping.md).
 
