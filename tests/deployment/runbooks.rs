@@ -179,7 +179,8 @@ pub(crate) fn commands_of(name: &str, page: &str, help: &str) -> (usize, Vec<Str
         let words: Vec<&str> = line.split_whitespace().collect();
         let two = words.get(..2).map(|words| words.join(" ")).unwrap_or_default();
         let one = words.first().copied().unwrap_or_default();
-        if one == "COMMAND" || one.starts_with('-') {
+        // `schema [OPTIONS] <COMMAND>` is how a group is used.
+        if one == "COMMAND" || one.starts_with('-') || line.ends_with("<COMMAND>") {
             continue;
         }
         // `schema apply` before `schema`; a group alone says nothing.
