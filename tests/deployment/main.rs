@@ -3,6 +3,7 @@
 //! The programs come from `deploy/setup/deployment.sh`. Not run here, since they need a daemon or a cluster: the images, `docker compose`, an
 //! install of the chart, and the unit under a real systemd.
 
+mod book;
 mod container;
 mod files;
 mod grafana;

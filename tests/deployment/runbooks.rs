@@ -146,11 +146,18 @@ fn every_page_is_in_the_index_and_every_link_leads_somewhere() {
     none("pages can be reached", &broken);
 }
 
-/// Command lines of ours: lines and code spans that begin with `landfall `, without the comment behind them.
+/// Command lines of ours: lines, code spans and what stands behind `&&`, where they begin with `landfall `, without the comment behind them and the
+/// file they name first.
 fn command_lines(page: &str) -> Vec<String> {
     let spans = page.split('`').skip(1).step_by(2);
-    let begun = page.lines().chain(spans).filter_map(|line| line.strip_prefix("landfall "));
-    begun.map(|line| line.split(['\n', '#', ';', '|', '`']).next().unwrap_or_default().trim().to_owned()).collect()
+    let pieces = page.lines().chain(spans).flat_map(|line| line.split(" && "));
+    let begun = pieces.filter_map(|piece| piece.strip_prefix("landfall "));
+    let bare = begun.map(|line| line.split(['\n', '#', ';', '|', '`']).next().unwrap_or_default().trim());
+    let without_file = |line: &str| match line.strip_prefix("-c ").and_then(|rest| rest.split_once(' ')) {
+        Some((_, rest)) => rest.to_owned(),
+        None => line.to_owned(),
+    };
+    bare.map(without_file).collect()
 }
 
 /// The part of the golden help that is a command's own.
@@ -165,35 +172,49 @@ fn options(words: &[&str]) -> Vec<String> {
     named.map(|option| option.trim_end_matches(['.', ',', ')']).to_owned()).collect()
 }
 
+/// How many commands a page has, and which of them, or of the options it names, the product does not know.
+pub(crate) fn commands_of(name: &str, page: &str, help: &str) -> (usize, Vec<String>) {
+    let (mut seen, mut broken) = (0, Vec::new());
+    for line in command_lines(page) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let two = words.get(..2).map(|words| words.join(" ")).unwrap_or_default();
+        let one = words.first().copied().unwrap_or_default();
+        // `schema [OPTIONS] <COMMAND>` is how a group is used.
+        if one == "COMMAND" || one.starts_with('-') || line.ends_with("<COMMAND>") {
+            continue;
+        }
+        // `schema apply` before `schema`; a group alone says nothing.
+        let known =
+            help_of(help, &two).or_else(|| help_of(help, one).filter(|text| !text.contains("[OPTIONS] <COMMAND>")));
+        let Some(text) = known else {
+            broken.push(format!("{name}: landfall {line}"));
+            continue;
+        };
+        seen += 1;
+        let strange = options(&words).into_iter().filter(|option| !text.contains(&format!("--{option}")));
+        broken.extend(strange.map(|option| format!("{name}: landfall {line}: --{option}")));
+    }
+    let spans = page.split('`').skip(1).step_by(2).filter(|span| span.starts_with("--"));
+    let alone = spans.flat_map(|span| options(&span.split_whitespace().collect::<Vec<_>>()));
+    let strange = alone.filter(|option| !help.contains(&format!("--{option}")) && option != "replSet");
+    broken.extend(strange.map(|option| format!("{name}: --{option}")));
+    (seen, broken)
+}
+
+/// What can be typed.
+pub(crate) fn help() -> String {
+    let golden = repository::root().join("pipeline/src/cli/golden/help.txt");
+    std::fs::read_to_string(golden).expect("help is a golden text")
+}
+
 #[test]
 fn what_a_page_tells_to_type_exists() {
-    let golden = repository::root().join("pipeline/src/cli/golden/help.txt");
-    let help = std::fs::read_to_string(golden).expect("help is a golden text");
-    let mut broken = Vec::new();
-    let mut seen = 0;
+    let help = help();
+    let (mut seen, mut broken) = (0, Vec::new());
     for (name, page) in pages() {
-        for line in command_lines(&page) {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            let two = words.get(..2).map(|words| words.join(" ")).unwrap_or_default();
-            let one = words.first().copied().unwrap_or_default();
-            if one == "COMMAND" || one.starts_with('-') {
-                continue;
-            }
-            // `schema apply` before `schema`; a group alone says nothing.
-            let known = help_of(&help, &two)
-                .or_else(|| help_of(&help, one).filter(|text| !text.contains("[OPTIONS] <COMMAND>")));
-            let Some(text) = known else {
-                broken.push(format!("{name}: landfall {line}"));
-                continue;
-            };
-            seen += 1;
-            let strange = options(&words).into_iter().filter(|option| !text.contains(&format!("--{option}")));
-            broken.extend(strange.map(|option| format!("{name}: landfall {line}: --{option}")));
-        }
-        let spans = page.split('`').skip(1).step_by(2).filter(|span| span.starts_with("--"));
-        let alone = spans.flat_map(|span| options(&span.split_whitespace().collect::<Vec<_>>()));
-        let strange = alone.filter(|option| !help.contains(&format!("--{option}")) && option != "replSet");
-        broken.extend(strange.map(|option| format!("{name}: --{option}")));
+        let (more, strange) = commands_of(&name, &page, &help);
+        seen += more;
+        broken.extend(strange);
     }
     assert!(seen > 100, "the pages have commands: {seen}");
     none("commands and options of the pages are those of the product", &broken);

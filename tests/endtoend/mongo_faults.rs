@@ -1,7 +1,7 @@
 //! What befalls a change stream: history that is lost, tokens that do not match, cursors and connections that end, servers that step down.
 //!
 //! A scripted server says what no test server says; where a test server can be brought to it, it is. What each stands for is in the
-//! README's table of claims.
+//! table of claims in deploy/docs/source-mongodb.md.
 
 use bson::{Document, doc};
 use landfall_tests::config::Config;

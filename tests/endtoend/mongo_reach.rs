@@ -1,7 +1,7 @@
 //! How a MongoDB source is reached, and what befalls the cursors of a copy: compressors, secondaries, hosts that nobody knows, cursors killed
 //! anywhere, documents that a server hides.
 //!
-//! All of it rests on the scripted server: see the README's table of claims.
+//! All of it rests on the scripted server: see the table of claims in deploy/docs/source-mongodb.md.
 
 use bson::oid::ObjectId;
 use bson::{Bson, Document, RawDocumentBuf, doc};

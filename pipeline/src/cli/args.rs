@@ -18,7 +18,7 @@ Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 differences, 4 halted 
             5 another owner runs, 130 interrupted.
 Every option can be given by the variable shown with it. NO_COLOR is honoured.";
 
-/// Carries JSON file stores into PostgreSQL while they are being written to.
+/// Carries JSON files, MongoDB and SQLite into PostgreSQL while they are being written to.
 #[derive(Debug, Parser)]
 #[command(name = "landfall", version, after_help = AFTER, max_term_width = 100, disable_help_subcommand = true)]
 pub(super) struct Arguments {

@@ -8,7 +8,6 @@ mod sqlite;
 mod store;
 
 use super::Outcome;
-use super::console::Console;
 use super::envelope::Finished;
 use super::exit::Exit;
 use super::settings::Settings;
@@ -16,11 +15,8 @@ use crate::config::{Pipeline, SourceKind, permission};
 use finding::{Finding, Level};
 use serde_json::json;
 
-pub(super) async fn check(settings: &Settings, console: &Console) -> Outcome {
+pub(super) async fn check(settings: &Settings) -> Outcome {
     let pipeline = settings.pipeline()?;
-    if pipeline.http.is_some() {
-        console.note("note: http is checked and not served in this version");
-    }
     let mut findings = vec![configuration(&pipeline)];
     findings.extend(warnings(&pipeline));
     findings.push(state_dir(&pipeline));

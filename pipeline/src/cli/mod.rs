@@ -77,7 +77,7 @@ fn perform(arguments: Arguments, console: &Console, log: LogDial) -> Outcome {
         match arguments.command {
             Command::Init(options) => init::init(options, &written, console).await,
             Command::Test(options) => test::test(options, &settings),
-            Command::Check => check::check(&settings, console).await,
+            Command::Check => check::check(&settings).await,
             Command::Schema(command) => schema::schema(command, &settings, console).await,
             Command::Run(options) => Box::pin(run::run(options, &settings, console, log)).await,
             Command::Status(options) => status::status(options, &settings, console).await,

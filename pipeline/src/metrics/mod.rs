@@ -14,7 +14,10 @@ mod process;
 mod requests;
 mod series;
 mod sheet;
+#[cfg(test)]
+mod tests;
 mod text;
+mod told;
 
 pub use ages::Ages;
 pub(crate) use ages::look_after as look_after_ages;

@@ -1,6 +1,7 @@
 //! Bad configurations and what is said about them (`problems.txt`), and what good ones become.
 
 mod accepted;
+mod book;
 mod golden;
 mod schema;
 

@@ -97,11 +97,11 @@ const SECTIONS: [Section; 23] = [
     ),
 ];
 
-fn repository() -> PathBuf {
+pub(super) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn schema() -> Value {
+pub(super) fn schema() -> Value {
     let text = std::fs::read_to_string(repository().join("schemas/landfall.schema.json")).expect("the schema");
     serde_json::from_str(&text).expect("the schema is JSON")
 }
