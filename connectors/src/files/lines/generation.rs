@@ -85,7 +85,7 @@ pub(super) struct Generation {
     pub verified: Option<FileStat>,
     /// The state in which it was last read to its end.
     pub drained: Option<FileStat>,
-    /// Passes over an unfinished last line that did not change.
+    /// Passes over an unfinished last line that did not change; of a finished generation, passes in which it was not there.
     pub quiet: u8,
     /// Has changed since its position was last handed out.
     pub touched: bool,
@@ -124,6 +124,11 @@ impl Generation {
             Standing::Listed(stat) | Standing::Held(stat) => Some(stat),
             _ => None,
         }
+    }
+
+    /// Nothing more is expected of it: read to its end, or nothing was ever in it.
+    pub(super) fn is_finished(&self) -> bool {
+        self.closed || (self.offset == 0 && self.head.len == 0)
     }
 
     /// There may be more of it than was handed out.

@@ -251,20 +251,20 @@ impl Survey<'_> {
             return;
         }
         let alive = lineage.generations.iter().any(|generation| matches!(generation.standing, Standing::Listed(_)));
-        for generation in &mut lineage.generations {
-            if generation.closed && matches!(generation.standing, Standing::Held(stat) if stat.nlink == 0) {
-                let still = !generation.has_work();
-                generation.quiet = if still { generation.quiet.saturating_add(u8::from(self.later)) } else { 0 };
-            }
+        for generation in lineage.generations.iter_mut().filter(|generation| generation.is_finished()) {
+            // One listing proves no absence: a file that is renamed while the directory is read may show under neither name.
+            let gone = match generation.standing {
+                Standing::Absent | Standing::Overwritten => true,
+                Standing::Held(stat) => stat.nlink == 0 && !generation.has_work(),
+                Standing::Listed(_) | Standing::Unknown => false,
+            };
+            generation.quiet = if gone { generation.quiet.saturating_add(u8::from(self.later)) } else { 0 };
         }
         let bodies = &mut *self.bodies;
         self.ledger.forget(base, |generation| {
-            let never_read = generation.offset == 0 && generation.head.len == 0;
-            let gone = match generation.standing {
-                Standing::Absent | Standing::Overwritten => alive && (generation.closed || never_read),
-                Standing::Held(stat) => stat.nlink == 0 && generation.closed && generation.quiet >= QUIET_PASSES,
-                _ => false,
-            };
+            let absent = matches!(generation.standing, Standing::Absent | Standing::Overwritten);
+            let deleted = matches!(generation.standing, Standing::Held(stat) if stat.nlink == 0) && generation.closed;
+            let gone = generation.quiet >= QUIET_PASSES && ((absent && alive && generation.is_finished()) || deleted);
             if gone {
                 bodies.release(&generation.slot);
             }
@@ -275,11 +275,9 @@ impl Survey<'_> {
 
 /// The rest of it is gone, as far as can be seen. A file that only vanished may come back; one whose place is taken may not.
 fn is_lost(generation: &Generation, occupied: bool) -> bool {
-    let never_read = generation.offset == 0 && generation.head.len == 0;
-    let finished = generation.closed || never_read;
     match generation.standing {
-        Standing::Overwritten => !finished,
-        Standing::Absent => !finished && occupied,
+        Standing::Overwritten => !generation.is_finished(),
+        Standing::Absent => !generation.is_finished() && occupied,
         _ => false,
     }
 }
