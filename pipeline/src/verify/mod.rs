@@ -111,7 +111,7 @@ pub async fn verify(pipeline: &Pipeline, options: &Options, progress: &Progress)
     // Only what stands before anything is read can be settled by it.
     let doubts = if state.resumed { Vec::new() } else { follower.doubts().await };
     let mut results: Vec<StreamResult> = Vec::new();
-    let mut all_final = true;
+    let mut told = Vec::new();
     for spec in &pipeline.sources {
         let grown: Vec<&Grown> = wanted.iter().filter(|stream| stream.mapping.source == spec.name).collect();
         if grown.is_empty() {
@@ -130,7 +130,7 @@ pub async fn verify(pipeline: &Pipeline, options: &Options, progress: &Progress)
             settling: options.patience,
         };
         for (result, is_final) in comparison.run(&mut state, &mut service).await? {
-            all_final &= is_final;
+            told.extend(is_final.then(|| result.stream.clone()));
             results.push(result);
         }
     }
@@ -145,9 +145,12 @@ pub async fn verify(pipeline: &Pipeline, options: &Options, progress: &Progress)
         ..VerifyReport::default()
     };
     follower.shown(shown(doubts, &results)).await;
-    // What was lost is read by the next run; the sides that were read are kept for it.
-    if all_final {
+    // What was lost is read by the next run, and the other sides of those streams are kept for it. Of the others all is told: the next run
+    // reads them as they stand then.
+    if told.len() == results.len() {
         state.clear()?;
+    } else {
+        state.told(&told)?;
     }
     let order = |result: &StreamResult| wanted.iter().position(|stream| stream.mapping.name.as_str() == result.stream);
     results.sort_by_key(order);

@@ -127,6 +127,12 @@ impl RunState {
         File::open(&self.directory)?.sync_all()
     }
 
+    /// Takes away what is known of streams of which all is told.
+    pub(super) fn told(&mut self, streams: &[String]) -> Result<(), Failure> {
+        self.remembered.streams.retain(|name, _| !streams.contains(name));
+        self.save()
+    }
+
     /// Takes everything away: the run is over. What stands in the directory beside the lock is ours.
     pub(super) fn clear(&self) -> Result<(), Failure> {
         let clear = || -> io::Result<()> {
