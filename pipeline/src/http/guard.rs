@@ -74,10 +74,10 @@ impl Guard {
         }
     }
 
-    /// Whether this caller may ask this route: orders need the token, and from another machine everything does but a sign of life and the files of
-    /// the page, which hold no data, and for which a browser has no token to send.
+    /// Whether this caller may ask this route: orders need the token, and from another machine everything does but signs of life (probes have no
+    /// token; see [`Guard::tells_all`]) and the files of the page, which hold no data, and for which a browser has no token to send.
     pub(super) fn allow(&self, route: Route, headers: &HeaderMap) -> Result<(), Refusal> {
-        if matches!(route, Route::Alive | Route::Page(_))
+        if matches!(route, Route::Alive | Route::Ready | Route::Page(_))
             || (!route.orders() && self.listen.ip().to_canonical().is_loopback())
         {
             return Ok(());
@@ -93,6 +93,13 @@ impl Guard {
             Some(said) if same(&Sha256::digest(said.as_bytes()).into(), token) => Ok(()),
             Some(_) => refused("token_wrong", "the token is not the one of the configuration"),
         }
+    }
+}
+
+impl Guard {
+    /// Whether this caller may know why the service is not ready, and not only that it is not.
+    pub(super) fn tells_all(&self, headers: &HeaderMap) -> bool {
+        self.allow(Route::Status, headers).is_ok()
     }
 }
 
@@ -191,6 +198,10 @@ mod tests {
         assert_eq!(asked(&near, Route::Metrics, ""), Ok(()));
         assert_eq!(asked(&far, Route::Alive, ""), Ok(()));
         assert_eq!(asked(&far, Route::Page(0), ""), Ok(()));
+        assert_eq!(asked(&far, Route::Ready, ""), Ok(()));
+        let bare = headers(&[]);
+        let said = headers(&[("authorization", right.as_str())]);
+        assert!(near.tells_all(&bare) && !far.tells_all(&bare) && far.tells_all(&said));
         assert_eq!(asked(&none, Route::Pause, &right), Err("no_token_configured".into()));
         for (guard, route) in
             [(&near, Route::Pause), (&near, Route::LogLevel), (&far, Route::Metrics), (&far, Route::Status)]

@@ -92,7 +92,7 @@ impl<H: ControlHandler> Web<H> {
     fn show(&self, route: Route, headers: &HeaderMap) -> Answer {
         match route {
             Route::Alive => answer(StatusCode::OK, "text/plain; charset=utf-8", "ok"),
-            Route::Ready => self.ready(),
+            Route::Ready => self.ready(headers),
             Route::Status => written_json(self.status()),
             Route::Events => json_answer(StatusCode::OK, &self.timeline.entries()),
             Route::Metrics => {
@@ -106,10 +106,13 @@ impl<H: ControlHandler> Web<H> {
         }
     }
 
-    fn ready(&self) -> Answer {
+    fn ready(&self, headers: &HeaderMap) -> Answer {
         let report = Arc::clone(&self.reports.borrow());
-        let found = readiness(&report, |stream| self.ages.seconds(stream));
+        let mut found = readiness(&report, |stream| self.ages.seconds(stream));
         let status = if found.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        if !self.guard.tells_all(headers) {
+            found.reasons.clear();
+        }
         json_answer(status, &found)
     }
 

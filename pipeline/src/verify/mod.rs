@@ -145,13 +145,7 @@ pub async fn verify(pipeline: &Pipeline, options: &Options, progress: &Progress)
         ..VerifyReport::default()
     };
     follower.shown(shown(doubts, &results)).await;
-    // What was lost is read by the next run, and the other sides of those streams are kept for it. Of the others all is told: the next run
-    // reads them as they stand then.
-    if told.len() == results.len() {
-        state.clear()?;
-    } else {
-        state.told(&told)?;
-    }
+    state.end(&told, results.len())?;
     let order = |result: &StreamResult| wanted.iter().position(|stream| stream.mapping.name.as_str() == result.stream);
     results.sort_by_key(order);
     let report = report.of(results);

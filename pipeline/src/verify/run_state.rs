@@ -127,9 +127,13 @@ impl RunState {
         File::open(&self.directory)?.sync_all()
     }
 
-    /// Takes away what is known of streams of which all is told.
-    pub(super) fn told(&mut self, streams: &[String]) -> Result<(), Failure> {
-        self.remembered.streams.retain(|name, _| !streams.contains(name));
+    /// Ends a run that told all of these streams, out of so many. What was lost is read by the next run, and the other sides of those streams are
+    /// kept for it; the next run reads the others as they stand then.
+    pub(super) fn end(&mut self, told: &[String], of: usize) -> Result<(), Failure> {
+        if told.len() == of {
+            return self.clear();
+        }
+        self.remembered.streams.retain(|name, _| !told.contains(name));
         self.save()
     }
 

@@ -49,9 +49,11 @@ fn beyond_this_machine_everything_but_a_sign_of_life_needs_tls_and_the_token() {
     };
     let token = format!("Authorization: Bearer {TOKEN}\r\n");
     assert_eq!(get("/healthz", "").expect(200).body, "ok");
-    for path in ["/metrics", "/readyz", "/api/v1/status", "/api/v1/events"] {
+    for path in ["/metrics", "/api/v1/status", "/api/v1/events"] {
         assert_eq!(get(path, "").expect(401).json()["code"], "token_missing");
     }
+    // A probe has no token either, and hears no more than whether.
+    assert_eq!(get("/readyz", "").json()["reasons"], serde_json::json!([]));
     // Its files hold no data, and a browser has no token for them.
     assert!(get("/", "").expect(200).body.contains("<title>"));
     assert!(get("/metrics", &token).expect(200).body.contains("landfall_build_info"));

@@ -247,7 +247,7 @@ fn collections_are_based_on_a_reading_of_their_own_and_followed_through_the_one_
     let mut site = Site::on(config(false), PostgresServer::shared().database("replay_into_mongo")).mongo(store.uri());
     site.apply_schema();
     let service = site.run_and_listen();
-    site.expect_stream("people", "live", |stream| stream.state() == "following");
+    site.expect_stream("people", "live", |stream| stream.text().contains("\"phase\":\"live\""));
     store.run(doc! { "delete": "people", "deletes": [{ "q": { "_id": { "$lt": 20 } }, "limit": 0 }] });
     next(&site, &config(true));
     let _ = site.finish(&["-c", "next.yaml", "replay", "--into", "next"]).expect(0);
@@ -288,7 +288,9 @@ fn a_service_killed_anywhere_goes_on_with_what_it_follows_and_a_swap_is_whole_or
         site.catch_up();
         let kill = KillPoint { name: point, hit };
         let mut service = site.command(&["run"]).kill_at(&kill).start();
-        site.expect_stream("events", "up", |stream| stream.state() == "following");
+        for stream in ["events", "items", "projects"] {
+            site.expect_stream(stream, "live", |stream| stream.text().contains("\"phase\":\"live\""));
+        }
         next(&site, &config(&name, true));
         let begun = site.finish(&["-c", "next.yaml", "replay", "--into", "next"]);
         let swapped = point.starts_with("swap");

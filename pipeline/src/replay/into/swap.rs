@@ -14,8 +14,9 @@ use crate::config::Pipeline;
 use crate::control::Refused;
 use crate::replay::{base_copy, cut};
 use crate::service::Service;
+use crate::streams::RunningStream;
 use crate::worker::{AtRest, StreamState};
-use landfall_connectors::checkpoints::{Checkpoint, Phase};
+use landfall_connectors::checkpoints::{Checkpoint, OwnerNonce, Phase};
 use landfall_connectors::failure::Failure;
 use landfall_schemas::ident::Ident;
 use std::collections::BTreeMap;
@@ -88,54 +89,63 @@ async fn change_places(
         compared(&shadow).await?;
     }
     Configuration::of(live).keep(&live.state_dir, &shadow.schema).map_err(refused)?;
-    let over = CancellationToken::new();
-    let (rests, mut resting) = mpsc::channel(1);
-    let streams = service.streams.all();
-    let hold = |stream: &Arc<crate::streams::RunningStream>| {
-        let (over, rests, desk) = (over.clone(), rests.clone(), stream.desk.clone());
-        async move {
+    let rest = Rest { over: CancellationToken::new(), drain: service.drain.clone() };
+    // Whatever ends this before it is done lets the streams go on.
+    let until = rest.over.clone().drop_guard();
+    let at_rest = async {
+        let stand = rest.all(service, &service.streams.all()).await?;
+        come_up(&shadow, &stand).await;
+        rest.all(service, &shadow.streams).await?;
+        Ok(stand)
+    };
+    let stand = tokio::time::timeout(PATIENCE, at_rest).await.unwrap_or_else(|_| Err(busy()))?;
+    let owner = stand.first().map_or(shadow.owner, |(_, owner, _)| *owner);
+    commit(service, (live, target), (&shadow, owner, actor)).await?;
+    // Neither side goes on in this life of the service: what it was admitted with belongs to the other one now.
+    until.disarm();
+    Ok(())
+}
+
+/// A stream that rests: its name, its owner, and where it stands.
+type Stand = (String, OwnerNonce, Vec<Checkpoint>);
+
+/// Has streams rest until it is over, or the service ends.
+struct Rest {
+    over: CancellationToken,
+    drain: CancellationToken,
+}
+
+impl Rest {
+    /// Returns when all of them rest; a stream that cannot says why.
+    async fn all(&self, service: &Service, streams: &[Arc<RunningStream>]) -> Result<Vec<Stand>, Refused> {
+        let (tell, mut told) = mpsc::channel(streams.len().max(1));
+        for stream in streams {
+            let (over, drain, rests) = (self.over.clone(), self.drain.clone(), tell.clone());
+            let (desk, tell) = (stream.desk.clone(), tell.clone());
             let rest = move |rest: AtRest| async move {
-                let at = (rest.mapping.name.to_string(), rest.owner, rest.checkpoints);
-                if rests.send(at).await.is_ok() {
-                    over.cancelled().await;
+                let stand = (rest.mapping.name.to_string(), rest.owner, rest.checkpoints);
+                if rests.send(Ok(stand)).await.is_ok() {
+                    tokio::select! {
+                        () = over.cancelled() => {}
+                        () = drain.cancelled() => {}
+                    }
                 }
                 Ok(())
             };
-            desk.ask(rest).await
+            service.supervisor.task("rest", async move {
+                if let Err(failure) = desk.ask(rest).await {
+                    // Whoever waits for it may have given up.
+                    let _ = tell.send(Err(failure)).await;
+                }
+                Ok(())
+            });
         }
-    };
-    let held = futures_util::future::try_join_all(streams.iter().map(hold));
-    drop(rests);
-    let exchange = async {
-        let exchanged = tokio::time::timeout(PATIENCE, async {
-            let mut stand = Vec::new();
-            while stand.len() < streams.len() {
-                stand.push(resting.recv().await.ok_or_else(busy)?);
-            }
-            come_up(&shadow, &stand).await;
-            Ok(stand)
-        });
-        let stand = exchanged.await.unwrap_or_else(|_| Err(busy()))?;
-        let owner = stand.first().map_or(shadow.owner, |(_, owner, _)| *owner);
-        commit(service, (live, target), (&shadow, owner, actor)).await
-    };
-    let exchange = async {
-        let done = exchange.await;
-        over.cancel();
-        done
-    };
-    tokio::pin!(held, exchange);
-    // A stream that cannot rest ends it before anything was done.
-    tokio::select! {
-        biased;
-        done = &mut exchange => {
-            let _ = held.await;
-            done
+        drop(tell);
+        let mut stand = Vec::with_capacity(streams.len());
+        while stand.len() < streams.len() {
+            stand.push(told.recv().await.ok_or_else(busy)?.map_err(refused)?);
         }
-        Err(failure) = &mut held => {
-            over.cancel();
-            Err(refused(failure))
-        }
+        Ok(stand)
     }
 }
 
@@ -159,7 +169,7 @@ fn busy() -> Refused {
 async fn commit(
     service: &Arc<Service>,
     (live, target): (&Arc<Pipeline>, &Arc<Target>),
-    (shadow, owner, actor): (&Arc<Shadow>, landfall_connectors::checkpoints::OwnerNonce, &str),
+    (shadow, owner, actor): (&Arc<Shadow>, OwnerNonce, &str),
 ) -> Result<(), Refused> {
     let whole = live.with_streams(shadow.streams.iter().map(|stream| stream.mapping.name.as_str()));
     let beside = beside_name(&live.name, &shadow.schema);
@@ -236,7 +246,7 @@ async fn compared(shadow: &Shadow) -> Result<(), Refused> {
 }
 
 /// Waits until each partition beside has come at least as far as the live one that rests.
-async fn come_up(shadow: &Shadow, stand: &[(String, landfall_connectors::checkpoints::OwnerNonce, Vec<Checkpoint>)]) {
+async fn come_up(shadow: &Shadow, stand: &[Stand]) {
     let is_there = || {
         stand.iter().all(|(name, _, at)| {
             let twin = shadow.streams.iter().find(|twin| twin.mapping.name.as_str() == name);

@@ -47,13 +47,13 @@ fn swapped_there_and_back_under_traffic_and_without_retention_both_sides_stay_wh
     let mut site = Site::on(config(false), PostgresServer::shared().database("replay_into_traffic"));
     let mut document = DocumentStore::create(&site.path("db.json"), &["users"], 12_000, Seed::new(17));
     let ledger = site.path("ledger.ndjson");
-    let mut lines = LinesStore::create(&site.path("log/events.ndjson"), &ledger, (10, 100), Seed::new(18));
+    let mut lines = LinesStore::create(&site.path("log/events.ndjson"), &ledger, (0, 100), Seed::new(18));
     site.note_ledger("log", &ledger);
     site.apply_schema();
     let service = site.command(&["run"]).env("LANDFALL_SEGMENT_BYTES", "65536").start();
     site.expect_stream("users", "up", |stream| stream.text().contains("\"phase\":\"live\""));
     site.expect_stream("events", "up", |stream| stream.text().contains("\"phase\":\"live\""));
-    // Lines can only be replayed from their first event: it stands in a segment that is not full yet, and stays for this.
+    // Lines can only be replayed from their first event, which stands behind this.
     let made = site.finish(&["checkpoint", "create", "start"]).expect(0);
     assert!(made.output().contains("start"), "{}", made.output());
     next(&site, &config(true));
