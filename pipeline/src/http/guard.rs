@@ -77,7 +77,9 @@ impl Guard {
     /// Whether this caller may ask this route: orders need the token, and from another machine everything does but a sign of life and the files of
     /// the page, which hold no data, and for which a browser has no token to send.
     pub(super) fn allow(&self, route: Route, headers: &HeaderMap) -> Result<(), Refusal> {
-        if matches!(route, Route::Alive | Route::Page(_)) || (!route.orders() && self.listen.ip().to_canonical().is_loopback()) {
+        if matches!(route, Route::Alive | Route::Page(_))
+            || (!route.orders() && self.listen.ip().to_canonical().is_loopback())
+        {
             return Ok(());
         }
         let Some(token) = &self.token else {

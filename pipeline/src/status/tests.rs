@@ -102,6 +102,17 @@ fn report() -> StatusReport {
                 "127.0.0.1:8650 cannot be listened on: address in use; it is tried again",
             )),
         }),
+        hooks: vec![HookReport {
+            hook: 1,
+            kind: "post".into(),
+            on: vec!["halted".into(), "recovered".into()],
+            told: 3,
+            failed: 1,
+            dropped: 0,
+            waiting: 0,
+            failing: true,
+            trouble: Some(trouble("hook_failed", "the receiver: answered 500; given up, tried 5 times")),
+        }],
     }
 }
 
