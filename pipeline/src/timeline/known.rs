@@ -203,8 +203,11 @@ impl KnownStream {
             // On the way out of trouble, or into it.
             StreamCondition::Stopped | StreamCondition::Starting | StreamCondition::Waiting(_) => return,
         };
-        self.trouble = Some(code.to_owned());
-        fresh.tell(Told::of(occasion, code));
+        // A worker that tries again and halts as before has not been well in between.
+        if self.trouble.as_deref() != Some(code) {
+            self.trouble = Some(code.to_owned());
+            fresh.tell(Told::of(occasion, code));
+        }
     }
 
     fn progress(&mut self, stream: &StreamReport, fresh: &mut Fresh) {

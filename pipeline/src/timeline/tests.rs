@@ -94,6 +94,8 @@ fn hooks_are_told_of_trouble_once_and_of_its_end() {
         in_condition(halted("a")),
         in_condition(halted("b")),
         in_condition(StreamCondition::Starting),
+        in_condition(halted("b")),
+        in_condition(StreamCondition::Starting),
         done.clone(),
         in_condition(held.clone()),
         done.clone(),
