@@ -108,6 +108,8 @@ fn hook(node: &Node, at: usize, reading: &mut Reading<'_>, warnings: &mut Vec<pe
     let on = section.need("on", "on: [halted, held]", reading).and_then(|node| occasions(node, reading));
     let (run, post) = (section.get("run"), section.get("post"));
     let token = section.get("token");
+    // Whatever is wrong with the rest of it, neither is shown.
+    post.iter().chain(&token).for_each(|secret| reading.problems.hide(secret.at));
     let (run_at, token_at) = (section.key_place("run"), section.key_place("token"));
     let bounded =
         |node: Option<&Node>, what: &str, (default, most): (Duration, Duration), reading: &mut Reading<'_>| {

@@ -81,7 +81,8 @@ impl Known {
             self.headroom(source, &mut fresh);
         }
         for stream in &report.streams {
-            let before = self.streams.entry(stream.name.clone()).or_default();
+            let unseen = || KnownStream { behind: true, ..KnownStream::default() };
+            let before = self.streams.entry(stream.name.clone()).or_insert_with(unseen);
             before.compare(stream, &mut fresh);
         }
         self.all(report, &mut fresh);
