@@ -1,8 +1,8 @@
 //! From what the timeline tells to the desks of those who want to know it.
 
-use super::Desks;
 use super::event::Event;
-use crate::config::Pipeline;
+use super::{Desk, Desks};
+use crate::config::{Hook, Pipeline};
 use crate::service::Service;
 use crate::status::StatusReport;
 use crate::timeline::{Entry, Told};
@@ -31,7 +31,7 @@ impl Announcer {
     pub fn tell(&self, entries: &[Entry]) {
         for entry in entries {
             let Some(told) = &entry.told else { continue };
-            let wants = |desk: &Arc<super::Desk>| is_wanted(desk.hook(), told);
+            let wants = |desk: &Arc<Desk>| is_wanted(desk.hook(), told);
             for desk in self.desks.all().filter(wants) {
                 desk.lay(self.event(entry, told), Instant::now());
             }
@@ -53,8 +53,27 @@ impl Announcer {
     }
 }
 
-/// Whether a hook is told. Of headroom, only at the height that it named itself; its end only who was told of its beginning.
-fn is_wanted(hook: &crate::config::Hook, told: &Told) -> bool {
+/// Whether a hook is told. Of headroom, and of its end, only at the height that it named itself.
+fn is_wanted(hook: &Hook, told: &Told) -> bool {
     let height = told.below_ms.is_none_or(|below_ms| u128::from(below_ms) == hook.headroom_below.as_millis());
     hook.on.contains(&told.occasion) && height
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::hook;
+    use super::*;
+    use crate::timeline::Occasion;
+
+    #[test]
+    fn a_hook_is_told_what_it_asked_for_and_of_headroom_at_its_own_height() {
+        let asks = Hook { on: vec![Occasion::HeadroomLow, Occasion::Recovered], ..hook("/bin/true") };
+        let low = |below_ms: u64, occasion| Told { below_ms: Some(below_ms), ..Told::of(occasion, "headroom_low") };
+        assert!(is_wanted(&asks, &low(3_600_000, Occasion::HeadroomLow)));
+        assert!(is_wanted(&asks, &low(3_600_000, Occasion::Recovered)));
+        assert!(!is_wanted(&asks, &low(60_000, Occasion::HeadroomLow)));
+        assert!(!is_wanted(&asks, &low(60_000, Occasion::Recovered)));
+        assert!(is_wanted(&asks, &Told::of(Occasion::Recovered, "held")));
+        assert!(!is_wanted(&asks, &Told::of(Occasion::Halted, "a")));
+    }
 }
