@@ -150,7 +150,8 @@ fn a_program_that_sleeps_for_ever_is_killed_and_slows_nothing() {
     let mut document = prepared(&site);
     let service = site.run_and_listen();
     let pid = wait_for(SOON, || std::fs::read_to_string(site.path("sleeper.pid")).ok().filter(|pid| !pid.is_empty()));
-    let process = format!("/proc/{}/cmdline", pid.expect("it is started").trim());
+    let pid = pid.unwrap_or_else(|| panic!("it was never started: {:#?}\n{}", site.status(), service.stderr()));
+    let process = format!("/proc/{}/cmdline", pid.trim());
     let sleeps = || std::fs::read_to_string(&process).is_ok_and(|line| line.contains("sleeper"));
     for _ in 0..5 {
         let _ = document.insert("users");
@@ -201,7 +202,8 @@ fn a_receiver_that_answers_500_is_asked_again_and_then_given_up() {
     std::fs::write(site.path("token"), format!("{CANARY}-token\n")).unwrap();
     let _document = prepared(&site);
     let service = site.run_and_listen();
-    wait_until(SOON, "the good one is told", || hook(&site, 1)["told"] == 1);
+    let is_told = wait_for(SOON, || (hook(&site, 1)["told"] == 1).then_some(()));
+    assert!(is_told.is_some(), "the good one is never told: {:#?}\n{}", site.status(), service.stderr());
     wait_until(SOON, "the broken one is given up", || hook(&site, 0)["failed"] == 1);
     let status = site.status().unwrap().json().to_string();
     let log = end(service);
