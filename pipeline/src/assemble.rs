@@ -11,6 +11,7 @@ use reread::rereading;
 use crate::capture;
 use crate::config::{Pipeline, SnapshotPace, SourceKind, SourceSpec};
 use crate::discovery::{self, Discovery, LeftOut};
+use crate::hooks::Desks;
 use crate::http::{Door, Pulse};
 use crate::launch::Launcher;
 use crate::letterbox::Letterbox;
@@ -110,6 +111,8 @@ pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
         started: Instant::now(),
         door: Door::default(),
         pulse: Pulse::default(),
+        comparisons: Arc::default(),
+        hooks: Desks::of(&pipeline.hooks),
     };
     let (found, finds) = mpsc::channel(discovery::MOST);
     let growth = Growth { pipeline: Arc::new(pipeline.clone()), found };

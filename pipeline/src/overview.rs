@@ -70,6 +70,7 @@ impl Overview {
             streams,
             beside: self.service.shadows.all().iter().map(|shadow| self.beside(shadow)).collect(),
             http: self.service.door.report(),
+            hooks: self.service.hooks.reports(),
         }
     }
 
@@ -114,6 +115,7 @@ impl Overview {
         report.lag_ms = view.lag_ms;
         report.copy = view.copy.map(|copy| CopyReport { records: copy.records, estimate: copy.estimate });
         report.parked = self.service.letterbox.of(mapping.name.as_str());
+        report.compared = self.service.comparisons.of(mapping.name.as_str());
         let (columns, resting) = (view.added as u64, view.fields_rest.as_ref().map(Trouble::from));
         let evolution = EvolutionReport { columns, misfits: view.misfits, resting };
         report.evolution = evolution.says_something().then_some(evolution);

@@ -4,6 +4,7 @@ use crate::assemble::{self, Assembled, Decision, Target};
 use crate::config::Pipeline;
 use crate::control::{ControlClient, ControlSocket, serve};
 use crate::handler::Handler;
+use crate::hooks::{self, Announcer};
 use crate::http;
 use crate::letterbox;
 use crate::log_dial::LogDial;
@@ -15,6 +16,8 @@ use crate::resync;
 use crate::service::{Service, Verdict};
 use crate::status::StatusReport;
 use crate::supervise::signals::Signals;
+use crate::timeline::{self, Timeline};
+use crate::verify::news;
 use landfall_connectors::checkpoints::Word;
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::retry::Pace;
@@ -105,6 +108,8 @@ async fn life(
     let overview = Overview::new(Arc::clone(&assembled.service), &pipeline.name);
     let socket = attend(pipeline, &assembled, publish, options.log);
     let outcome = wait(&assembled.service, options.until, signals).await;
+    // What was waited for is seen by those who are told of it.
+    reports.send_replace(Arc::new(overview.report()));
     let ended = tokio::select! {
         () = assembled.service.stop() => ended(&assembled.service, outcome),
         () = signals.next() => RunOutcome::Interrupted,
@@ -180,8 +185,10 @@ fn attend(
         target: Arc::clone(&assembled.target),
         log,
     });
-    http::attend(pipeline, assembled, &handler, publish.subscribe());
     let stop = service.supervisor.stop().clone();
+    let timeline = Arc::new(Timeline::watching(service.hooks.headroom()));
+    http::attend(pipeline, assembled, &handler, publish.subscribe(), Arc::clone(&timeline));
+    attend_happenings(pipeline, service, publish.subscribe(), timeline);
     let manager = notify_systemd::Manager::named(&|name| std::env::var_os(name));
     service.supervisor.task("systemd", notify_systemd::tell(manager, publish.subscribe(), stop.clone()));
     let reports = stop.clone();
@@ -213,6 +220,29 @@ fn attend(
         Err(error) => tracing::error!("no control socket at {}: {}", socket.path().display(), error.kind()),
     }
     Ok(socket)
+}
+
+/// Starts what looks for things that happen, and what tells of them.
+fn attend_happenings(
+    pipeline: &Pipeline,
+    service: &Arc<Service>,
+    reports: watch::Receiver<Arc<StatusReport>>,
+    timeline: Arc<Timeline>,
+) {
+    let (supervisor, stop) = (&service.supervisor, service.supervisor.stop());
+    // Verdicts of before are known before anything is compared with them.
+    service.comparisons.look(&pipeline.state_dir);
+    let comparisons = news::look_after(Arc::clone(&service.comparisons), pipeline.state_dir.clone(), stop.clone());
+    supervisor.task("comparisons", comparisons);
+    let desks = service.hooks.clone();
+    let announcer = Announcer::new(pipeline, service, reports.clone());
+    desks.all().for_each(|desk| supervisor.task("hook", hooks::attend(desk, stop.clone())));
+    let looking = timeline::look_after(timeline, reports, stop.clone(), move |entries| announcer.tell(entries));
+    supervisor.task("timeline", async move {
+        let looked = looking.await;
+        desks.close();
+        looked
+    });
 }
 
 /// Hands the decisions that the target keeps to the sources, once the target can be read. Ends with the service, whatever the target

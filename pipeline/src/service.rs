@@ -7,6 +7,7 @@
 use crate::capture::CaptureHandle;
 pub use crate::discovery::LeftOut;
 use crate::doubt::NOT_COMPARED;
+use crate::hooks::Desks;
 use crate::http::{Door, Pulse};
 use crate::letterbox::Letterbox;
 use crate::queue::Queue;
@@ -15,6 +16,7 @@ use crate::replay::cut::Held;
 use crate::replay::into::{Shadows, Succession};
 use crate::streams::{RunningStream, Streams};
 use crate::supervise::Supervisor;
+use crate::verify::news::Comparisons;
 use crate::worker::{CopySource, StreamProgressView, StreamState};
 use landfall_connectors::checkpoints::{Leftovers, Word};
 use landfall_connectors::failure::{Failure, FailureClass};
@@ -83,6 +85,10 @@ pub struct Service {
     pub door: Door,
     /// Whether the target answers.
     pub pulse: Pulse,
+    /// What comparisons have shown.
+    pub comparisons: Arc<Comparisons>,
+    /// Who is told what happens.
+    pub hooks: Desks,
 }
 
 /// What a service that was waited for has come to.

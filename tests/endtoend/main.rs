@@ -15,6 +15,7 @@ mod deadletters;
 mod drift;
 mod expressions;
 mod guard;
+mod hooks;
 mod http;
 mod init;
 mod live;

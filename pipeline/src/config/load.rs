@@ -11,7 +11,7 @@ use super::section::{At, Reading, Section};
 use super::stream::{Setting, WrittenStream};
 use super::template::Template;
 use super::tree::{self, Entry, Node, Value};
-use super::{http, source, stream, stream_conflicts, target};
+use super::{hooks, http, source, stream, stream_conflicts, target};
 use landfall_schemas::ident::Ident;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -122,7 +122,12 @@ fn hide_urls(root: &Node, problems: &mut Problems) {
     let token = child(root, "http").and_then(|http| child(http, "token"));
     let sources = child(root, "sources").map_or(&[][..], entries);
     let uris = sources.iter().filter_map(|source| child(&source.node, "uri"));
-    uris.chain(target).chain(token).for_each(|secret| problems.hide(secret.at));
+    let hooks = match child(root, "hooks").map(|hooks| &hooks.value) {
+        Some(Value::List(hooks)) => hooks.as_slice(),
+        _ => &[],
+    };
+    let told = hooks.iter().flat_map(|hook| ["post", "token"].into_iter().filter_map(|key| child(hook, key)));
+    uris.chain(target).chain(token).chain(told).for_each(|secret| problems.hide(secret.at));
 }
 
 fn sections(file: &Path, root: &Node, reading: &mut Reading<'_>, secrets: &mut Vec<Warning>) -> Option<Pipeline> {
@@ -132,6 +137,7 @@ fn sections(file: &Path, root: &Node, reading: &mut Reading<'_>, secrets: &mut V
     let state_dir = target::state_dir(&mut section, reading);
     let retention = target::queue(&mut section, reading);
     let http = http::http(&mut section, reading, secrets);
+    let hooks = hooks::hooks(&mut section, reading, secrets);
     let sources = source::sources(&mut section, name.as_deref().unwrap_or_default(), secrets, reading);
     let source_names = names_of(section.get("sources"));
     // Streams are read against a schema even where the target is wrong, so that their problems show in the same run.
@@ -159,6 +165,7 @@ fn sections(file: &Path, root: &Node, reading: &mut Reading<'_>, secrets: &mut V
         state_dir: state_dir?,
         retention: retention?,
         http: http?,
+        hooks: hooks?,
         sources,
         streams: streams.into_iter().map(|stream| stream.mapping).collect(),
         templates: patterns.into_iter().filter_map(template).collect(),

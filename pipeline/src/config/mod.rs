@@ -10,6 +10,7 @@ pub mod column_type;
 pub mod connection;
 mod discriminator;
 mod evolve;
+pub mod hooks;
 pub mod http;
 pub mod key;
 pub mod load;
@@ -31,6 +32,7 @@ pub mod template;
 pub mod tree;
 pub mod value_rule;
 
+pub use hooks::{Hook, HookAction};
 pub use http::{Http, HttpTls};
 pub use load::{ConfigError, load, validate};
 pub use pipeline::{Pipeline, Reference, SnapshotPace, SourceKind, SourceSpec, SslMode, Target};

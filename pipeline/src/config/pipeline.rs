@@ -1,6 +1,7 @@
 //! The configuration as the program may rely on it: plain values, checked, references resolved, paths made absolute or
 //! relative to the directory they were written for.
 
+use super::hooks::Hook;
 use super::http::Http;
 use super::problem::Problems;
 use super::secret::Secret;
@@ -37,6 +38,8 @@ pub struct Pipeline {
     pub retention: Retention,
     /// Where HTTP is answered, if it is.
     pub http: Option<Http>,
+    /// Who is told what happens, in the order of the file.
+    pub hooks: Vec<Hook>,
     /// The sources, in the order of the file. Each has at least one stream or pattern.
     pub sources: Vec<SourceSpec>,
     /// The streams, in the order of the file.

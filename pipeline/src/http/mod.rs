@@ -8,7 +8,6 @@
 
 mod answer;
 mod door;
-mod events;
 mod guard;
 mod identity;
 mod orders;
@@ -17,7 +16,6 @@ mod place;
 mod pulse;
 mod route;
 mod server;
-mod timeline;
 mod timely;
 mod web;
 
@@ -29,9 +27,9 @@ use crate::config::Pipeline;
 use crate::control::ControlHandler;
 use crate::metrics::{Ages, Facts, Metrics, look_after_ages};
 use crate::status::StatusReport;
+use crate::timeline::Timeline;
 use guard::Guard;
 use std::sync::{Arc, Mutex};
-use timeline::Timeline;
 use tokio::sync::watch;
 use web::Web;
 
@@ -41,19 +39,20 @@ pub(crate) fn attend<H: ControlHandler + Send + 'static>(
     assembled: &Assembled,
     handler: &Arc<H>,
     reports: watch::Receiver<Arc<StatusReport>>,
+    timeline: Arc<Timeline>,
 ) {
     let Some(http) = pipeline.http.clone() else { return };
     let service = &assembled.service;
-    let (ages, requests, timeline) = (Arc::new(Ages::default()), Arc::default(), Arc::new(Timeline::default()));
+    let (ages, requests) = (Arc::new(Ages::default()), Arc::default());
     let facts = Facts::new(Arc::clone(service), reports.clone(), Arc::clone(&assembled.pool))
         .with(&ages, &requests)
         .of(pipeline.state_dir.clone(), pipeline.retention.max_bytes);
     let web = Web {
         handler: Arc::clone(handler),
         guard: Guard::new(&http),
-        reports: reports.clone(),
+        reports,
         ages: Arc::clone(&ages),
-        timeline: Arc::clone(&timeline),
+        timeline,
         metrics: Metrics::new(facts),
         requests,
         shown: Mutex::default(),
@@ -61,7 +60,6 @@ pub(crate) fn attend<H: ControlHandler + Send + 'static>(
     let supervisor = &service.supervisor;
     supervisor.task("queue ages", look_after_ages(Arc::clone(service), ages));
     supervisor.task("pulse", pulse::look_after(Arc::clone(service), Arc::clone(&assembled.target)));
-    supervisor.task("timeline", events::look_after(timeline, reports, supervisor.stop().clone()));
     let serving = door::open_and_serve(Arc::clone(service), http, pipeline.state_dir.clone(), web);
     supervisor.task("http", Box::pin(serving));
 }

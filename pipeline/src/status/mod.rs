@@ -4,6 +4,7 @@
 //! [`render`] its text. Owns no numbers: the service counts, this room only shows. Keeps promise 20: a stream carries all
 //! terms of the accounting identity and can say whether they add up.
 
+mod attached;
 mod condition;
 pub mod decision;
 pub mod evolution;
@@ -15,6 +16,7 @@ pub mod report;
 pub mod screen;
 pub mod table;
 
+pub use attached::{ComparedReport, HookReport};
 pub use condition::StreamCondition;
 pub use evolution::EvolutionReport;
 pub use parked::ParkedReport;

@@ -1,8 +1,9 @@
 //! A report as text: a head line, a table of sources, a table of streams, and a block for each problem that says what to do.
 
+use super::attached::HookReport;
 use super::condition::StreamCondition;
 use super::measure::{bytes, count, span};
-use super::report::{ControlReport, QueueFull, SourceReport, StatusReport, StreamPhase, StreamReport, WatchMode};
+use super::report::{ControlReport, QueueFull, SourceReport, StatusReport, StreamReport, WatchMode};
 use super::table::Table;
 use std::fmt::Write as _;
 
@@ -99,16 +100,10 @@ fn streams(streams: &[StreamReport]) -> Table {
         "STREAM", "TABLE", "PHASE", "STATE", "READY", "CAPTURED", "APPLIED", "PARKED", "QUEUED", "LAG", "RATE",
     ]);
     for stream in streams {
-        let phase = match stream.phase {
-            StreamPhase::Prepared => "prepared",
-            StreamPhase::Copying => "copying",
-            StreamPhase::Bulk => "bulk",
-            StreamPhase::Live => "live",
-        };
         table.row([
             stream.name.clone(),
             stream.table.clone(),
-            phase.to_owned(),
+            stream.phase.word().to_owned(),
             match (&stream.condition, stream.is_paused()) {
                 (StreamCondition::Held { .. } | StreamCondition::Halted(_), _) | (_, false) => condition(stream),
                 (_, true) => "paused".to_owned(),
@@ -162,6 +157,7 @@ fn problems(report: &StatusReport) -> Vec<String> {
     if let Some(trouble) = report.http.as_ref().and_then(|http| http.trouble.as_ref()) {
         blocks.push(format!("http: {}\n  {}\n", trouble.code, trouble.detail));
     }
+    blocks.extend(report.hooks.iter().filter_map(HookReport::text));
     for source in &report.sources {
         if let Some(full) = source.queue.full {
             let advice = match full {

@@ -1,5 +1,6 @@
 //! The shape of a status report. Its JSON is stable: fields are added, never renamed or given another meaning.
 
+use super::attached::{ComparedReport, HookReport};
 use super::condition::StreamCondition;
 use super::decision;
 use super::evolution::EvolutionReport;
@@ -32,6 +33,9 @@ pub struct StatusReport {
     /// Where HTTP is answered, or why it is not; `None`: it is not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpReport>,
+    /// Hooks in the order of the configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookReport>,
 }
 
 /// A schema beside the live one.
@@ -191,6 +195,18 @@ pub enum StreamPhase {
     Live,
 }
 
+impl StreamPhase {
+    /// Its word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Prepared => "prepared",
+            Self::Copying => "copying",
+            Self::Bulk => "bulk",
+            Self::Live => "live",
+        }
+    }
+}
+
 impl From<Phase> for StreamPhase {
     fn from(phase: Phase) -> Self {
         match phase {
@@ -255,6 +271,9 @@ pub struct StreamReport {
     /// What became of fields that no column took, where the service adds columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evolution: Option<EvolutionReport>,
+    /// What the last comparison has shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<ComparedReport>,
 }
 
 /// Pause and throttle of a stream.
@@ -297,6 +316,7 @@ impl StreamReport {
             parked: None,
             doubt: None,
             evolution: None,
+            compared: None,
         }
     }
 

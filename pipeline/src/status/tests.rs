@@ -43,6 +43,20 @@ fn paused() -> StreamReport {
         })
 }
 
+fn hook() -> HookReport {
+    HookReport {
+        hook: 1,
+        kind: "post".into(),
+        on: vec!["halted".into(), "recovered".into()],
+        told: 3,
+        failed: 1,
+        dropped: 0,
+        waiting: 0,
+        failing: true,
+        trouble: Some(trouble("hook_failed", "the receiver: answered 500; given up, tried 5 times")),
+    }
+}
+
 pub(in crate::status) fn report() -> StatusReport {
     let projects = StreamReport {
         phase: StreamPhase::Live,
@@ -102,6 +116,7 @@ pub(in crate::status) fn report() -> StatusReport {
                 "127.0.0.1:8650 cannot be listened on: address in use; it is tried again",
             )),
         }),
+        hooks: vec![hook()],
     }
 }
 

@@ -3,7 +3,8 @@
 //! A few numbers a stream. Replaced whole; a run over some streams leaves what is known of the others. Nothing is decided by it: one that is lost
 //! or cannot be written costs metrics until the next comparison.
 
-use super::report::VerifyReport;
+use super::report::{Verdict, VerifyReport};
+use crate::status::ComparedReport;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -28,6 +29,25 @@ pub struct Shown {
     pub differences: u64,
     /// What the source held at this time was covered; Unix milliseconds.
     pub through_ms: Option<u64>,
+    /// What it all came to; `None`: written by a version that did not say.
+    #[serde(default)]
+    pub verdict: Option<Verdict>,
+    /// When the comparison ended; Unix milliseconds.
+    #[serde(default)]
+    pub at_ms: u64,
+}
+
+impl Shown {
+    /// As `status` has it.
+    pub(crate) fn report(&self) -> Option<ComparedReport> {
+        let verdict = match self.verdict? {
+            Verdict::Equal => "equal",
+            Verdict::Unknown => "unknown",
+            Verdict::Different => "different",
+        };
+        let (differences, at_ms, through_ms) = (self.differences, self.at_ms, self.through_ms);
+        Some(ComparedReport { verdict: verdict.to_owned(), differences, at_ms, through_ms })
+    }
 }
 
 impl LastComparison {
@@ -35,6 +55,11 @@ impl LastComparison {
     pub fn read(state_dir: &Path) -> Self {
         let found = fs::read(state_dir.join("verify").join(FILE)).ok();
         found.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// Of the file, if there is one.
+    pub(super) fn metadata(state_dir: &Path) -> Option<fs::Metadata> {
+        fs::metadata(state_dir.join("verify").join(FILE)).ok()
     }
 
     fn write(&self, state_dir: &Path) -> io::Result<()> {
@@ -52,7 +77,8 @@ pub(super) fn remember(state_dir: &Path, report: &VerifyReport) {
     for stream in &report.streams {
         let tallies = &stream.tallies;
         let differences = tallies.missing + tallies.extra + tallies.different;
-        let shown = Shown { differences, through_ms: stream.verified_through_ms };
+        let (through_ms, verdict) = (stream.verified_through_ms, Some(stream.verdict));
+        let shown = Shown { differences, through_ms, verdict, at_ms: report.ended_ms };
         last.streams.insert(stream.stream.clone(), shown);
     }
     if let Err(error) = last.write(state_dir) {
@@ -79,7 +105,13 @@ mod tests {
         remember(&state, &VerifyReport::default().of(vec![of("a", 1), of("b", 2)]));
         remember(&state, &VerifyReport::default().of(vec![of("a", 0)]));
         let last = LastComparison::read(&state);
-        assert_eq!(last.streams["a"], Shown { differences: 1, through_ms: Some(5) });
-        assert_eq!(last.streams["b"], Shown { differences: 3, through_ms: Some(5) });
+        let shown = |differences| Shown {
+            differences,
+            through_ms: Some(5),
+            verdict: Some(Verdict::Unknown),
+            ..Shown::default()
+        };
+        assert_eq!(last.streams["a"], shown(1));
+        assert_eq!(last.streams["b"], shown(3));
     }
 }

@@ -18,6 +18,7 @@ mod follower;
 mod grown;
 pub mod html;
 mod last;
+pub mod news;
 mod progress;
 mod record_state;
 pub mod render;

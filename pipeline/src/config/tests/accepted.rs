@@ -1,7 +1,8 @@
 //! What good configurations become.
 
 use super::validate;
-use crate::config::{SourceKind, SslMode};
+use crate::config::{HookAction, SourceKind, SslMode};
+use crate::timeline::Occasion;
 use landfall_connectors::files::lines::LinesFormat;
 use landfall_connectors::mongodb::{Capture, ReadFrom};
 use landfall_schemas::mapping::{
@@ -24,6 +25,9 @@ target:
 state: { dir: ./.landfall }
 queue: { kind: embedded, max_bytes: 50GiB, retention: { bytes: 10GiB, age: 7d, floor: 1h } }
 http: { listen: "0.0.0.0:8650", token: "${LANDFALL_TOKEN}", tls: { cert: tls/server.pem, key: /etc/server.key } }
+hooks:
+  - { on: [halted, held, recovered], run: [hooks/page.sh, "--loud"], timeout: 5s }
+  - { on: [headroom_low], post: "${LANDFALL_HOOK}", token: "${LANDFALL_TOKEN}", headroom_below: 4h }
 sources:
   store: { kind: json_document, path: data/projects.json, rescan: 10s }
   events: { kind: json_lines, path: "logs/*.ndjson", operation: { from: op, delete: d, upsert: [c, u], record: after } }
@@ -77,6 +81,19 @@ fn the_whole_example_becomes_plain_values() {
         (Path::new("/etc/landfall/tls/server.pem"), Path::new("/etc/server.key"))
     );
     assert!(!format!("{pipeline:?}").contains("canary"));
+}
+
+#[test]
+fn hooks_are_programs_and_addresses() {
+    let pipeline = validate(FULL).unwrap_or_else(|problems| panic!("{problems}"));
+    let [page, post] = pipeline.hooks.as_slice() else { panic!("two hooks") };
+    assert_eq!(page.on, [Occasion::Halted, Occasion::Held, Occasion::Recovered]);
+    assert!(matches!(&page.action, HookAction::Run(words) if *words == ["/etc/landfall/hooks/page.sh", "--loud"]));
+    assert_eq!((page.timeout, page.headroom()), (Duration::from_secs(5), None));
+    let HookAction::Post(address) = &post.action else { panic!("an address") };
+    assert_eq!(address.url.reveal(), "https://hooks.example/canary-path");
+    assert!(address.token.is_some());
+    assert_eq!((post.timeout, post.headroom()), (Duration::from_secs(30), Some(Duration::from_secs(4 * 3_600))));
 }
 
 #[test]

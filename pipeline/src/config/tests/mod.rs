@@ -21,6 +21,7 @@ fn variable(name: &str) -> Option<String> {
     match name {
         "DATABASE_URL" => Some("postgres://app:canary-password@localhost/app".to_owned()),
         "LANDFALL_TOKEN" => Some("canary-password-of-http".to_owned()),
+        "LANDFALL_HOOK" => Some("https://hooks.example/canary-path".to_owned()),
         "MONGODB_URI" => Some("mongodb://app:canary-password@localhost/?replicaSet=rs".to_owned()),
         "INJECTION" => Some("x, schema: other }\nname: taken".to_owned()),
         _ => None,

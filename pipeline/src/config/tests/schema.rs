@@ -19,13 +19,14 @@ type Section = (&'static str, &'static str, &'static [&'static str]);
 
 const REFUSED_IN_SOURCES: [&str; 2] = ["follow_symlinks", "key"];
 
-const SECTIONS: [Section; 23] = [
+const SECTIONS: [Section; 24] = [
     ("target", "name: x\ntarget: { url: \"postgres://localhost/x\" HOLE }\nstate: { dir: ./s }\nSTORE STREAM", &[]),
     ("state", "name: x\ntarget: { url: \"postgres://localhost/x\" }\nstate: { dir: ./s HOLE }\nSTORE STREAM", &[]),
     ("queue", "HEAD queue: { max_bytes: 1GiB HOLE }\nSTORE STREAM", &[]),
     ("retention", "HEAD queue: { retention: { age: 1d HOLE } }\nSTORE STREAM", &[]),
     ("http", "HEAD http: { listen: 127.0.0.1:1 HOLE }\nSTORE STREAM", &[]),
     ("http_tls", "HEAD http: { listen: 127.0.0.1:1, tls: { cert: a, key: b HOLE } }\nSTORE STREAM", &[]),
+    ("hook", "HEAD hooks: [{ on: [halted], post: \"https://h/\" HOLE }]\nSTORE STREAM", &[]),
     (
         "source_json_document",
         "HEAD sources: { s: { kind: json_document, path: a.json HOLE } }\nSTREAM",
