@@ -24,13 +24,14 @@ In paths, words in capitals stand for names of your own. A default of — means:
 ";
 
 /// Where each section of the schema stands in a configuration.
-const PLACES: [(&str, &str); 25] = [
+const PLACES: [(&str, &str); 26] = [
     ("target", "target"),
     ("state", "state"),
     ("queue", "queue"),
     ("retention", "queue.retention"),
     ("http", "http"),
     ("http_tls", "http.tls"),
+    ("hook", "hooks.N"),
     ("source_json_document", "sources.SOURCE"),
     ("source_json_lines", "sources.SOURCE"),
     ("source_json_directory", "sources.SOURCE"),
