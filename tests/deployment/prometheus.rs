@@ -80,7 +80,9 @@ fn the_compose_projects_prometheus_loads_the_rules() {
     for rules in ["alerts.yaml", "recording.yaml"] {
         std::fs::write(at.join(rules), text(&format!("prometheus/{rules}"))).expect("a copy can be written");
     }
-    std::fs::write(at.join("tls_cert"), "").expect("a copy can be written");
+    for secret in ["tls_cert", "http_token"] {
+        std::fs::write(at.join(secret), "").expect("a copy can be written");
+    }
     let config = text("container/prometheus.yml").replace("/etc/prometheus/", "").replace("/run/secrets/", "");
     std::fs::write(at.join("prometheus.yml"), config).expect("a copy can be written");
     let said = run(&promtool, &["check", "config", "prometheus.yml"], &at);
