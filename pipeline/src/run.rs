@@ -21,9 +21,11 @@ use crate::verify::news;
 use landfall_connectors::checkpoints::Word;
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::retry::Pace;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// Between two published reports.
 const PUBLISH_EVERY: Duration = Duration::from_millis(250);
@@ -78,15 +80,25 @@ pub async fn run_service(
             return RunOutcome::Failed(Failure::new(FailureClass::Fatal, "signals", detail));
         }
     };
-    let mut pipeline = Arc::new(pipeline.clone());
-    loop {
-        match Box::pin(life(&pipeline, (options.clone(), &mut signals), publish.clone())).await {
-            (RunOutcome::Done, Some(next)) => {
-                tracing::info!("the service begins anew with the mapping that is live now");
-                pipeline = Arc::new(next);
+    let ending = CancellationToken::new();
+    // One process to its manager, however many lives the service in it has.
+    let manager = notify_systemd::Manager::named(&|name| std::env::var_os(name));
+    let telling = notify_systemd::tell(manager, publish.subscribe(), ending.clone());
+    let lives = async {
+        let mut pipeline = Arc::new(pipeline.clone());
+        loop {
+            match Box::pin(life(&pipeline, (options.clone(), &mut signals), (publish.clone(), &ending))).await {
+                (RunOutcome::Done, Some(next)) => {
+                    tracing::info!("the service begins anew with the mapping that is live now");
+                    pipeline = Arc::new(next);
+                }
+                (ended, _) => return ended,
             }
-            (ended, _) => return ended,
         }
+    };
+    tokio::select! {
+        ended = lives => ended,
+        never = async { let _ = telling.await; std::future::pending::<Infallible>().await } => match never {},
     }
 }
 
@@ -94,7 +106,7 @@ pub async fn run_service(
 async fn life(
     pipeline: &Arc<Pipeline>,
     (options, signals): (RunOptions, &mut Signals),
-    publish: watch::Sender<Arc<StatusReport>>,
+    (publish, ending): (watch::Sender<Arc<StatusReport>>, &CancellationToken),
 ) -> (RunOutcome, Option<Pipeline>) {
     let assembled = match start(pipeline).await {
         Ok(assembled) => assembled,
@@ -108,6 +120,9 @@ async fn life(
     let overview = Overview::new(Arc::clone(&assembled.service), &pipeline.name);
     let socket = attend(pipeline, &assembled, publish, options.log);
     let outcome = wait(&assembled.service, options.until, signals).await;
+    if !assembled.service.succession.is_called() {
+        ending.cancel();
+    }
     // What was waited for is seen by those who are told of it.
     reports.send_replace(Arc::new(overview.report()));
     let ended = tokio::select! {
@@ -189,8 +204,6 @@ fn attend(
     let timeline = Arc::new(Timeline::watching(service.hooks.headroom()));
     http::attend(pipeline, assembled, &handler, publish.subscribe(), Arc::clone(&timeline));
     attend_happenings(pipeline, service, publish.subscribe(), timeline);
-    let manager = notify_systemd::Manager::named(&|name| std::env::var_os(name));
-    service.supervisor.task("systemd", notify_systemd::tell(manager, publish.subscribe(), stop.clone()));
     let reports = stop.clone();
     service.supervisor.task("reports", async move {
         loop {

@@ -53,9 +53,14 @@ impl Succession {
         self.called.cancelled().await;
     }
 
+    /// Whether it does.
+    pub(crate) fn is_called(&self) -> bool {
+        self.called.is_cancelled()
+    }
+
     /// The successor, if one was called.
     pub(crate) fn take(&self) -> Option<Pipeline> {
-        let called = self.called.is_cancelled();
+        let called = self.is_called();
         self.next.lock().unwrap_or_else(PoisonError::into_inner).take().filter(|_| called)
     }
 }
