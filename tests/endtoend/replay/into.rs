@@ -102,6 +102,12 @@ fn end(service: Landfall) {
     let _ = service.finish(Duration::from_secs(30)).expect(0);
 }
 
+/// The service can be talked to; before, `status` tells what stands on the disk.
+#[track_caller]
+fn expect_listening(site: &Site) {
+    wait_until(SOON, "the service to listen", || site.path("state/control.sock").exists());
+}
+
 /// The live tables are what the stores are: `verify` says so, once everything is captured and applied.
 #[track_caller]
 fn expect_equal(site: &Site, moment: &str) {
@@ -289,6 +295,7 @@ fn a_service_killed_anywhere_goes_on_with_what_it_follows_and_a_swap_is_whole_or
         site.catch_up();
         let kill = KillPoint { name: point, hit };
         let mut service = site.command(&["run"]).kill_at(&kill).start();
+        expect_listening(&site);
         for stream in ["events", "items", "projects"] {
             site.expect_stream(stream, "live", |stream| stream.text().contains("\"phase\":\"live\""));
         }

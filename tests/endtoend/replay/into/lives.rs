@@ -1,6 +1,6 @@
 //! A swap in the eyes of a service manager: the process lives on, and is not said to stop.
 
-use super::{config, end, expect_equal, expect_followed, next, write_all};
+use super::{config, end, expect_equal, expect_followed, expect_listening, next, write_all};
 use landfall_tests::postgres_server::PostgresServer;
 use landfall_tests::site::Site;
 use landfall_tests::wait::wait_until;
@@ -26,6 +26,7 @@ fn a_manager_hears_of_one_start_and_one_end_however_often_the_mapping_is_swapped
     let socket = UnixDatagram::bind(&path).unwrap();
     socket.set_nonblocking(true).unwrap();
     let service = site.command(&["run"]).env("NOTIFY_SOCKET", &path.display().to_string()).start();
+    expect_listening(&site);
     let mut heard = String::new();
     wait_until(Duration::from_secs(30), "it is ready", || {
         told(&socket, &mut heard);

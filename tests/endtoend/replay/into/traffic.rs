@@ -1,6 +1,6 @@
 //! A replay into another schema under traffic: the queue keeps what it needs and no more, and no change is lost on either side.
 
-use super::{expect_followed, expect_sums, next};
+use super::{expect_followed, expect_listening, expect_sums, next};
 use landfall_tests::config::Config;
 use landfall_tests::document_store::DocumentStore;
 use landfall_tests::lines_store::LinesStore;
@@ -51,6 +51,7 @@ fn swapped_there_and_back_under_traffic_and_without_retention_both_sides_stay_wh
     site.note_ledger("log", &ledger);
     site.apply_schema();
     let service = site.command(&["run"]).env("LANDFALL_SEGMENT_BYTES", "65536").start();
+    expect_listening(&site);
     site.expect_stream("users", "up", |stream| stream.text().contains("\"phase\":\"live\""));
     site.expect_stream("events", "up", |stream| stream.text().contains("\"phase\":\"live\""));
     // Lines can only be replayed from their first event, which stands behind this.
