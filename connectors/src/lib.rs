@@ -14,6 +14,7 @@ pub mod memory;
 pub mod mongodb;
 pub mod postgres;
 pub mod reread;
+pub mod retrace;
 pub mod retry;
 pub mod settlement;
 pub mod sink;

@@ -4,7 +4,7 @@
 //! through. Its slot in the position table is its id; the value, all integers little-endian:
 //!
 //! ```text
-//! 0     version (1)            u8
+//! 0     version (2)            u8      1 ends behind the paths
 //! 1     flags                  u8    1 closed · 2 birth known · 4 gzip
 //! 2     serial                 u64   order of first sight inside the source
 //! 10    device                 u64
@@ -17,12 +17,14 @@
 //! 84    tail: length, hash     u16, u128   the bytes before the offset
 //! 102   base: length, bytes    u16, …      the path it was first seen under, relative to the root
 //! …     path: length, bytes    u16, …      the path it was last seen under
+//! …     turns                  …           in which it was read (`turns`)
 //! ```
 //!
 //! Keeps promise 6: an unreadable value is an error, never a start from zero.
 
 use crate::files::identity::{Fingerprint, HEAD_BYTES, Inode};
 use crate::files::lines::body::Body;
+use crate::files::lines::turns::Turns;
 use crate::files::root::FileStat;
 use std::ffi::OsStr;
 use std::io;
@@ -30,7 +32,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+const WITHOUT_TURNS: u8 = 1;
 const CLOSED: u8 = 1;
 const BIRTH: u8 = 2;
 const GZIP: u8 = 4;
@@ -75,6 +78,8 @@ pub(super) struct Generation {
     pub lines: u64,
     /// Stored size when it was last read to its end.
     pub size: u64,
+    /// In which turns its lines were handed out.
+    pub turns: Turns,
     /// Read to its end, and another generation has taken its place.
     pub closed: bool,
     /// No newline stands between the offset and here (not stored: found again after a restart).
@@ -108,6 +113,7 @@ impl Generation {
             offset: 0,
             lines: 0,
             size: stat.size,
+            turns: Turns::default(),
             closed: false,
             searched: 0,
             standing: Standing::Listed(*stat),
@@ -200,6 +206,7 @@ impl Generation {
             out.extend(len.to_le_bytes());
             out.extend(&bytes[..usize::from(len)]);
         }
+        self.turns.encode(&mut out);
         out.into()
     }
 
@@ -208,7 +215,7 @@ impl Generation {
         let slot: Arc<str> = std::str::from_utf8(slot).ok()?.into();
         let mut value = Fields(value);
         let [version, flags] = value.take()?;
-        if version != VERSION {
+        if version != VERSION && version != WITHOUT_TURNS {
             return None;
         }
         let (serial, dev, ino) = (value.u64()?, value.u64()?, value.u64()?);
@@ -216,6 +223,7 @@ impl Generation {
         let (size, offset, lines) = (value.u64()?, value.u64()?, value.u64()?);
         let (head, tail) = (value.print()?, value.print()?);
         let (base, path) = (value.path()?, value.path()?);
+        let turns = if version == WITHOUT_TURNS { Turns::uncounted() } else { Turns::decode(&mut value.0)? };
         let sound = value.0.is_empty() && u64::from(tail.len) <= offset;
         sound.then_some(Self {
             slot,
@@ -229,6 +237,7 @@ impl Generation {
             offset,
             lines,
             size,
+            turns,
             closed: flags & CLOSED != 0,
             searched: 0,
             standing: Standing::Unknown,
@@ -295,11 +304,22 @@ mod tests {
         made.lines = 3;
         made.tail = Fingerprint::of(b"tail");
         made.closed = true;
+        made.turns.taken_up(0, 3);
+        made.turns.taken_up(10, 9);
         let value = made.encode();
         let read = Generation::decode(made.slot.as_bytes(), &value).unwrap();
         assert_eq!(read.encode(), value);
         assert_eq!((read.slot, read.path, read.base), (made.slot, made.path, made.base));
         assert_eq!((read.offset, read.lines, read.closed, read.inode), (20, 3, true, made.inode));
+        assert_eq!(read.turns, made.turns);
+    }
+
+    #[test]
+    fn a_position_without_turns_is_read() {
+        let mut value = Generation::first_seen(Path::new("x"), Path::new("x"), 0, (&stat(), Fingerprint::EMPTY)).encode().to_vec();
+        assert_eq!(value.pop(), Some(0), "no turns yet");
+        value[0] = WITHOUT_TURNS;
+        assert_eq!(Generation::decode(b"x", &value).unwrap().turns, Turns::uncounted());
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub(super) struct Ledger {
     /// By the path relative to the root.
     pub lineages: BTreeMap<PathBuf, Lineage>,
     last_serial: u64,
+    /// The generation turned to last, and the number of that turn.
+    turn: (Option<Arc<str>>, u64),
     /// Some generation beside the one being read has changed.
     pub unsaved: bool,
     forgotten: Vec<Arc<str>>,
@@ -70,6 +72,9 @@ impl Ledger {
                 Failure::new(FailureClass::Halt, "position_unreadable", detail)
             })?;
             ledger.last_serial = ledger.last_serial.max(generation.serial);
+            if generation.turns.last() > ledger.turn.1 {
+                ledger.turn = (Some(Arc::clone(&generation.slot)), generation.turns.last());
+            }
             ledger.lineages.entry(generation.base.clone()).or_default().generations.push(generation);
         }
         for lineage in ledger.lineages.values_mut() {
@@ -95,6 +100,17 @@ impl Ledger {
     pub(super) fn generation(&mut self, base: &Path, slot: &str) -> Option<&mut Generation> {
         let lineage = self.lineages.get_mut(base)?;
         lineage.generations.iter_mut().find(|generation| &*generation.slot == slot)
+    }
+
+    /// Lines of a generation are handed out, from this byte on.
+    pub(super) fn taken_up(&mut self, base: &Path, slot: &Arc<str>, from: u64) {
+        if self.turn.0.as_ref() != Some(slot) {
+            self.turn = (Some(Arc::clone(slot)), self.turn.1 + 1);
+        }
+        let turn = self.turn.1;
+        if let Some(generation) = self.generation(base, slot) {
+            generation.turns.taken_up(from, turn);
+        }
     }
 
     /// Forgets the generations of a lineage that `done` names.

@@ -18,12 +18,16 @@ mod operation;
 mod pass;
 mod reader;
 mod reread;
+mod retrace;
 mod rotation;
 mod survey;
+mod turns;
+mod walk;
 
 pub use operation::LinesFormat;
 pub use reader::{MAX_LINE_BYTES, OVERLONG_HEAD_BYTES};
 pub use reread::LinesReread;
+pub use retrace::LinesRetrace;
 pub use survey::FILE_SHRANK;
 
 use crate::failure::{Failure, FailureClass};

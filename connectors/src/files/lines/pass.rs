@@ -105,7 +105,12 @@ impl Pass {
                 self.tasks.pop_front();
                 continue;
             };
+            let before = generation.offset;
             let ended = with.generation(generation, batch, (&task, &mut budget));
+            if generation.offset != before {
+                ledger.taken_up(&task.base, &task.slot, before);
+            }
+            let Some(generation) = ledger.generation(&task.base, &task.slot) else { continue };
             let trouble = match ended {
                 Ok(Ended::Enough) => {
                     ledger.save(batch, Some((&task.base, &task.slot)));

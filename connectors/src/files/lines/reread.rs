@@ -11,44 +11,25 @@ use super::body::Body;
 use super::ledger::Ledger;
 use super::listing::{Member, View};
 use super::operation::Interpreter;
-use super::reader::{MAX_LINE_BYTES, OVERLONG_HEAD_BYTES};
 use super::rotation::{Age, is_compressed};
+use super::walk::{Extent, Walk, Walked};
 use crate::failure::{Failure, FailureClass};
 use crate::files::root::{Listed, Root};
-use crate::reread::{Part, Repeats, Reread, Said, Seen, Taker};
+use crate::reread::{Part, Repeats, Reread, Seen, Taker};
 use crate::source::SourceStream;
-use landfall_schemas::event::{ChangeBatch, Op, Place};
-use landfall_schemas::rejection::RejectCode;
 use landfall_schemas::stream::StreamId;
 use std::path::Path;
 
 /// Readings of chains that are rotated under them before they are given up.
 const ATTEMPTS: u32 = 10;
-/// Bytes asked for at once.
-const CHUNK: usize = 1 << 20;
+/// What keys by place call a file: its name is capture's.
+const ANYWHERE: &str = "*";
 
 /// Lines to be read a second time.
 #[derive(Debug)]
 pub struct LinesReread {
     config: LinesConfig,
     interpreter: Interpreter,
-}
-
-/// How one file is read: what becomes of an unfinished last line, and how far.
-struct Extent {
-    /// Nothing is added to it any more.
-    ended: bool,
-    /// Bytes of a file that may still grow.
-    until: u64,
-}
-
-/// Where lines go.
-struct Lines<'a> {
-    interpreter: &'a mut Interpreter,
-    taker: &'a mut dyn Taker,
-    batch: ChangeBatch,
-    chain: u16,
-    part: Part,
 }
 
 impl LinesReread {
@@ -94,9 +75,12 @@ impl LinesReread {
                 let chain = u16::try_from(chain).unwrap_or(u16::MAX).min(Seen::CHAINS);
                 let meant = member.age == Age::Live || self.config.pattern.matches(&file.path);
                 let part = if meant { Part::Sure } else { Part::Perhaps };
-                let (interpreter, batch) = (&mut self.interpreter, ChangeBatch::default());
-                let mut lines = Lines { interpreter, taker: &mut *taker, batch, chain, part };
-                let read = lines.file(&mut body, &Extent { ended, until });
+                let mut hand = |line: &Walked<'_>| {
+                    let (stream, key, said) = (line.stream, line.key, line.said);
+                    taker.take(&Seen { stream, key, said, chain, part })
+                };
+                let mut walk = Walk::new(&mut self.interpreter, ANYWHERE, &mut hand);
+                let read = walk.file(&mut body, &Extent { ended, until });
                 read.map_err(|error| {
                     error.unwrap_or_else(|| self.failure(&file.path, "unreadable", "reading it failed"))
                 })?;
@@ -116,103 +100,6 @@ fn repeats_another(file: &Listed, chain: &[Member], view: &View) -> bool {
     let plain = file.path.with_extension("");
     is_compressed(&file.path)
         && chain.iter().any(|other| view.files[other.file].path == plain && other.age != Age::Live)
-}
-
-impl Lines<'_> {
-    /// All lines of a file. The error is a failure, or `None` where reading failed.
-    fn file(&mut self, body: &mut Body, extent: &Extent) -> Result<(), Option<Failure>> {
-        let mut buffer = vec![0; 2 * CHUNK];
-        // Content offset of the buffer's first byte; what of it is filled; where the line begins.
-        let (mut at, mut filled, mut skipping) = (0_u64, 0, None::<(u64, Vec<u8>)>);
-        loop {
-            let room =
-                (buffer.len() - filled).min(usize::try_from(extent.until - at - filled as u64).unwrap_or(usize::MAX));
-            let read = body.read_at(at + filled as u64, &mut buffer[filled..filled + room]).map_err(|_| None)?;
-            let searched = filled;
-            filled += read;
-            let (mut start, mut from) = (0, searched);
-            while let Some(newline) = memchr::memchr(b'\n', &buffer[from..filled]).map(|found| from + found) {
-                match skipping.take() {
-                    Some((begun, head)) => self.overlong(&head, begun)?,
-                    None => self.line(&buffer[start..newline], at + start as u64)?,
-                }
-                (start, from) = (newline + 1, newline + 1);
-            }
-            if read == 0 {
-                return self.rest(&buffer[start..filled], (at + start as u64, skipping), extent);
-            }
-            if start == 0 && filled > MAX_LINE_BYTES && skipping.is_none() {
-                skipping = Some((at, buffer[..OVERLONG_HEAD_BYTES].to_vec()));
-            }
-            if skipping.is_some() && start == 0 {
-                start = filled;
-            }
-            buffer.copy_within(start..filled, 0);
-            (at, filled) = (at + start as u64, filled - start);
-            if filled + CHUNK > buffer.len() {
-                buffer.resize(buffer.len() * 2, 0);
-            }
-        }
-    }
-
-    fn rest(
-        &mut self,
-        rest: &[u8],
-        (at, skipping): (u64, Option<(u64, Vec<u8>)>),
-        extent: &Extent,
-    ) -> Result<(), Option<Failure>> {
-        // Without its newline a line may still be being written.
-        match skipping {
-            _ if !extent.ended => Ok(()),
-            Some((begun, head)) => self.overlong(&head, begun),
-            None if rest.is_empty() => Ok(()),
-            None => {
-                let origin = self.origin(at);
-                self.interpreter.last_line(&mut self.batch, without_mark(rest, at), ("*", origin));
-                self.hand_on()
-            }
-        }
-    }
-
-    fn line(&mut self, line: &[u8], at: u64) -> Result<(), Option<Failure>> {
-        if line.len() > MAX_LINE_BYTES {
-            return self.overlong(&line[..OVERLONG_HEAD_BYTES], at);
-        }
-        let line = without_mark(line, at);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let origin = self.origin(at);
-        self.interpreter.line(&mut self.batch, line, ("*", origin));
-        self.hand_on()
-    }
-
-    fn overlong(&mut self, head: &[u8], at: u64) -> Result<(), Option<Failure>> {
-        let origin = self.origin(at);
-        self.interpreter.reject(&mut self.batch, (head, RejectCode::TooLarge), ("*", origin));
-        self.hand_on()
-    }
-
-    fn origin(&mut self, at: u64) -> Place {
-        Place { index: self.batch.place("*"), at }
-    }
-
-    fn hand_on(&mut self) -> Result<(), Option<Failure>> {
-        for change in self.batch.changes() {
-            let said = match change.op {
-                Op::Upsert => Said::Record(self.batch.bytes(&change.payload)),
-                Op::Delete => Said::Deleted,
-                _ => Said::Rejected(change.reject.unwrap_or(RejectCode::Malformed)),
-            };
-            let (stream, key) = (usize::from(change.stream.0), self.batch.bytes(&change.key));
-            self.taker.take(&Seen { stream, key, said, chain: self.chain, part: self.part }).map_err(Some)?;
-        }
-        self.batch.clear();
-        Ok(())
-    }
-}
-
-/// A line without the byte order mark that may stand at the beginning of a file.
-fn without_mark(line: &[u8], at: u64) -> &[u8] {
-    if at == 0 { line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line) } else { line }
 }
 
 impl Reread for LinesReread {

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 mod bounds;
 mod machine;
+mod retraced;
 mod rotations;
 
 /// A queue that holds nothing: lines need none of its history.
@@ -43,6 +44,8 @@ struct Bench {
     positions: PositionTable,
     /// Payloads of upserts; rejects as `!code`.
     seen: Vec<String>,
+    /// Keys of them all, whatever is taken out of `seen`.
+    keys: Vec<(Vec<u8>, String)>,
     largest: usize,
 }
 
@@ -62,6 +65,7 @@ impl Bench {
             source: None,
             positions: PositionTable::default(),
             seen: Vec::new(),
+            keys: Vec::new(),
             largest: 0,
         };
         bench.reopen();
@@ -113,11 +117,13 @@ impl Bench {
         for change in batch.changes() {
             let payload = String::from_utf8_lossy(batch.bytes(&change.payload)).into_owned();
             self.largest = self.largest.max(payload.len());
-            self.seen.push(match (change.op, change.reject) {
+            let said = match (change.op, change.reject) {
                 (Op::Upsert, _) => payload,
                 (_, Some(code)) => format!("!{code}"),
                 (op, None) => format!("{op:?}"),
-            });
+            };
+            self.keys.push((batch.bytes(&change.key).to_vec(), said.clone()));
+            self.seen.push(said);
         }
         for update in batch.positions() {
             self.positions.apply(update);

@@ -336,6 +336,7 @@ impl World {
         };
         let (seen, written) = (rest(&self.bench.seen), rest(&self.written));
         assert!(seen.is_empty() && written.is_empty(), "after {same} lines: saw {seen:?}, written {written:?}");
+        self.bench.expect_retraced();
     }
 }
 
