@@ -5,8 +5,8 @@
 
 mod reread;
 
-pub(crate) use reread::reread;
 use reread::rereading;
+pub(crate) use reread::{reread, retrace};
 
 use crate::capture;
 use crate::config::{Pipeline, SnapshotPace, SourceKind, SourceSpec};

@@ -18,6 +18,7 @@ use crate::service::Service;
 use crate::status::{StatusReport, StreamCondition};
 use landfall_connectors::checkpoints::Word;
 use landfall_connectors::control::Change;
+use landfall_schemas::position::PositionTable;
 use landfall_schemas::stream::StreamName;
 use std::sync::Arc;
 
@@ -101,6 +102,14 @@ impl ControlHandler for Handler {
 
     async fn checkpoint(&self, what: CheckpointVerb) -> Result<Vec<CutReport>, Refused> {
         cut::attend(&self.target, &self.service.held(), what).await
+    }
+
+    async fn positions(&self, source: String) -> Result<PositionTable, Refused> {
+        let held = self.service.held();
+        let found = held.iter().find(|held| held.source == source);
+        found.map(|held| held.queue.positions()).ok_or_else(|| {
+            Refused::new("unknown_source", "no source has this name; `landfall status` lists the streams of all")
+        })
     }
 
     async fn shown(&self, streams: Vec<(String, String)>) -> Result<(), Refused> {

@@ -56,11 +56,13 @@ pub enum RejectCode {
     ExpressionFailed = 23,
     /// A field that nothing maps, where the stream wants to know of it.
     NewField = 24,
+    /// Several files hold lines of the key, and which of them was captured last is not known.
+    OrderUnknown = 25,
 }
 
 impl RejectCode {
     /// All codes.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Malformed,
         Self::InvalidUtf8,
         Self::TooDeep,
@@ -85,6 +87,7 @@ impl RejectCode {
         Self::DuplicateChild,
         Self::ExpressionFailed,
         Self::NewField,
+        Self::OrderUnknown,
     ];
 
     /// The stable name, as in `landfall.dead_letters.code`.
@@ -114,6 +117,7 @@ impl RejectCode {
             Self::DuplicateChild => "duplicate_child",
             Self::ExpressionFailed => "expression_failed",
             Self::NewField => "new_field",
+            Self::OrderUnknown => "order_unknown",
         }
     }
 
@@ -122,9 +126,10 @@ impl RejectCode {
         Self::ALL.into_iter().find(|known| *known as u16 == code)
     }
 
-    /// Whether later changes of the key wait behind it. A duplicate inside one revision does not: its first record stands whole.
+    /// Whether later changes of the key wait behind it. A duplicate inside one revision does not: its first record stands whole. Nor do lines
+    /// without an order: the next one is surely behind them all.
     pub fn blocks_key(self) -> bool {
-        !matches!(self, Self::DuplicateKey)
+        !matches!(self, Self::DuplicateKey | Self::OrderUnknown)
     }
 }
 

@@ -8,16 +8,17 @@ use super::envelope::Finished;
 use super::failure::CliFailure;
 use super::settings::Settings;
 use super::verify::show;
-use crate::config::Pipeline;
+use crate::config::{Pipeline, SourceKind};
 use crate::control::ControlClient;
 use crate::control::protocol::CheckpointVerb;
-use crate::replay::base_copy;
+use crate::replay::base_copy::{self, Positions};
 use crate::replay::cut::{self, CutReport};
 use crate::replay::offline::Offline;
 use crate::status::measure::{bytes, count};
 use crate::verify::Progress;
 use landfall_schemas::mapping::StreamMapping;
 use serde_json::{Value, json};
+use std::path::Path;
 
 pub(super) async fn checkpoint(command: CheckpointCommand, settings: &Settings, console: &Console) -> Outcome {
     let pipeline = settings.pipeline()?;
@@ -37,17 +38,24 @@ pub(super) async fn checkpoint(command: CheckpointCommand, settings: &Settings, 
             (CheckpointVerb::Delete { name, actor: settings.actor(actor.actor) }, said)
         }
     };
-    let cuts = match ControlClient::connect(&pipeline.state_dir).await? {
-        Some(mut client) => client.checkpoint(what).await?,
+    let (cuts, positions) = match ControlClient::connect(&pipeline.state_dir).await? {
+        Some(mut client) => {
+            let cuts = client.checkpoint(what).await?;
+            let cut = based.as_ref().and_then(|(name, _)| cuts.iter().find(|cut| cut.name == *name));
+            let sources: Vec<&str> = cut.into_iter().flat_map(|cut| &cut.sources).map(|one| &*one.source).collect();
+            let positions = positions(&mut client, &pipeline, &sources).await?;
+            (cuts, positions)
+        }
         None => {
             let offline = Offline::open(&pipeline).map_err(not_locked)?;
             let done = cut::attend(&offline.target, &offline.held, what).await;
-            done.map_err(|refused| super::replay::failure(&refused))?
+            let cuts = done.map_err(|refused| super::replay::failure(&refused))?;
+            (cuts, offline.held.iter().map(|held| (held.source.clone(), held.queue.positions())).collect())
         }
     };
     if let Some((name, actor)) = &based {
         let wanted = in_cut(&pipeline, name, &cuts).await?;
-        with_base(&pipeline, &wanted, (name, actor), console).await?;
+        with_base(&pipeline, (&wanted, &positions), (name, actor), console).await?;
     }
     if let Some(name) = &ended {
         base_copy::remove(&pipeline.state_dir, name)?;
@@ -73,19 +81,42 @@ async fn in_cut(pipeline: &Pipeline, name: &str, cuts: &[CutReport]) -> Result<V
     Ok(names.filter_map(|stream| pipeline.stream(stream)).collect())
 }
 
+/// Where the captures of those of these sources stand that hold lines.
+pub(super) async fn positions(
+    client: &mut ControlClient,
+    pipeline: &Pipeline,
+    sources: &[&str],
+) -> Result<Positions, CliFailure> {
+    let lines = |name: &str| {
+        let spec = pipeline.sources.iter().find(|source| source.name.as_str() == name);
+        spec.is_some_and(|source| matches!(source.kind, SourceKind::Lines { .. }))
+    };
+    let mut positions = Positions::new();
+    for name in sources.iter().filter(|name| lines(name)) {
+        positions.insert((*name).to_owned(), client.positions(name).await?);
+    }
+    Ok(positions)
+}
+
 /// Reads a base beside a checkpoint that was just made; the checkpoint goes when that fails.
 pub(super) async fn with_base(
     pipeline: &Pipeline,
-    streams: &[StreamMapping],
+    of: (&[StreamMapping], &Positions),
     (name, actor): (&str, &str),
     console: &Console,
 ) -> Result<(), CliFailure> {
     let progress = Progress::default();
     let taken = tokio::select! {
-        taken = Box::pin(base_copy::take(pipeline, streams, (name, &progress))) => taken,
+        taken = Box::pin(base_copy::take(pipeline, of, (name, &progress))) => taken,
         never = show(&progress, console) => match never {},
     };
-    let Err(failure) = taken else { return Ok(()) };
+    let failure = match taken {
+        Ok(gone) => {
+            gone.iter().for_each(|path| console.note(&absent(path)));
+            return Ok(());
+        }
+        Err(failure) => failure,
+    };
     base_copy::remove(&pipeline.state_dir, name)?;
     let gone = CheckpointVerb::Delete { name: name.to_owned(), actor: actor.to_owned() };
     if let Ok(Some(mut client)) = ControlClient::connect(&pipeline.state_dir).await {
@@ -95,6 +126,10 @@ pub(super) async fn with_base(
         let _ = cut::attend(&offline.target, &offline.held, gone).await;
     }
     Err(failure.into())
+}
+
+fn absent(path: &Path) -> String {
+    format!("warning: {} is gone or holds less than was captured of it: its lines are not in the base", path.display())
 }
 
 fn told(cut: &CutReport, base: Option<u64>) -> Value {

@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::args::{IntoCommand, ReplayArguments};
-use super::checkpoint::with_base;
+use super::checkpoint::{positions, with_base};
 use super::console::Console;
 use super::decide::not_locked;
 use super::envelope::Finished;
@@ -148,11 +148,15 @@ async fn fill(
             let _ = client.checkpoint(CheckpointVerb::Delete { name: own.clone(), actor: actor.to_owned() }).await;
             let create = CheckpointVerb::Create { name: own.clone(), streams: needing, actor: actor.to_owned() };
             client.checkpoint(create).await?;
-            with_base(&next, &wanted, (&own, actor), console).await?;
+            let sources: Vec<&str> = wanted.iter().map(|stream| stream.source.as_str()).collect();
+            let positions = positions(client, &next, &sources).await?;
+            with_base(&next, (&wanted, &positions), (&own, actor), console).await?;
             (Some(own.clone()), true)
         }
     };
-    let made = tables(&next, schema, actor).await;
+    let directory = checkpoint.as_ref().map(|name| base_copy::directory(&next.state_dir, name));
+    let based = |stream: &StreamMapping| directory.as_ref().is_some_and(|all| base_copy::holds(all, &stream.name));
+    let made = tables(&next, (schema, &based), actor).await;
     let begun = match made {
         Ok(()) => {
             let follow = IntoVerb::Follow { schema: schema.to_string(), checkpoint, ours };
@@ -168,14 +172,19 @@ async fn fill(
 }
 
 /// The tables of the schema, empty; those of a try that came to nothing are dropped before.
-async fn tables(next: &Pipeline, schema: &Ident, actor: &str) -> Result<(), CliFailure> {
+async fn tables(
+    next: &Pipeline,
+    (schema, based): (&Ident, &(dyn Fn(&StreamMapping) -> bool + Sync)),
+    actor: &str,
+) -> Result<(), CliFailure> {
     let beside = next.into_schema(schema);
     let target: Target = super::schema::target(&beside)?;
     if !target.registered_mappings().await?.is_empty() {
         target.drop_pipeline(actor).await?;
     }
     let bulk = |stream: &StreamMapping| match beside.source_of(stream).map(|source| &source.kind) {
-        None | Some(SourceKind::Lines { .. }) => BulkLoad::None,
+        Some(SourceKind::Lines { .. }) if !based(stream) => BulkLoad::None,
+        None => BulkLoad::None,
         Some(_) => BulkLoad::Expected,
     };
     let wanted: Vec<WantedStream<'_>> =

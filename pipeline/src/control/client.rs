@@ -1,5 +1,6 @@
 //! The command line's end of the control socket.
 
+use super::positions::decoded;
 use super::protocol::{Answer, CheckpointVerb, Content, Line, MAX_ANSWER, Refused, Request, line_of, read_line};
 use super::socket::ControlSocket;
 use crate::log_dial::LogLevel;
@@ -7,6 +8,7 @@ use crate::redress::{Done, Order};
 use crate::replay::into::IntoVerb;
 use crate::replay::{self, cut::CutReport};
 use crate::status::StatusReport;
+use landfall_schemas::position::PositionTable;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -113,6 +115,14 @@ impl ControlClient {
     pub async fn checkpoint(&mut self, what: CheckpointVerb) -> Result<Vec<CutReport>, ControlError> {
         match self.ask(&Request::Checkpoint { what }).await? {
             Content::Checkpoints(cuts) => Ok(cuts),
+            _ => Err(ControlError::Foreign),
+        }
+    }
+
+    /// Where the capture of a source stands.
+    pub async fn positions(&mut self, source: &str) -> Result<PositionTable, ControlError> {
+        match self.ask(&Request::Positions { source: source.to_owned() }).await? {
+            Content::Positions(slots) => decoded(&slots).ok_or(ControlError::Foreign),
             _ => Err(ControlError::Foreign),
         }
     }

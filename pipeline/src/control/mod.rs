@@ -7,6 +7,7 @@
 //! Owns no decision: [`server::ControlHandler`] does.
 
 pub mod client;
+mod positions;
 pub mod protocol;
 pub mod server;
 pub mod socket;

@@ -88,6 +88,11 @@ pub enum Request {
         /// What to do.
         what: CheckpointVerb,
     },
+    /// Where the capture of a source stands.
+    Positions {
+        /// Which source.
+        source: String,
+    },
     /// Turn how much the service's log says, until it ends.
     LogLevel {
         /// How much.
@@ -215,6 +220,8 @@ pub enum Content {
     },
     /// The named checkpoints there are now.
     Checkpoints(Vec<CutReport>),
+    /// Positions of a source: slots and values, base64.
+    Positions(Vec<(String, String)>),
     /// The log says as much as was asked.
     Turned,
     /// Pause or throttle was changed and stored.

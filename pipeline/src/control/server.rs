@@ -1,5 +1,6 @@
 //! The service's end of the control socket.
 
+use super::positions::encoded;
 use super::protocol::{
     Answer, CheckpointVerb, Content, ControlChange, Line, MAX_REQUEST, Refused, Request, line_of, read_line,
 };
@@ -10,6 +11,7 @@ use crate::replay::{self, cut::CutReport};
 use crate::status::StatusReport;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use landfall_schemas::position::PositionTable;
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, BufReader};
@@ -48,6 +50,9 @@ pub trait ControlHandler: Sync {
 
     /// Makes, lists or deletes named checkpoints; those there are then.
     fn checkpoint(&self, what: CheckpointVerb) -> impl Future<Output = Result<Vec<CutReport>, Refused>> + Send;
+
+    /// Where the capture of a source stands.
+    fn positions(&self, source: String) -> impl Future<Output = Result<PositionTable, Refused>> + Send;
 
     /// Notes what a comparison has shown: stream and doubt.
     fn shown(&self, streams: Vec<(String, String)>) -> impl Future<Output = Result<(), Refused>> + Send;
@@ -166,6 +171,9 @@ async fn answer(line: &[u8], handler: &impl ControlHandler) -> Answer {
             Request::Replay { order } => handler.replay(order).await.map(Content::Replaying),
             Request::Into { what } => handler.beside(what).await.map(|needing| Content::Into { needing }),
             Request::Checkpoint { what } => handler.checkpoint(what).await.map(Content::Checkpoints),
+            Request::Positions { source } => {
+                handler.positions(source).await.map(|table| Content::Positions(encoded(&table)))
+            }
             Request::Shown { streams } => handler.shown(streams).await.map(|()| Content::Noted),
             Request::Decide { stream, subject, accept, actor } => {
                 handler.decide(Decide { stream, subject, accept, actor }).await.map(|()| Content::Decided)

@@ -10,6 +10,7 @@ use crate::redress::{Done, Order, Tally};
 use crate::replay::cut::CutReport;
 use crate::replay::into::IntoVerb;
 use crate::status::StatusReport;
+use landfall_schemas::position::PositionTable;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Mutex;
@@ -51,6 +52,10 @@ impl ControlHandler for Recorder {
 
     async fn checkpoint(&self, _: CheckpointVerb) -> Result<Vec<CutReport>, Refused> {
         Ok(Vec::new())
+    }
+
+    async fn positions(&self, _: String) -> Result<PositionTable, Refused> {
+        Ok(PositionTable::default())
     }
 
     async fn shown(&self, _: Vec<(String, String)>) -> Result<(), Refused> {

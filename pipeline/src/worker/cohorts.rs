@@ -80,7 +80,8 @@ fn changed<T: Sink>(copying: &Copying<'_, T>) -> Result<BTreeMap<u8, u64>, Failu
     let mut keys: HashSet<KeyHash> = HashSet::new();
     let mut counts = BTreeMap::new();
     let begun = (copying.origin.version.0 as u64) & (Sequence::LIMIT - 1);
-    queue.visit(Sequence(begun), &mut |recorded| {
+    // Behind it: what a base counts as captured with may be trimmed by now.
+    queue.visit(Sequence(begun + 1), &mut |recorded| {
         if recorded.stream == stream
             && !recorded.op.is_for_every_partition()
             && let Some(tag) = recorded.key.first()

@@ -1,5 +1,6 @@
 //! `replay --into`: another mapping beside the live one, compared, put in its place, and back.
 
+mod lines;
 mod lives;
 mod refused;
 mod traffic;

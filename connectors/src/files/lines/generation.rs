@@ -316,7 +316,8 @@ mod tests {
 
     #[test]
     fn a_position_without_turns_is_read() {
-        let mut value = Generation::first_seen(Path::new("x"), Path::new("x"), 0, (&stat(), Fingerprint::EMPTY)).encode().to_vec();
+        let mut value =
+            Generation::first_seen(Path::new("x"), Path::new("x"), 0, (&stat(), Fingerprint::EMPTY)).encode().to_vec();
         assert_eq!(value.pop(), Some(0), "no turns yet");
         value[0] = WITHOUT_TURNS;
         assert_eq!(Generation::decode(b"x", &value).unwrap().turns, Turns::uncounted());

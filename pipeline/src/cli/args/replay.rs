@@ -15,7 +15,7 @@ pub(in crate::cli) enum CheckpointCommand {
         /// Of this stream; may be given several times. All when left out.
         #[arg(long, value_name = "STREAM")]
         stream: Vec<String>,
-        /// Keep what the sources hold beside it, so that `replay --into` can begin there. Of every source but lines.
+        /// Keep what the sources hold beside it, so that `replay --into` can begin there.
         #[arg(long)]
         with_base: bool,
         #[command(flatten)]

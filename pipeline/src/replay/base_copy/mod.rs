@@ -2,18 +2,20 @@
 //!
 //! A base is a second reading of the sources ([`landfall_connectors::reread`]) that began after its cut: each record in it is at least as new as
 //! the cut, and everything newer stands behind the cut in the queue. Rows of a base carry a version below every event behind the cut, so the two
-//! put together in this order are the store. It says nothing of lines: which of several lines of a key came last only capture knows.
+//! put together in this order are the store. Of lines it holds the last one of each key: they are gone over as capture has read them
+//! ([`landfall_connectors::retrace`]), up to where it stands after the cut.
 //!
 //! `STATE/base/NAME/STREAM.base`: eight bytes of name, then frames, then a frame without content that tells how many records there are. A frame
 //! is the length of its content, the length of what is stored (LZ4), a CRC-32C of that, and it. A record is its kind (0, or why it is none),
 //! the lengths of key and record, and both. A base is written beside its place and renamed when it is whole; it is never changed.
 
+mod last_lines;
 mod snapshot;
 mod take;
 mod write;
 
 pub(crate) use snapshot::BaseSnapshot;
-pub(crate) use take::take;
+pub(crate) use take::{Positions, take};
 
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_schemas::stream::StreamName;

@@ -148,10 +148,22 @@ fn place(mark: &[u8]) -> Result<(u64, u32), Failure> {
     Ok((u64::from_le_bytes(frame.try_into().map_err(|_| damaged())?), u32::from_le_bytes(number)))
 }
 
-struct Record<'a> {
-    kind: u16,
-    key: &'a [u8],
-    payload: &'a [u8],
+/// A record of a file.
+pub(super) struct Record<'a> {
+    /// 0, or why it is none.
+    pub(super) kind: u16,
+    pub(super) key: &'a [u8],
+    pub(super) payload: &'a [u8],
+}
+
+/// The records of one frame.
+pub(super) struct Records<'a>(&'a [u8]);
+
+impl<'a> Records<'a> {
+    /// The next one.
+    pub(super) fn next(&mut self) -> Result<Option<Record<'a>>, Failure> {
+        if self.0.is_empty() { Ok(None) } else { record(&mut self.0).map(Some) }
+    }
 }
 
 impl Record<'_> {
@@ -171,7 +183,7 @@ fn record<'a>(rest: &mut &'a [u8]) -> Result<Record<'a>, Failure> {
 }
 
 /// A file that is read.
-struct Reading {
+pub(super) struct Reading {
     file: BufReader<File>,
     at: u64,
     content: Vec<u8>,
@@ -179,7 +191,7 @@ struct Reading {
 }
 
 impl Reading {
-    fn open(path: &Path) -> Result<Self, Failure> {
+    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
         let mut file = BufReader::new(File::open(path).map_err(|error| unusable(&error))?);
         let mut name = [0; NAME.len()];
         file.read_exact(&mut name).map_err(|_| damaged())?;
@@ -203,6 +215,11 @@ impl Reading {
             return Err(damaged());
         }
         Ok(u64::from_le_bytes(self.stored.as_slice().try_into().map_err(|_| damaged())?))
+    }
+
+    /// The records of the next frame; `None`: there are no more, and the file is whole.
+    pub(super) fn records(&mut self) -> Result<Option<Records<'_>>, Failure> {
+        Ok(if self.frame()? { Some(Records(&self.content)) } else { None })
     }
 
     /// Reads the next frame; `false`: it is the last one, and the file is whole.

@@ -1,20 +1,23 @@
-//! Making a base: the sources of some streams read once more, each record into the file of its stream.
+//! Making a base: the sources of some streams read once more, each record into the file of its stream; of lines those that stand.
 
+use super::last_lines::LastLines;
 use super::write::BaseFile;
 use super::{directory, file, half_made, unusable};
 use crate::assemble;
 use crate::config::Pipeline;
 use crate::verify::Progress;
 use landfall_connectors::failure::{Failure, FailureClass};
-use landfall_connectors::reread::{NOT_JSON, Repeats, Reread, Said, Seen, Taker};
+use landfall_connectors::reread::{NOT_JSON, Reread, Said, Seen, Taker};
+use landfall_connectors::retrace::Retrace;
 use landfall_connectors::retry::Pace;
 use landfall_schemas::hash::KeyHash;
 use landfall_schemas::json::check_syntax;
 use landfall_schemas::mapping::{RecordFormat, StreamMapping};
-use std::collections::HashSet;
+use landfall_schemas::position::PositionTable;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Readings of a source that is being written to: a half-written file heals sooner.
@@ -22,31 +25,38 @@ const TRIES: u32 = 8;
 /// Longest pause between two.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Reads these streams into the base of a checkpoint; how many records it holds. Streams of lines are left out. Nothing stands there when it fails.
+/// Where the captures of sources stand, by name: asked after the cut was made.
+pub(crate) type Positions = BTreeMap<String, PositionTable>;
+
+/// Reads these streams into the base of a checkpoint; the files of lines that are gone, and so no part of it. Nothing stands there when it fails.
 pub(crate) async fn take(
     pipeline: &Pipeline,
-    streams: &[StreamMapping],
+    (streams, positions): (&[StreamMapping], &Positions),
     (checkpoint, progress): (&str, &Progress),
-) -> Result<u64, Failure> {
+) -> Result<Vec<PathBuf>, Failure> {
     super::remove(&pipeline.state_dir, checkpoint)?;
     let whole = directory(&pipeline.state_dir, checkpoint);
     let beside = half_made(&whole);
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&beside).map_err(|error| unusable(&error))?;
-    let mut records = 0;
+    let mut gone = Vec::new();
     for spec in &pipeline.sources {
         let ours: Vec<StreamMapping> = streams.iter().filter(|stream| stream.source == spec.name).cloned().collect();
         if ours.is_empty() {
             continue;
         }
-        let reread = assemble::reread(spec, &ours.iter().collect::<Vec<_>>())?;
-        if reread.repeats() == Repeats::LastStands {
-            continue;
-        }
+        let list: Vec<&StreamMapping> = ours.iter().collect();
+        let known = positions.get(spec.name.as_str()).cloned().unwrap_or_default();
         let (into, progress) = (beside.clone(), progress.clone());
         // Connections are opened and closed off the runtime's threads.
-        let read = tokio::task::spawn_blocking(move || read(reread, &ours, &into, &progress)).await;
+        let read = match assemble::retrace(spec, &list, &known) {
+            Some(retrace) => tokio::task::spawn_blocking(move || lines(retrace, &ours, &into, &progress)).await,
+            None => {
+                let reread = assemble::reread(spec, &list)?;
+                tokio::task::spawn_blocking(move || read(reread, &ours, &into, &progress)).await
+            }
+        };
         let panicked = |_| Failure::new(FailureClass::Fatal, "task_panicked", "reading a source for a base panicked");
-        records += read.map_err(panicked)??;
+        gone.extend(read.map_err(panicked)??);
     }
     let renamed = std::fs::rename(&beside, &whole).and_then(|()| {
         let parent = whole.parent().unwrap_or(Path::new("."));
@@ -54,7 +64,7 @@ pub(crate) async fn take(
         File::open(parent)?.sync_all()
     });
     renamed.map_err(|error| unusable(&error))?;
-    Ok(records)
+    Ok(gone)
 }
 
 fn read(
@@ -62,22 +72,58 @@ fn read(
     streams: &[StreamMapping],
     into: &Path,
     progress: &Progress,
-) -> Result<u64, Failure> {
+) -> Result<Vec<PathBuf>, Failure> {
     let mut taker = BaseTaker::create(streams, into, progress)?;
-    let mut pace = Pace::new();
-    for tried in 1.. {
-        match whole(&mut *reread, &mut taker) {
-            Ok(()) => break,
+    patiently(|again| {
+        if again {
+            taker.restart()?;
+        }
+        whole(&mut *reread, &mut taker)
+    })?;
+    reread.farewell();
+    taker.finish()?;
+    Ok(Vec::new())
+}
+
+/// Reads until one reading was whole; `read` hears whether there was another before.
+fn patiently<O>(mut read: impl FnMut(bool) -> Result<O, Failure>) -> Result<O, Failure> {
+    let (mut pace, mut tried) = (Pace::new(), 0);
+    loop {
+        tried += 1;
+        match read(tried > 1) {
             Err(failure) if failure.class == FailureClass::Transient && tried < TRIES => {
                 tracing::debug!(code = failure.code, "a source is read again: {}", failure.detail);
                 std::thread::sleep(pace.next_wait().min(LONGEST));
-                taker.restart()?;
             }
-            Err(failure) => return Err(failure),
+            read => return read,
         }
     }
-    reread.farewell();
-    taker.finish()
+}
+
+/// The lines that stand in a source; its files that are gone.
+fn lines(
+    mut retrace: Box<dyn Retrace>,
+    streams: &[StreamMapping],
+    into: &Path,
+    progress: &Progress,
+) -> Result<Vec<PathBuf>, Failure> {
+    let create = |stream: &StreamMapping| LastLines::create(into.join(format!("{}.lines", stream.name)));
+    let mut all = streams.iter().map(create).collect::<Result<Vec<_>, _>>()?;
+    let gone = patiently(|again| {
+        if again {
+            all.iter_mut().try_for_each(LastLines::restart)?;
+        }
+        retrace.read(&mut |line| {
+            progress.record();
+            all[line.stream].add(line.key, line.said, &line.moment)
+        })
+    })?;
+    for (lines, stream) in all.into_iter().zip(streams) {
+        let mut base = BaseFile::create(&file(into, &stream.name))?;
+        lines.finish(&mut base)?;
+        base.finish()?;
+    }
+    Ok(gone)
 }
 
 /// One reading in which every stream was read whole.
@@ -111,8 +157,8 @@ impl<'a> BaseTaker<'a> {
         Ok(Self { files: streams.iter().map(one).collect::<Result<_, Failure>>()?, progress })
     }
 
-    fn finish(self) -> Result<u64, Failure> {
-        self.files.into_iter().map(|stream| stream.file.finish()).sum()
+    fn finish(self) -> Result<(), Failure> {
+        self.files.into_iter().try_for_each(|stream| stream.file.finish().map(drop))
     }
 }
 

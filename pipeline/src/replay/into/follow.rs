@@ -38,10 +38,11 @@ pub(crate) fn examine(service: &Service, live: &Pipeline, schema: &str) -> Resul
     let schema = ident(schema)?;
     let next = kept::only(&live.state_dir, &schema).map_err(refused)?;
     let streams = fitting(service, live, (&schema, &next))?;
-    let needs_one = |stream: &&Arc<RunningStream>| service.sources[stream.source].kind != LINES;
-    for stream in streams.iter().filter(|stream| !needs_one(stream)) {
-        whole_in_queue(&*service.sources[stream.source].queue, stream)?;
-    }
+    // Lines are all events: where the queue holds them from the first on, it is the better beginning.
+    let needs_one = |stream: &&Arc<RunningStream>| {
+        let source = &service.sources[stream.source];
+        source.kind != LINES || whole_in_queue(&*source.queue, stream).is_err()
+    };
     Ok(streams.iter().filter(needs_one).map(|stream| stream.mapping.name.to_string()).collect())
 }
 
@@ -103,8 +104,8 @@ fn whole_in_queue(queue: &dyn Queue, stream: &RunningStream) -> Result<Vec<(Part
         return Ok(places);
     }
     let detail = format!(
-        "the queue no longer holds the first events of stream {}, and there is no other record of which came last: a new pipeline (another name and \
-         state directory) reads the files anew",
+        "the queue no longer holds the first events of stream {}: begin with a checkpoint made --with-base, or leave --from away for a new copy of \
+         the sources",
         stream.mapping.name
     );
     Err(Refused::new("history_trimmed", detail))
@@ -141,14 +142,17 @@ async fn began(
     (stream, checkpoint): (&Arc<RunningStream>, Option<&str>),
 ) -> Result<BegunStream, Refused> {
     let source = &service.sources[stream.source];
-    let (Some(name), true) = (checkpoint, source.kind != LINES) else {
-        return Ok(BegunStream::new(None, &whole_in_queue(&*source.queue, stream)?));
+    let whole = || whole_in_queue(&*source.queue, stream);
+    let has_base = |name: &str| base_copy::holds(&base_copy::directory(&live.state_dir, name), &stream.mapping.name);
+    let name = match checkpoint {
+        Some(name) if source.kind != LINES || has_base(name) => name,
+        _ => return Ok(BegunStream::new(None, &whole()?)),
     };
     let places = cut::places(target, name, (&stream.mapping.name, &*source.queue)).await?;
     if places.iter().all(|(_, at)| *at == Offset(0)) {
-        return Ok(BegunStream::new(None, &whole_in_queue(&*source.queue, stream)?));
+        return Ok(BegunStream::new(None, &whole()?));
     }
-    if !base_copy::holds(&base_copy::directory(&live.state_dir, name), &stream.mapping.name) {
+    if !has_base(name) {
         let detail = format!(
             "the checkpoint {name} has no base of stream {}: make one --with-base, or leave --from away",
             stream.mapping.name
