@@ -1,6 +1,7 @@
 //! The contract of an independent second reading: what a source holds now, read from its store and from nothing that capture keeps.
 //!
-//! It is what `verify` compares with the target, so it shares neither queue, index nor position with capture. Records come in the order in
+//! It is what `verify` compares with the target, so it shares neither queue, index nor position with capture, but for one word: in which order
+//! lines of several files were captured ([`Reread::know_order`]), since the files do not say it. Records come in the order in
 //! which capture would take them up, as the source's own bytes under the same encoded keys; what of them becomes a row is the reader's
 //! business. Whole values only (promise 10): a store that changes under the reading is read again from its start, and the taker is told to
 //! forget what it took. What cannot be read proves nothing (promise 12): it is said, for one key or for a whole stream.
@@ -10,6 +11,7 @@
 use crate::failure::Failure;
 use landfall_schemas::hash::RowHash;
 use landfall_schemas::key::RecordKey;
+use landfall_schemas::position::PositionTable;
 use landfall_schemas::rejection::RejectCode;
 use std::collections::HashMap;
 
@@ -84,6 +86,10 @@ pub const MOST_KEYS: usize = 1_000;
 pub trait Reread: Send {
     /// What several sayings of one key mean.
     fn repeats(&self) -> Repeats;
+
+    /// Tells where capture stands, which has taken up lines of several files in some order: they are given in it as far as it is known, as one
+    /// chain. What is read stays the same.
+    fn know_order(&mut self, _positions: &PositionTable) {}
 
     /// Reads everything once. For each stream: why it could not be read whole, if so. An error says that of all of them.
     fn read(&mut self, taker: &mut dyn Taker) -> Result<Vec<Option<Failure>>, Failure>;

@@ -225,7 +225,7 @@ fn start_source(
         _ => open_files(spec, start)?,
     };
     let queue: Arc<dyn Queue> = queue;
-    let rereading = rereading(spec.clone(), at, Arc::clone(&service.streams));
+    let rereading = rereading((spec.clone(), at), Arc::clone(&queue), Arc::clone(&service.streams));
     let capture = capture::start_with(&service.supervisor, source, (Arc::clone(&queue), wake), Some(rereading));
     service.sources.push(RunningSource {
         name: spec.name.clone(),

@@ -3,6 +3,7 @@
 use super::source_stream;
 use crate::capture::Rereading;
 use crate::config::{SourceKind, SourceSpec};
+use crate::queue::Queue;
 use crate::streams::Streams;
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::files::directory::{DirectoryConfig, DirectoryReread};
@@ -56,7 +57,11 @@ fn numbered(streams: &[&StreamMapping]) -> Vec<SourceStream> {
 }
 
 /// What makes second readings of a source's streams, those that come while the service runs among them.
-pub(super) fn rereading(spec: SourceSpec, source: usize, streams: Arc<Streams>) -> Rereading {
+pub(super) fn rereading(
+    (spec, source): (SourceSpec, usize),
+    queue: Arc<dyn Queue>,
+    streams: Arc<Streams>,
+) -> Rereading {
     let runtime = Handle::current();
     Box::new(move |stream| {
         let _context = runtime.enter();
@@ -64,7 +69,8 @@ pub(super) fn rereading(spec: SourceSpec, source: usize, streams: Arc<Streams>) 
         let found = found.ok_or_else(|| {
             Failure::new(FailureClass::Transient, "stream_unknown", "a stream that is not there cannot be read again")
         })?;
-        let reread = reread(&spec, &[&*found.mapping])?;
+        let mut reread = reread(&spec, &[&*found.mapping])?;
+        reread.know_order(&queue.positions());
         Ok(reread)
     })
 }

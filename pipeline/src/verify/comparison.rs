@@ -70,7 +70,7 @@ impl Comparison<'_> {
     /// Compares; results come in the order of the streams. An error is one of the disk or of the configuration.
     pub(super) async fn run(&self, state: &mut RunState, service: &mut Settled) -> Result<Compared, Failure> {
         let by_reference: Vec<&StreamMapping> = self.streams().map(AsRef::as_ref).collect();
-        let reread = assemble::reread(self.spec, &by_reference)?;
+        let reread = self.in_order(assemble::reread(self.spec, &by_reference)?).await;
         let repeats = reread.repeats();
         let places = places(repeats);
         let (reread, lost) = self.read_sides(reread, (repeats, places), state).await?;
@@ -95,6 +95,16 @@ impl Comparison<'_> {
             }
         }
         Ok(open.into_iter().map(|open| self.result(open, state)).collect())
+    }
+
+    /// A reading that knows in which order capture has taken lines up.
+    async fn in_order(&self, mut reread: Reading) -> Reading {
+        if reread.repeats() == Repeats::LastStands
+            && let Some(positions) = self.follower.positions(self.spec.name.as_str()).await
+        {
+            reread.know_order(&positions);
+        }
+        reread
     }
 
     /// The streams with the columns that were added to them.
@@ -158,6 +168,7 @@ impl Comparison<'_> {
                 Looking::new(&open.stream, (places, open.rule), wanted)
             });
             let mut look = SecondLook(looking.collect());
+            reread = self.in_order(reread).await;
             let read = move || {
                 let read = reread.read(&mut look);
                 Ok((reread, look, read))

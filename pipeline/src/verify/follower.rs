@@ -7,6 +7,7 @@ use super::Options;
 use crate::config::Pipeline;
 use crate::control::{ControlClient, ControlError};
 use crate::status::{StatusReport, StreamCondition, Trouble};
+use landfall_schemas::position::PositionTable;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -62,6 +63,12 @@ impl Follower {
         let lost = |error: ControlError| Trouble { code: "service_lost".to_owned(), detail: error.to_string() };
         let mut client = ControlClient::connect(&self.state_dir).await.map_err(lost)?.ok_or_else(none)?;
         client.repair(stream.to_owned()).await.map_err(lost)
+    }
+
+    /// Where the capture of a source stands. None where no service runs or answers.
+    pub(super) async fn positions(&self, source: &str) -> Option<PositionTable> {
+        let mut client = ControlClient::connect(&self.state_dir).await.ok()??;
+        client.positions(source).await.ok()
     }
 
     /// The doubts that stand now: stream and name. None where no service runs or answers.

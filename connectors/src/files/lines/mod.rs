@@ -15,6 +15,7 @@ mod ledger;
 mod likeness;
 mod listing;
 mod operation;
+mod order;
 mod pass;
 mod reader;
 mod reread;

@@ -1,9 +1,9 @@
 //! The lines read a second time: every present file from its first byte to its last, chain by chain, oldest first.
 //!
 //! What capture knows of generations and offsets is not asked. Within a chain (a file and what rotation made of it) lines stand in order;
-//! how two chains were interleaved is not known, so each has a number of its own. A rotated file that stands beside its own compressed copy
-//! is read once; one that the pattern does not name belongs to the source only perhaps, since capture reads it when it saw it under its
-//! first name. A chain that moves while it is read is read again. Lines are understood by the interpreter that capture uses: what a line
+//! how two chains were interleaved the files do not say, so each has a number of its own, unless capture's turns are told and order them
+//! (`order`). A rotated file that stands beside its own compressed copy is read once; one that the pattern does not name belongs to the source
+//! only perhaps, since capture reads it when it saw it under its first name. A chain that moves while it is read is read again. Lines are understood by the interpreter that capture uses: what a line
 //! means is one thing.
 
 use super::LinesConfig;
@@ -11,12 +11,14 @@ use super::body::Body;
 use super::ledger::Ledger;
 use super::listing::{Member, View};
 use super::operation::Interpreter;
+use super::order::{self, Piece};
 use super::rotation::{Age, is_compressed};
 use super::walk::{Extent, Walk, Walked};
 use crate::failure::{Failure, FailureClass};
 use crate::files::root::{Listed, Root};
 use crate::reread::{Part, Repeats, Reread, Seen, Taker};
 use crate::source::SourceStream;
+use landfall_schemas::position::PositionTable;
 use landfall_schemas::stream::StreamId;
 use std::path::Path;
 
@@ -30,6 +32,18 @@ const ANYWHERE: &str = "*";
 pub struct LinesReread {
     config: LinesConfig,
     interpreter: Interpreter,
+    /// Where capture stands: what tells the order of several files.
+    positions: Option<PositionTable>,
+}
+
+/// What is read of a listed file, and what it counts as.
+struct FilePart {
+    file: usize,
+    chain: u16,
+    part: Part,
+    /// Nothing is added to it any more.
+    ended: bool,
+    until: u64,
 }
 
 impl LinesReread {
@@ -37,7 +51,7 @@ impl LinesReread {
     pub fn new(config: LinesConfig, streams: Vec<SourceStream>) -> Self {
         // Changes come back with the number of their stream: its place in the list.
         let numbered = streams.into_iter().zip(0..).map(|(stream, at)| SourceStream { id: StreamId(at), ..stream });
-        Self { interpreter: Interpreter::new(config.format.clone(), numbered.collect()), config }
+        Self { interpreter: Interpreter::new(config.format.clone(), numbered.collect()), config, positions: None }
     }
 
     fn failure(&self, path: &Path, code: &'static str, what: &str) -> Failure {
@@ -54,7 +68,9 @@ impl LinesReread {
         }
     }
 
-    fn once(&mut self, root: &Root, view: &View, taker: &mut dyn Taker) -> Result<(), Failure> {
+    /// Everything that is read, chain by chain, oldest first.
+    fn parts(&self, view: &View) -> Vec<FilePart> {
+        let mut parts = Vec::new();
         for (chain, base) in view.bases().enumerate() {
             let members = view.members(base);
             for (at, member) in members.iter().enumerate() {
@@ -62,31 +78,65 @@ impl LinesReread {
                 if repeats_another(file, members, view) {
                     continue;
                 }
-                let ended = is_compressed(&file.path) || follows(&members[at + 1..], view);
-                let (opened, stat) = root
-                    .open_file(&file.path)
-                    .map_err(|_| self.failure(&file.path, "store_moving", "it is not where it was listed"))?;
-                if !stat.same_inode(&file.stat) {
-                    return Err(self.failure(&file.path, "store_moving", "it is another file than was listed"));
-                }
-                let mut body = Body::new(opened, is_compressed(&file.path));
-                let until = if is_compressed(&file.path) { u64::MAX } else { stat.size };
-                // More chains than numbers: the last ones are told apart no more, which only makes more of them not comparable.
-                let chain = u16::try_from(chain).unwrap_or(u16::MAX).min(Seen::CHAINS);
+                let compressed = is_compressed(&file.path);
                 let meant = member.age == Age::Live || self.config.pattern.matches(&file.path);
-                let part = if meant { Part::Sure } else { Part::Perhaps };
-                let mut hand = |line: &Walked<'_>| {
-                    let (stream, key, said) = (line.stream, line.key, line.said);
-                    taker.take(&Seen { stream, key, said, chain, part })
-                };
-                let mut walk = Walk::new(&mut self.interpreter, ANYWHERE, &mut hand);
-                let read = walk.file(&mut body, &Extent { ended, until });
-                read.map_err(|error| {
-                    error.unwrap_or_else(|| self.failure(&file.path, "unreadable", "reading it failed"))
-                })?;
+                parts.push(FilePart {
+                    file: member.file,
+                    // More chains than numbers: the last ones are told apart no more, which only makes more of them not comparable.
+                    chain: u16::try_from(chain).unwrap_or(u16::MAX).min(Seen::CHAINS),
+                    part: if meant { Part::Sure } else { Part::Perhaps },
+                    ended: compressed || follows(&members[at + 1..], view),
+                    until: if compressed { u64::MAX } else { file.stat.size },
+                });
             }
         }
-        Ok(())
+        parts
+    }
+
+    fn once(&mut self, root: &Root, view: &View, taker: &mut dyn Taker) -> Result<(), Failure> {
+        let mut parts = self.parts(view);
+        let stats = || parts.iter().map(|part| &view.files[part.file].stat);
+        let remembered = match &self.positions {
+            Some(positions) => order::remembered(&self.config, root, positions)?,
+            None => None,
+        };
+        let pieces = match remembered.and_then(|remembered| order::pieces(stats(), &remembered)) {
+            Some(pieces) => {
+                parts.iter_mut().for_each(|part| part.chain = 0);
+                pieces
+            }
+            None => (0..parts.len()).map(|file| Piece { file, from: 0, until: None }).collect(),
+        };
+        pieces.iter().try_for_each(|piece| self.piece((root, view), (&parts[piece.file], piece), taker))
+    }
+
+    fn piece(
+        &mut self,
+        (root, view): (&Root, &View),
+        (part, piece): (&FilePart, &Piece),
+        taker: &mut dyn Taker,
+    ) -> Result<(), Failure> {
+        let file = &view.files[part.file];
+        let (opened, stat) = root
+            .open_file(&file.path)
+            .map_err(|_| self.failure(&file.path, "store_moving", "it is not where it was listed"))?;
+        if !stat.same_inode(&file.stat) {
+            return Err(self.failure(&file.path, "store_moving", "it is another file than was listed"));
+        }
+        let mut body = Body::new(opened, is_compressed(&file.path));
+        // What capture has handed out is lines, whatever they end with.
+        let extent = match piece.until {
+            Some(until) => Extent { from: piece.from, ended: true, until },
+            None => Extent { from: piece.from, ended: part.ended, until: part.until.max(piece.from) },
+        };
+        let (chain, part) = (part.chain, part.part);
+        let mut hand = |line: &Walked<'_>| {
+            let (stream, key, said) = (line.stream, line.key, line.said);
+            taker.take(&Seen { stream, key, said, chain, part })
+        };
+        let read = Walk::new(&mut self.interpreter, ANYWHERE, &mut hand).file(&mut body, &extent);
+        read.map(drop)
+            .map_err(|error| error.unwrap_or_else(|| self.failure(&file.path, "unreadable", "reading it failed")))
     }
 }
 
@@ -105,6 +155,10 @@ fn repeats_another(file: &Listed, chain: &[Member], view: &View) -> bool {
 impl Reread for LinesReread {
     fn repeats(&self) -> Repeats {
         Repeats::LastStands
+    }
+
+    fn know_order(&mut self, positions: &PositionTable) {
+        self.positions = Some(positions.clone());
     }
 
     fn read(&mut self, taker: &mut dyn Taker) -> Result<Vec<Option<Failure>>, Failure> {

@@ -115,7 +115,7 @@ impl LinesRetrace {
             tracer(&Traced { stream: line.stream, key: line.key, said: line.said, moment })
         };
         let mut walk = Walk::new(&mut self.interpreter, &generation.slot, &mut hand);
-        let walked = walk.file(body, &Extent { ended: true, until });
+        let walked = walk.file(body, &Extent { from: 0, ended: true, until });
         let end = walked.map_err(|error| {
             error.unwrap_or_else(|| self.failure(&generation.path, "unreadable", "reading it failed"))
         })?;

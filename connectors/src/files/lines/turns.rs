@@ -58,6 +58,11 @@ impl Turns {
         self.0.last().map_or(0, |stretch| stretch.last)
     }
 
+    /// First byte of each stretch, with its first and last turn.
+    pub(super) fn stretches(&self) -> impl Iterator<Item = (u64, (u64, u64))> + '_ {
+        self.0.iter().map(|stretch| (stretch.from, (stretch.first, stretch.last)))
+    }
+
     /// First and last of the turns in which the line at this byte may have been handed out.
     pub(super) fn at(&self, at: u64) -> (u64, u64) {
         let stretch = self.0.iter().rev().find(|stretch| stretch.from <= at).unwrap_or(&UNCOUNTED);

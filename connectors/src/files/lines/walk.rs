@@ -1,4 +1,4 @@
-//! All lines of one file from its first byte on, for who reads a file again: split, understood and handed on one by one.
+//! The lines of one file, for who reads a file again: split, understood and handed on one by one.
 //!
 //! Splits as the reader of capture does and asks the same interpreter, so a line means what it means there.
 
@@ -13,8 +13,10 @@ use landfall_schemas::rejection::RejectCode;
 /// Bytes asked for at once.
 const CHUNK: usize = 1 << 20;
 
-/// How one file is read: what becomes of an unfinished last line, and how far.
+/// What of a file is read, and what becomes of an unfinished last line.
 pub(super) struct Extent {
+    /// First byte: a line begins there.
+    pub(super) from: u64,
     /// Nothing is added to it any more.
     pub(super) ended: bool,
     /// Bytes of a file that may still grow.
@@ -52,7 +54,7 @@ impl<'a> Walk<'a> {
     pub(super) fn file(&mut self, body: &mut Body, extent: &Extent) -> Result<u64, Option<Failure>> {
         let mut buffer = vec![0; 2 * CHUNK];
         // Content offset of the buffer's first byte; what of it is filled; where the line begins.
-        let (mut at, mut filled, mut skipping) = (0_u64, 0, None::<(u64, Vec<u8>)>);
+        let (mut at, mut filled, mut skipping) = (extent.from, 0, None::<(u64, Vec<u8>)>);
         loop {
             let room =
                 (buffer.len() - filled).min(usize::try_from(extent.until - at - filled as u64).unwrap_or(usize::MAX));

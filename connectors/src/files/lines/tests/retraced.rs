@@ -1,7 +1,7 @@
 //! What was captured, gone over once more: the same lines under the same keys, in the order of their capture.
 
 use super::*;
-use crate::reread::Said;
+use crate::reread::{Reread, Said, Seen, Taker};
 use crate::retrace::{Moment, Retrace, Traced};
 
 /// A line that was gone over once more.
@@ -50,6 +50,27 @@ impl Bench {
     }
 }
 
+/// What a second reading says of each key in the end, and in which chains.
+#[derive(Default)]
+struct Read {
+    said: std::collections::BTreeMap<Vec<u8>, String>,
+    chains: std::collections::BTreeSet<u16>,
+}
+
+impl Taker for Read {
+    fn restart(&mut self) -> Result<(), Failure> {
+        *self = Self::default();
+        Ok(())
+    }
+
+    fn take(&mut self, seen: &Seen<'_>) -> Result<(), Failure> {
+        let Said::Record(record) = seen.said else { panic!("only records were written: {seen:?}") };
+        self.said.insert(seen.key.to_vec(), String::from_utf8_lossy(record).into_owned());
+        self.chains.insert(seen.chain);
+        Ok(())
+    }
+}
+
 /// The record of each key, where its last line is known.
 fn resolved(lines: &[Line]) -> std::collections::BTreeMap<Vec<u8>, Option<String>> {
     let mut keys: std::collections::BTreeMap<Vec<u8>, Vec<&Line>> = std::collections::BTreeMap::new();
@@ -82,6 +103,34 @@ fn of_files_by_date_the_last_line_of_a_key_is_known() {
     assert_eq!((lines.len(), gone.len()), (150, 0));
     let expected = bench.standing().into_iter().map(|(key, said)| (key, Some(said))).collect();
     assert_eq!(resolved(&lines), expected);
+}
+
+#[test]
+fn a_second_reading_that_knows_the_order_has_one_chain_and_reads_what_capture_has_not() {
+    let mut bench = Bench::new("in-order", "*.log");
+    for (round, name) in ["b.log", "a.log", "b.log", "c.log", "a.log"].into_iter().enumerate() {
+        let lines: String = (0..20).map(|id| version(id * (round as u32 + 1), round as u32)).collect();
+        bench.append(name, &lines);
+        bench.settle();
+    }
+    bench.rename("a.log", "a.log.1");
+    bench.gzip("a.log.1");
+    bench.append("a.log", &version(3, 50));
+    bench.settle();
+    let mut expected = bench.standing();
+    // Not captured: an unfinished line is none, and a line in a new file is the last.
+    bench.append("b.log", "{\"id\":0,\"v\":");
+    bench.append("d.log", &version(7, 99));
+    expected.insert(b"n:7".to_vec(), version(7, 99).trim_end().to_owned());
+    let mut reread = LinesReread::new(config(&bench.dir, "*.log"), vec![stream(bench.key.clone())]);
+    let mut read = Read::default();
+    let _ = reread.read(&mut read).unwrap();
+    assert!(read.chains.len() > 1 && read.said != expected, "the files alone do not say it");
+    reread.know_order(&bench.positions);
+    let mut read = Read::default();
+    let _ = reread.read(&mut read).unwrap();
+    assert_eq!(read.chains.into_iter().collect::<Vec<_>>(), [0]);
+    assert_eq!(read.said, expected);
 }
 
 #[test]
