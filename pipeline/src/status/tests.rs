@@ -27,6 +27,7 @@ fn throttled() -> StreamReport {
                 rows_per_second: NonZeroU64::new(1_000),
                 actor: "ada".to_owned(),
                 reason: "nightly reports".to_owned(),
+                ignores_health: true,
             })
     }
 }
@@ -54,6 +55,35 @@ fn hook() -> HookReport {
         waiting: 0,
         failing: true,
         trouble: Some(trouble("hook_failed", "the receiver: answered 500; given up, tried 5 times")),
+    }
+}
+
+fn health() -> HealthReport {
+    let one = |measure: &str, limit: f64, value: Option<f64>, holds: bool| MeasureReport {
+        measure: measure.to_owned(),
+        limit,
+        value,
+        holds,
+        held_seconds: if holds { 12.5 } else { 0.0 },
+        words: String::new(),
+        trouble: None,
+    };
+    let blind = MeasureReport {
+        trouble: Some(trouble("health_unreadable", "target.health.query takes longer than 1 s (SQLSTATE 57014)")),
+        ..one("query", 100.0, None, false)
+    };
+    let measures = vec![one("standby_lag", 30.0, Some(45.0), true), one("lock_waits", 5.0, Some(0.0), false), blind];
+    HealthReport { measures: measures.into_iter().map(MeasureReport::in_words).collect() }
+}
+
+fn held() -> StreamReport {
+    StreamReport {
+        phase: StreamPhase::Live,
+        ready: true,
+        held_by: vec!["standby_lag".to_owned()],
+        ..StreamReport::new("tasks", "store", "public.tasks")
+            .counted(70, counts(40, 0, 0))
+            .in_condition(StreamCondition::Following)
     }
 }
 
@@ -88,7 +118,7 @@ pub(in crate::status) fn report() -> StatusReport {
         pipeline: "flux".to_owned(),
         running: true,
         uptime_ms: Some(7_980_000),
-        target: TargetReport { reachable: true, waiting_for: None },
+        target: TargetReport { reachable: true, waiting_for: None, health: Some(health()) },
         sources: vec![
             SourceReport {
                 name: "store".into(),
@@ -108,7 +138,7 @@ pub(in crate::status) fn report() -> StatusReport {
             },
         ],
         beside: Vec::new(),
-        streams: vec![throttled(), projects, log, kyc, wait, paused()],
+        streams: vec![throttled(), projects, log, kyc, wait, paused(), held()],
         http: Some(HttpReport {
             address: None,
             trouble: Some(trouble(
