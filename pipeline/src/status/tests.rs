@@ -169,6 +169,7 @@ fn a_stopped_pipeline_says_so() {
         target: TargetReport {
             reachable: false,
             waiting_for: Some(trouble("connection_refused", "nobody listens at localhost:5432")),
+            health: None,
         },
         ..StatusReport::default()
     };
