@@ -1,5 +1,7 @@
 //! The service holds itself back while the target suffers: at once, with the reason told everywhere, until the target is well again.
 
+mod copy;
+mod page;
 mod sessions;
 mod standby;
 

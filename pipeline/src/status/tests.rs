@@ -191,7 +191,7 @@ fn only_what_waits_for_an_operator_needs_a_decision() {
     assert!(report().needs_decision());
     let mut quiet = report();
     quiet.streams.retain(|stream| !stream.condition.needs_decision());
-    assert_eq!(quiet.streams.len(), 4);
+    assert_eq!(quiet.streams.len(), 5);
     assert!(!quiet.needs_decision());
     let refused = StreamCondition::Held { revision: "a".into(), deletes: 1, of: 1, refused: true };
     assert!(!refused.needs_decision());
@@ -200,7 +200,7 @@ fn only_what_waits_for_an_operator_needs_a_decision() {
 
 #[test]
 fn the_line_names_the_most_pressing_state() {
-    assert_eq!(render::line(&report()), "1,244,540 applied · 50,039 behind · 812/s · log: halted · 2 parked");
+    assert_eq!(render::line(&report()), "1,244,580 applied · 50,069 behind · 812/s · log: halted · 2 parked");
 }
 
 #[test]

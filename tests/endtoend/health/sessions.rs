@@ -46,7 +46,7 @@ fn sessions_of_others_that_wait_for_a_lock_hold_it_and_our_own_do_not() {
     site.expect_soon_equal("after the slow batch");
 
     holder.run("begin; lock table other in access exclusive mode");
-    let waiter = session(site.login(), "lock table other in access exclusive mode");
+    let waiter = session(site.login(), "select * from other");
     expect_nothing_written(&site, &mut document, "lock_waits");
     let seen = measure(&site, "lock_waits");
     assert_eq!(seen["words"], "sessions of others that wait for a lock: 1 (limit 0)");
