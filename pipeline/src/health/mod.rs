@@ -23,23 +23,34 @@ use tokio::sync::watch;
 /// Between two looks: a hold comes within about a second, and a look costs the server a millisecond.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// What holds until the first look.
+const FIRST_LOOK: &str = "first_look";
+
 /// The verdict on a target, shared by the brakes of its streams.
 #[derive(Debug, Default)]
 pub struct Health {
     holds: watch::Sender<bool>,
-    gauges: Mutex<Vec<Gauge>>,
+    seen: Mutex<Seen>,
     /// Longest time that a batch was with the target since the last look, in microseconds; 0: none was.
     slowest: AtomicU64,
 }
 
+#[derive(Debug, Default)]
+struct Seen {
+    gauges: Vec<Gauge>,
+    /// A look has come to something, be it that nothing can be read.
+    once: bool,
+}
+
 impl Health {
-    /// With these limits; none holds before it was looked at.
+    /// With these limits; where there are any, nothing is written before the first look.
     pub fn new(limits: &HealthLimits) -> Self {
-        let gauges = limits.limits.iter().map(|(measure, limit)| Gauge::new(*measure, *limit)).collect();
-        Self { gauges: Mutex::new(gauges), ..Self::default() }
+        let gauges: Vec<Gauge> = limits.limits.iter().map(|(measure, limit)| Gauge::new(*measure, *limit)).collect();
+        let holds = watch::Sender::new(!gauges.is_empty());
+        Self { holds, seen: Mutex::new(Seen { gauges, once: false }), slowest: AtomicU64::new(0) }
     }
 
-    /// Whether a limit holds.
+    /// Whether a limit holds, or nothing was looked at yet.
     pub(crate) fn holds(&self) -> bool {
         *self.holds.borrow()
     }
@@ -51,8 +62,11 @@ impl Health {
 
     /// What holds, by its word.
     pub(crate) fn reasons(&self) -> Vec<String> {
-        let gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
-        gauges.iter().filter(|gauge| gauge.holds()).map(|gauge| gauge.measure().word().to_owned()).collect()
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if !seen.once && !seen.gauges.is_empty() {
+            return vec![FIRST_LOOK.to_owned()];
+        }
+        seen.gauges.iter().filter(|gauge| gauge.holds()).map(|gauge| gauge.measure().word().to_owned()).collect()
     }
 
     /// A batch was with the target for so long.
@@ -62,23 +76,22 @@ impl Health {
 
     /// What is shown; `None`: there is no limit.
     pub fn report(&self) -> Option<HealthReport> {
-        let gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
-        if gauges.is_empty() {
-            return None;
-        }
-        Some(HealthReport { measures: gauges.iter().map(Gauge::report).collect() })
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let measures = seen.gauges.iter().map(Gauge::report).collect();
+        (!seen.gauges.is_empty()).then_some(HealthReport { measures })
     }
 
     /// Takes what a look came to; what it does not tell of stays as it was.
-    pub(crate) fn note(&self, mut seen: BTreeMap<Measure, Result<Option<f64>, Trouble>>, since: Duration) {
-        let mut gauges = self.gauges.lock().unwrap_or_else(PoisonError::into_inner);
-        for gauge in gauges.iter_mut() {
-            let Some(seen) = seen.remove(&gauge.measure()) else { continue };
-            let changes = gauge.see(seen, since);
+    pub(crate) fn note(&self, mut look: BTreeMap<Measure, Result<Option<f64>, Trouble>>, since: Duration) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.once = true;
+        for gauge in &mut seen.gauges {
+            let Some(look) = look.remove(&gauge.measure()) else { continue };
+            let changes = gauge.see(look, since);
             changes.into_iter().for_each(|change| say(change, gauge));
         }
-        let holds = gauges.iter().any(Gauge::holds);
-        drop(gauges);
+        let holds = seen.gauges.iter().any(Gauge::holds);
+        drop(seen);
         self.holds.send_if_modified(|before| std::mem::replace(before, holds) != holds);
     }
 
@@ -152,6 +165,7 @@ mod tests {
     #[test]
     fn each_measure_holds_by_itself_and_all_have_to_let_go() {
         let health = health();
+        assert!(health.holds() && health.reasons() == ["first_look"], "nothing is written before the first look");
         look(&health, 1.0);
         assert!(!health.holds() && health.reasons().is_empty());
         health.exchanged(Duration::from_secs(1));
