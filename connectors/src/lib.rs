@@ -10,6 +10,7 @@ pub mod deadletter;
 pub mod evolve;
 pub mod failure;
 pub mod files;
+pub mod health;
 pub mod memory;
 pub mod mongodb;
 pub mod postgres;

@@ -11,6 +11,7 @@ pub(crate) use reread::{reread, retrace};
 use crate::capture;
 use crate::config::{Pipeline, SnapshotPace, SourceKind, SourceSpec};
 use crate::discovery::{self, Discovery, LeftOut};
+use crate::health::Health;
 use crate::hooks::Desks;
 use crate::http::{Door, Pulse};
 use crate::launch::Launcher;
@@ -23,7 +24,7 @@ use crate::queue::lock::{LockRefused, StateLock};
 use crate::replay::into::{Shadows, Succession};
 use crate::replay::{self, Replays};
 use crate::service::{RunningSource, Service};
-use crate::streams::{Enlisted, Origin, RunningStream, Streams};
+use crate::streams::{Enlisted, Origin, RunningStream};
 use crate::supervise::Supervisor;
 use crate::worker::{CopyPace, CopySource, PoolMeter, WriterPool};
 use landfall_connectors::checkpoints::{Leftovers, OwnerNonce};
@@ -111,6 +112,7 @@ pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
         started: Instant::now(),
         door: Door::default(),
         pulse: Pulse::default(),
+        health: Arc::new(Health::new(&pipeline.target.health)),
         comparisons: Arc::default(),
         hooks: Desks::of(&pipeline.hooks),
     };
@@ -124,7 +126,7 @@ pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
         // Named checkpoints are read later: until then nothing is trimmed.
         replay::cut::hold(&*queue);
         replay::into::hold(pipeline, &*queue);
-        enlisted.extend(enlist(pipeline, (spec, at), &queue, &service.streams)?);
+        enlisted.extend(enlist(pipeline, (spec, at), &queue, &service)?);
         queues.push(queue);
     }
     for (spec, queue) in pipeline.sources.iter().zip(queues) {
@@ -149,16 +151,16 @@ fn enlist(
     pipeline: &Pipeline,
     (spec, at): (&SourceSpec, usize),
     queue: &EmbeddedQueue,
-    streams: &Streams,
+    service: &Service,
 ) -> Result<Vec<Enlisted>, Failure> {
     let mut mappings: Vec<_> = pipeline.streams_of(&spec.name).cloned().map(|one| (one, Origin::Entry)).collect();
     mappings.extend(made_by_patterns(pipeline, spec, queue).into_iter().map(|one| (one, Origin::Pattern)));
     // One roll of the log for all of them.
     let wanted: Vec<_> = mappings.iter().map(|(mapping, _)| (mapping.name.clone(), mapping.partitions)).collect();
     let ids = queue.register_all(&wanted)?;
-    let enlist = |((mapping, origin), id)| RunningStream::enlist(mapping, origin, (at, id));
+    let enlist = |((mapping, origin), id)| RunningStream::enlist(mapping, origin, (at, id), &service.health);
     let enlisted: Vec<Enlisted> = mappings.into_iter().zip(ids).map(enlist).collect();
-    streams.grow(|_| Ok(enlisted.iter().map(|(stream, _)| Arc::clone(stream)).collect()))?;
+    service.streams.grow(|_| Ok(enlisted.iter().map(|(stream, _)| Arc::clone(stream)).collect()))?;
     Ok(enlisted)
 }
 
@@ -216,6 +218,7 @@ fn start_source(
         copies: Box::new(move |stream| snapshot.add(stream)),
         found: growth.found.clone(),
         left_out: Arc::clone(&left_out),
+        health: Arc::clone(&service.health),
     };
     let Opened { source, copy } = match spec.kind.clone() {
         SourceKind::Mongo { config, pace } => {

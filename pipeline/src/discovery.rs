@@ -9,6 +9,7 @@
 
 use crate::assemble::source_stream;
 use crate::config::{Pipeline, Template};
+use crate::health::Health;
 use crate::queue::embedded::EmbeddedQueue;
 use crate::streams::{Enlisted, Origin, RunningStream, Streams};
 use landfall_connectors::failure::Failure;
@@ -60,6 +61,8 @@ pub(crate) struct Discovery {
     /// Who starts workers.
     pub(crate) found: Sender<Enlisted>,
     pub(crate) left_out: Arc<LeftOut>,
+    /// Of the target that its streams write to.
+    pub(crate) health: Arc<Health>,
 }
 
 impl Discovery {
@@ -118,7 +121,8 @@ impl Registrar for Discovery {
             // One roll of the log for all of them.
             let ids = self.queue.register_all(&names)?;
             fail::fail_point!("discovery::after_register");
-            let enlist = |(mapping, id)| RunningStream::enlist(mapping, Origin::Pattern, (self.source.1, id));
+            let enlist =
+                |(mapping, id)| RunningStream::enlist(mapping, Origin::Pattern, (self.source.1, id), &self.health);
             enlisted = wanted.into_iter().zip(ids).map(enlist).collect();
             Ok(enlisted.iter().map(|(stream, _)| Arc::clone(stream)).collect())
         })?;

@@ -8,6 +8,7 @@ pub mod control;
 mod discovery;
 mod doubt;
 mod handler;
+pub mod health;
 pub mod hooks;
 pub mod http;
 pub mod infer;

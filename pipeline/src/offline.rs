@@ -20,8 +20,11 @@ pub async fn offline_status(pipeline: &Pipeline) -> Result<StatusReport, Failure
     let lock = if pipeline.state_dir.exists() { Some(lock(pipeline)?) } else { None };
     let asked = assemble::target(pipeline)?;
     let (stored, target) = match asked.status().await {
-        Ok(stored) => (stored, TargetReport { reachable: true, waiting_for: None }),
-        Err(failure) => (Vec::new(), TargetReport { reachable: false, waiting_for: Some(Trouble::from(&failure)) }),
+        Ok(stored) => (stored, TargetReport { reachable: true, waiting_for: None, health: None }),
+        Err(failure) => {
+            let waiting_for = Some(Trouble::from(&failure));
+            (Vec::new(), TargetReport { reachable: false, waiting_for, health: None })
+        }
     };
     let controls = if target.reachable { asked.controls().await.unwrap_or_default() } else { BTreeMap::new() };
     let mut report = StatusReport { pipeline: pipeline.name.clone(), target, ..StatusReport::default() };

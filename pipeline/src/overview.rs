@@ -59,7 +59,10 @@ impl Overview {
             pipeline: self.pipeline.clone(),
             running: true,
             uptime_ms: Some(self.service.started.elapsed().as_millis() as u64),
-            target: target(&views, self.service.pulse.trouble()),
+            target: TargetReport {
+                health: self.service.health.report(),
+                ..target(&views, self.service.pulse.trouble())
+            },
             sources: self
                 .service
                 .sources
@@ -87,6 +90,7 @@ impl Overview {
             report.ready = report.condition == StreamCondition::Following;
             report.lag_ms = view.lag_ms;
             report.copy = view.copy.map(|copy| CopyReport { records: copy.records, estimate: copy.estimate });
+            report.held_by = stream.brake.held_by();
             // Decisions are about what is live.
             report.how_to.clear();
             report
@@ -122,6 +126,7 @@ impl Overview {
         if let Some(control) = stream.brake.control() {
             report = report.controlled(&control);
         }
+        report.held_by = stream.brake.held_by();
         if matches!(view.state, StreamState::Halted(_)) {
             report.partitions_halted = mapping.partitions.all().map(|partition| partition.0).collect();
         }
@@ -179,7 +184,7 @@ fn target(views: &[StreamProgressView], silent: Option<Trouble>) -> TargetReport
     });
     let admitted = views.iter().any(|view| !matches!(view.state, StreamState::Starting(_)));
     let waiting_for = waiting.map(Trouble::from).or(silent);
-    TargetReport { reachable: waiting_for.is_none() && admitted, waiting_for }
+    TargetReport { reachable: waiting_for.is_none() && admitted, waiting_for, health: None }
 }
 
 fn report_source(source: &RunningSource, capture: &CaptureReport) -> SourceReport {

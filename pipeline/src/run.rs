@@ -4,6 +4,7 @@ use crate::assemble::{self, Assembled, Decision, Target};
 use crate::config::Pipeline;
 use crate::control::{ControlClient, ControlSocket, serve};
 use crate::handler::Handler;
+use crate::health;
 use crate::hooks::{self, Announcer};
 use crate::http;
 use crate::letterbox;
@@ -219,6 +220,9 @@ fn attend(
     service.supervisor.task("named checkpoints", recall_cuts(Arc::clone(service), Arc::clone(&assembled.target)));
     let letters = letterbox::look_after(Arc::clone(service), Arc::clone(&assembled.target), (**pipeline).clone());
     service.supervisor.task("dead letters", letters);
+    let limits = pipeline.target.health.clone();
+    let health = health::look_after(Arc::clone(service), Arc::clone(&assembled.target), limits);
+    service.supervisor.task("target health", health);
     let beside = into::recall(Arc::clone(service), Arc::clone(pipeline), Arc::clone(&assembled.target));
     service.supervisor.task("schemas beside", beside);
     let socket = ControlSocket::of(&pipeline.state_dir)?;

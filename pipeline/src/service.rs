@@ -7,6 +7,7 @@
 use crate::capture::CaptureHandle;
 pub use crate::discovery::LeftOut;
 use crate::doubt::NOT_COMPARED;
+use crate::health::Health;
 use crate::hooks::Desks;
 use crate::http::{Door, Pulse};
 use crate::letterbox::Letterbox;
@@ -85,6 +86,8 @@ pub struct Service {
     pub door: Door,
     /// Whether the target answers.
     pub pulse: Pulse,
+    /// Whether the target suffers.
+    pub health: Arc<Health>,
     /// What comparisons have shown.
     pub comparisons: Arc<Comparisons>,
     /// Who is told what happens.

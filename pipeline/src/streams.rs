@@ -3,6 +3,7 @@
 //! Owns the list, which only grows: a place in it is a stream's for the life of the service. What a stream is mapped to, and which source it
 //! is of, never changes.
 
+use crate::health::Health;
 use crate::queue::clock::SystemClock;
 use crate::worker::{self, Brake, Desk, Errands, Speaker, StreamProgress, Words};
 use landfall_connectors::failure::Failure;
@@ -36,7 +37,7 @@ pub struct RunningStream {
     pub speaker: Speaker,
     /// Where others leave what they want of its worker.
     pub desk: Desk,
-    /// Pause and throttle.
+    /// Pause, throttle and the target's health.
     pub brake: Arc<Brake>,
 }
 
@@ -53,9 +54,15 @@ pub(crate) struct Ears {
 
 impl RunningStream {
     /// A stream of the source with this place, by its number in the source's queue.
-    pub(crate) fn enlist(mapping: StreamMapping, origin: Origin, (source, id): (usize, StreamId)) -> Enlisted {
+    pub(crate) fn enlist(
+        mapping: StreamMapping,
+        origin: Origin,
+        (source, id): (usize, StreamId),
+        health: &Arc<Health>,
+    ) -> Enlisted {
         let ((speaker, words), (desk, errands)) = (worker::words(), worker::desk());
-        let (progress, brake) = (Arc::default(), Arc::new(Brake::new(Arc::new(SystemClock))));
+        let brake = Arc::new(Brake::new(Arc::new(SystemClock), Arc::clone(health)));
+        let progress = Arc::default();
         (
             Arc::new(Self { mapping: Arc::new(mapping), origin, id, source, progress, speaker, desk, brake }),
             Ears { words, errands },

@@ -120,6 +120,40 @@ fn a_throttle_holds_the_rate_and_is_taken_off_live() {
     end(service);
 }
 
+/// The moments at which rows came, and how many had come by then.
+fn arrivals(site: &Site, until: i64) -> Vec<(Instant, i64)> {
+    let mut database = site.database();
+    let mut seen: Vec<(Instant, i64)> = Vec::new();
+    wait_until(SOON, "the throttled rows to arrive", || {
+        let now = database.count("select count(*) from users");
+        if seen.last().is_none_or(|(_, before)| *before != now) {
+            seen.push((Instant::now(), now));
+        }
+        now >= until
+    });
+    seen
+}
+
+#[test]
+fn a_throttled_stream_writes_at_its_rate_give_or_take_a_tenth() {
+    const RATE: f64 = 100.0;
+    let (site, mut document) = site("throttled_rate");
+    let service = site.run_and_listen();
+    site.expect_soon_equal("before the throttle");
+    let _ = site.finish(&["throttle", "users", "--rows-per-second", "100"]).expect(0);
+    add(&mut document, 1_500);
+    let seen = arrivals(&site, 1_540);
+    // A batch pays for the time behind it: rows before the last arrival over the time between the first one and that.
+    let [first, second, .., before_last, last] = seen.as_slice() else { panic!("batches: {seen:?}") };
+    let (rows, took) = (before_last.1 - first.1, (last.0 - second.0).as_secs_f64());
+    assert!(took >= 8.0, "long enough to tell: {took} s");
+    let rate = rows as f64 / took;
+    assert!((rate - RATE).abs() <= RATE / 10.0, "{rate:.1} rows a second at a throttle of {RATE}: {seen:?}");
+    let _ = site.finish(&["throttle", "users", "--off"]).expect(0);
+    site.expect_soon_equal("no longer throttled");
+    end(service);
+}
+
 #[test]
 fn the_log_of_a_running_service_says_more_or_less_as_it_is_told() {
     let site = Site::new(Config::new("log_level").lines("log", "log.ndjson").stream(

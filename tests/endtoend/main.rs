@@ -15,6 +15,7 @@ mod deadletters;
 mod drift;
 mod expressions;
 mod guard;
+mod health;
 mod hooks;
 mod http;
 mod init;

@@ -58,6 +58,23 @@ impl PostgresServer {
         server
     }
 
+    /// A standby that follows this server from now on.
+    pub fn standby(&self, name: &str) -> Self {
+        let data = run_dir::fresh(&format!("pg-{name}")).join("data");
+        let user = Unprivileged::find();
+        user.own(data.parent().expect("the data directory has a folder"));
+        let mut copying = Command::new(bindir().join("pg_basebackup"));
+        copying.arg("-D").arg(&data).args(["-R", "-X", "stream", "-c", "fast", "--no-sync"]).current_dir("/");
+        copying.envs(self.login("postgres").environment()).env_remove("PGDATABASE");
+        let done = user.run(&mut copying).output().expect("pg_basebackup can be run");
+        assert!(done.status.success(), "pg_basebackup failed: {}", String::from_utf8_lossy(&done.stderr));
+        // What was replayed is told every second, not every ten.
+        let settings = ["hot_standby=on", "wal_receiver_status_interval=1s"].map(str::to_owned).to_vec();
+        let standby = Self { data, port: free_port(), settings, process: Mutex::new(None) };
+        standby.resume();
+        standby
+    }
+
     /// Starts it again after a stop; returns when it answers and is proven to be ours.
     pub fn resume(&self) {
         let log = File::options().create(true).append(true).open(self.log()).expect("the server's log can be written");

@@ -1,4 +1,4 @@
-//! Pause and throttle of streams, kept in the target: they outlive the process and its state directory.
+//! Pause, throttle and heeding of streams, kept in the target: they outlive the process and its state directory.
 //!
 //! Owns what is stored and who said it, not what it does to a running stream. Each change is written with its entry in the
 //! history, for all its streams in one transaction.
@@ -10,7 +10,7 @@ use super::decisions::{RECORD, unreadable};
 use super::schema;
 use super::target::PostgresTarget;
 use super::wire::Link;
-use crate::control::{Change, Control};
+use crate::control::{Change, Control, Heeding};
 use crate::failure::Failure;
 use landfall_schemas::stream::StreamName;
 use serde_json::json;
@@ -18,13 +18,16 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use tokio_postgres::{Client, Error, Row};
 
-const CHANGE: &str = "INSERT INTO landfall.controls AS c (pipeline, stream, paused, rows_per_second, actor, reason) \
-    VALUES ($1, $2, COALESCE($3::bool, false), $4::int8, $6, $7) ON CONFLICT (pipeline, stream) DO UPDATE \
+const CHANGE: &str = "INSERT INTO landfall.controls AS c (pipeline, stream, paused, rows_per_second, actor, reason, ignores_health) \
+    VALUES ($1, $2, COALESCE($3::bool, false), $4::int8, $6, $7, COALESCE($8::bool, false)) ON CONFLICT (pipeline, stream) DO UPDATE \
     SET paused = COALESCE($3::bool, c.paused), \
         rows_per_second = CASE WHEN $5::bool THEN excluded.rows_per_second ELSE c.rows_per_second END, \
+        ignores_health = COALESCE($8::bool, c.ignores_health), \
         actor = excluded.actor, reason = excluded.reason, changed_at = pg_catalog.now()";
-const CONTROLS: &str =
-    "SELECT stream, paused, rows_per_second, actor, reason FROM landfall.controls WHERE pipeline = $1";
+/// Older than this build, schema `landfall` may not have the last column.
+const CONTROLS: &str = "SELECT stream, paused, rows_per_second, actor, reason, \
+      COALESCE((pg_catalog.to_jsonb(c) ->> 'ignores_health')::bool, false) \
+    FROM landfall.controls c WHERE pipeline = $1";
 
 impl PostgresTarget {
     /// Changes the control of these streams.
@@ -53,6 +56,7 @@ impl PostgresTarget {
                 rows_per_second: rate,
                 actor: row.try_get(3)?,
                 reason: row.try_get(4)?,
+                ignores_health: row.try_get(5)?,
             };
             Ok((row.try_get(0)?, control))
         };
@@ -66,16 +70,21 @@ async fn write(
     change: Change,
     (actor, reason): (&str, &str),
 ) -> Result<(), Error> {
-    let (event, paused, rate, throttles) = match change {
-        Change::Pause => ("paused", Some(true), None, false),
-        Change::Resume => ("resumed", Some(false), None, false),
-        Change::Throttle(rate) => ("throttled", None, rate, true),
+    let (event, paused, ignores) = match change {
+        Change::Pause => ("paused", Some(true), None),
+        Change::Resume => ("resumed", Some(false), None),
+        Change::Throttle(_) => ("throttled", None, None),
+        Change::TargetHealth(Heeding::Ignore) => ("health_ignored", None, Some(true)),
+        Change::TargetHealth(Heeding::Heed) => ("health_heeded", None, Some(false)),
     };
-    let rate = rate.map(|rate| i64::try_from(rate.get()).unwrap_or(i64::MAX));
+    let (rate, throttles) = match change {
+        Change::Throttle(rate) => (rate.map(|rate| i64::try_from(rate.get()).unwrap_or(i64::MAX)), true),
+        Change::Pause | Change::Resume | Change::TargetHealth(_) => (None, false),
+    };
     let evidence = json!({ "rows_per_second": rate, "reason": reason });
     client.batch_execute(BEGIN).await?;
     for stream in streams.iter().map(StreamName::as_str) {
-        client.execute(CHANGE, &[&pipeline, &stream, &paused, &rate, &throttles, &actor, &reason]).await?;
+        client.execute(CHANGE, &[&pipeline, &stream, &paused, &rate, &throttles, &actor, &reason, &ignores]).await?;
         client.execute(RECORD, &[&pipeline, &Some(stream), &event, &actor, &evidence]).await?;
     }
     Ok(())

@@ -40,6 +40,7 @@ mod drift;
 mod evolve;
 mod exchange;
 pub mod fingerprint;
+mod health;
 mod keys;
 mod letters;
 #[cfg(feature = "mutants")]
@@ -67,6 +68,7 @@ pub use contract::{Contraction, Superfluous};
 pub use ddl::{MappingChange, WantedStream};
 pub use decisions::Decision;
 pub use exchange::Side;
+pub use health::HealthProbe;
 pub use letters::{LetterChoice, LetterValues, PAGE, PAGE_WITH_VALUES, Reach, StoredLetter};
 pub use named::{Cut, CutStream};
 pub use standing::{Applied, Standing, TakeStanding};

@@ -6,6 +6,7 @@ mod replay;
 pub(super) use letters::{DeadletterCommand, LetterArguments, RedressArguments};
 pub(super) use replay::{CheckpointCommand, IntoCommand, ReplayArguments, ReplayWords};
 
+use crate::control::protocol::HealthHeeding;
 use crate::log_dial::LogLevel;
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -313,11 +314,14 @@ pub(super) struct Throttled {
     #[command(flatten)]
     pub(super) controlled: Controlled,
     /// Most rows a second, for each stream.
-    #[arg(long, value_name = "N", env = "LANDFALL_ROWS_PER_SECOND", required_unless_present = "off")]
+    #[arg(long, value_name = "N", env = "LANDFALL_ROWS_PER_SECOND", required_unless_present_any = ["off", "target_health"])]
     pub(super) rows_per_second: Option<NonZeroU64>,
     /// No limit.
     #[arg(long, conflicts_with = "rows_per_second")]
     pub(super) off: bool,
+    /// Whether limits of target.health hold it back; the rate stays as it is.
+    #[arg(long, value_name = "WHAT", value_enum, conflicts_with_all = ["rows_per_second", "off"])]
+    pub(super) target_health: Option<HealthHeeding>,
 }
 
 #[derive(Debug, Args)]

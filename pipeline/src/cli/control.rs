@@ -18,8 +18,11 @@ use landfall_schemas::stream::StreamName;
 use serde_json::json;
 
 pub(super) async fn throttle(throttled: Throttled, settings: &Settings) -> Outcome {
-    control(throttled.controlled, ControlChange::Throttle { rows_per_second: throttled.rows_per_second }, settings)
-        .await
+    let change = match throttled.target_health {
+        Some(heeding) => ControlChange::TargetHealth { heeding },
+        None => ControlChange::Throttle { rows_per_second: throttled.rows_per_second },
+    };
+    control(throttled.controlled, change, settings).await
 }
 
 pub(super) async fn control(controlled: Controlled, change: ControlChange, settings: &Settings) -> Outcome {

@@ -10,6 +10,7 @@ pub mod column_type;
 pub mod connection;
 mod discriminator;
 mod evolve;
+mod health;
 pub mod hooks;
 pub mod http;
 pub mod key;
@@ -32,6 +33,7 @@ pub mod template;
 pub mod tree;
 pub mod value_rule;
 
+pub use health::HealthLimits;
 pub use hooks::{Hook, HookAction};
 pub use http::{Http, HttpTls};
 pub use load::{ConfigError, load, validate};

@@ -1,6 +1,7 @@
 //! The configuration as the program may rely on it: plain values, checked, references resolved, paths made absolute or
 //! relative to the directory they were written for.
 
+use super::health::HealthLimits;
 use super::hooks::Hook;
 use super::http::Http;
 use super::problem::Problems;
@@ -209,6 +210,8 @@ pub struct Target {
     pub lock_timeout: Duration,
     /// The operator accepts a server whose `synchronous_commit` is off.
     pub synchronous_commit_off_allowed: bool,
+    /// Limits beyond which nothing is written for a while.
+    pub health: HealthLimits,
 }
 
 impl fmt::Debug for Target {

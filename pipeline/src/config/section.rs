@@ -80,6 +80,11 @@ impl<'n> Section<'n> {
         self.entries.iter().any(|entry| entry.key == key)
     }
 
+    /// Nothing stands here.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Where a key stands.
     pub fn key_place(&self, key: &str) -> Place {
         self.entries.iter().find(|entry| entry.key == key).map_or(self.at, |entry| entry.at)

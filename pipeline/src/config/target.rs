@@ -1,5 +1,6 @@
 //! `name`, `target`, `state` and `queue`.
 
+use super::health;
 use super::permission;
 use super::pipeline::{SslMode, Target};
 use super::reference::resolve;
@@ -52,6 +53,7 @@ pub fn target(
     };
     let statement_timeout = timeout(section.get("statement_timeout"), "statement_timeout", 60, reading);
     let lock_timeout = timeout(section.get("lock_timeout"), "lock_timeout", 10, reading);
+    let health = health::health(section.get("health"), reading);
     said_twice(&section, url.as_ref(), reading);
     let unsafe_commit = section
         .get("synchronous_commit_off_allowed")
@@ -66,6 +68,7 @@ pub fn target(
         statement_timeout: statement_timeout?,
         lock_timeout: lock_timeout?,
         synchronous_commit_off_allowed: unsafe_commit?,
+        health: health?,
     })
 }
 

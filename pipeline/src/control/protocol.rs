@@ -13,7 +13,7 @@ use crate::redress::{Order, Tally};
 use crate::replay::into::IntoVerb;
 use crate::replay::{self, cut::CutReport};
 use crate::status::StatusReport;
-use landfall_connectors::control::Change;
+use landfall_connectors::control::{Change, Heeding};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU64;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt};
@@ -140,7 +140,7 @@ pub enum CheckpointVerb {
     },
 }
 
-/// A change of pause or throttle.
+/// A change of pause, throttle or heeding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "to", rename_all = "snake_case")]
 pub enum ControlChange {
@@ -153,6 +153,21 @@ pub enum ControlChange {
         /// The rate.
         rows_per_second: Option<NonZeroU64>,
     },
+    /// Heed the target's health, or ignore it.
+    TargetHealth {
+        /// Which.
+        heeding: HealthHeeding,
+    },
+}
+
+/// What the target's health means to a stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum HealthHeeding {
+    /// A limit of `target.health` that is passed holds it back.
+    Heed,
+    /// It writes whatever the target's health is.
+    Ignore,
 }
 
 impl ControlChange {
@@ -163,6 +178,8 @@ impl ControlChange {
             Self::Resume => "resumed".to_owned(),
             Self::Throttle { rows_per_second: Some(rate) } => format!("throttled to {rate} rows a second"),
             Self::Throttle { rows_per_second: None } => "no longer throttled".to_owned(),
+            Self::TargetHealth { heeding: HealthHeeding::Heed } => "heeding the target's health".to_owned(),
+            Self::TargetHealth { heeding: HealthHeeding::Ignore } => "ignoring the target's health".to_owned(),
         }
     }
 }
@@ -173,6 +190,8 @@ impl From<ControlChange> for Change {
             ControlChange::Pause => Self::Pause,
             ControlChange::Resume => Self::Resume,
             ControlChange::Throttle { rows_per_second } => Self::Throttle(rows_per_second),
+            ControlChange::TargetHealth { heeding: HealthHeeding::Heed } => Self::TargetHealth(Heeding::Heed),
+            ControlChange::TargetHealth { heeding: HealthHeeding::Ignore } => Self::TargetHealth(Heeding::Ignore),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::answer::Refusal;
 use super::route::Route;
-use crate::control::protocol::{ControlChange, MAX_REASON};
+use crate::control::protocol::{ControlChange, HealthHeeding, MAX_REASON};
 use crate::control::server::{Decide, SetControl};
 use crate::control::{ControlHandler, Refused};
 use crate::log_dial::LogLevel;
@@ -34,8 +34,9 @@ struct Controlled {
 struct Throttled {
     #[serde(default)]
     streams: Vec<String>,
-    #[serde(deserialize_with = "said")]
-    rows_per_second: Option<NonZeroU64>,
+    #[serde(default, deserialize_with = "said")]
+    rows_per_second: Option<Option<NonZeroU64>>,
+    target_health: Option<HealthHeeding>,
     #[serde(default)]
     reason: String,
 }
@@ -57,8 +58,22 @@ struct Level {
 }
 
 /// `null` is said, and a member that is missing is not: who forgets the rate lifts no throttle.
-fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZeroU64>, D::Error> {
-    Option::deserialize(deserializer)
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<NonZeroU64>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl Throttled {
+    /// One order orders one thing.
+    fn change(&self) -> Result<ControlChange, Refusal> {
+        match (self.rows_per_second, self.target_health) {
+            (Some(rows_per_second), None) => Ok(ControlChange::Throttle { rows_per_second }),
+            (None, Some(heeding)) => Ok(ControlChange::TargetHealth { heeding }),
+            (Some(_), Some(_)) | (None, None) => {
+                let detail = "a throttle says either rows_per_second or target_health";
+                Err(Refusal::new(StatusCode::BAD_REQUEST, "bad_request", detail))
+            }
+        }
+    }
 }
 
 /// Who orders: what `X-Actor` says, as far as it can be shown.
@@ -82,8 +97,9 @@ pub(super) async fn carry_out(
             (streams, if route == Route::Pause { ControlChange::Pause } else { ControlChange::Resume }, reason)
         }
         Route::Throttle => {
-            let Throttled { streams, rows_per_second, reason } = parse(body)?;
-            (streams, ControlChange::Throttle { rows_per_second }, reason)
+            let throttled: Throttled = parse(body)?;
+            let change = throttled.change()?;
+            (throttled.streams, change, throttled.reason)
         }
         Route::Decide => {
             let Decided { stream, subject, accept } = parse(body)?;
@@ -147,11 +163,25 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_must_be_said_and_unknown_members_are_refused() {
-        let rate = |text: &str| parse::<Throttled>(text.as_bytes()).map(|one| one.rows_per_second.map(NonZeroU64::get));
-        assert_eq!(rate(r#"{"rows_per_second":5}"#).ok(), Some(Some(5)));
-        assert_eq!(rate(r#"{"rows_per_second":null,"streams":["a"]}"#).ok(), Some(None));
-        for bad in ["{}", r#"{"rows_per_second":0}"#, r#"{"rows_per_second":null,"stream":"a"}"#, "[]", "", "secret"] {
+    fn one_thing_must_be_said_and_unknown_members_are_refused() {
+        let rate = |text: &str| parse::<Throttled>(text.as_bytes()).and_then(|one| one.change());
+        let throttle = |rate: u64| ControlChange::Throttle { rows_per_second: NonZeroU64::new(rate) };
+        assert_eq!(rate(r#"{"rows_per_second":5}"#).ok(), Some(throttle(5)));
+        assert_eq!(rate(r#"{"rows_per_second":null,"streams":["a"]}"#).ok(), Some(throttle(0)));
+        let ignored = ControlChange::TargetHealth { heeding: HealthHeeding::Ignore };
+        assert_eq!(rate(r#"{"target_health":"ignore"}"#).ok(), Some(ignored));
+        let both = r#"{"rows_per_second":null,"target_health":"heed"}"#;
+        for bad in [
+            both,
+            r#"{"target_health":"yes"}"#,
+            r#"{"target_health":null}"#,
+            "{}",
+            r#"{"rows_per_second":0}"#,
+            r#"{"rows_per_second":null,"stream":"a"}"#,
+            "[]",
+            "",
+            "secret",
+        ] {
             let refused = rate(bad).expect_err(bad);
             assert!(refused.code == "bad_request" && !refused.detail.contains("secret"));
         }

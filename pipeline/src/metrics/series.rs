@@ -1,7 +1,7 @@
 //! Samples straight from a report: what each stream and each source says of itself.
 
 use super::sheet::{Labels, Sheet, Value};
-use crate::status::{SourceReport, StreamCondition, StreamReport};
+use crate::status::{HealthReport, MeasureReport, SourceReport, StreamCondition, StreamReport};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -21,6 +21,32 @@ pub(super) fn per_source(sources: &[SourceReport], value: impl Fn(&SourceReport)
     sources.iter().filter_map(|source| Some((vec![("source", source.name.as_str())], value(source)?))).collect()
 }
 
+/// Limits of the target's health: only those that are set have series.
+pub(super) fn health(sheet: &mut Sheet<'_>, report: Option<&HealthReport>) -> fmt::Result {
+    let of = |value: fn(&MeasureReport) -> Option<Value>| -> Samples<'_> {
+        let measures = report.iter().flat_map(|report| &report.measures);
+        measures.filter_map(|one| Some((vec![("reason", one.measure.as_str())], value(one)?))).collect()
+    };
+    let holds = of(|one| Some(Value::from(one.holds)));
+    sheet.gauge("target_health_holds", "A limit of the target's health holds writing back", &holds)?;
+    let held = of(|one| Some(Value::Real(one.held_seconds)));
+    sheet.counter(
+        "target_health_held_seconds",
+        "Time that a limit of the target's health has held, since this process began",
+        &held,
+    )?;
+    let blind = of(|one| Some(Value::from(one.trouble.is_some())));
+    sheet.gauge("target_health_unreadable", "What a limit of the target's health is about cannot be read", &blind)?;
+    let value = of(|one| one.value.map(Value::Real));
+    sheet.gauge(
+        "target_health_value",
+        "What was measured last: seconds, bytes, sessions, or the number of the query",
+        &value,
+    )?;
+    let limit = of(|one| Some(Value::Real(one.limit)));
+    sheet.gauge("target_health_limit", "The limit of the target's health", &limit)
+}
+
 /// What streams are doing.
 pub(super) fn states(sheet: &mut Sheet<'_>, streams: &[StreamReport]) -> fmt::Result {
     let is = |state: fn(&StreamReport) -> bool| per_stream(streams, move |stream| Some(Value::from(state(stream))));
@@ -29,7 +55,9 @@ pub(super) fn states(sheet: &mut Sheet<'_>, streams: &[StreamReport]) -> fmt::Re
     sheet.gauge("stream_halted", "The stream needs an operator", &halted)?;
     let held = is(|stream| matches!(stream.condition, StreamCondition::Held { .. }));
     sheet.gauge("stream_held", "The deletion guard holds a revision of the stream", &held)?;
-    sheet.gauge("stream_paused", "An operator paused the stream", &is(StreamReport::is_paused))
+    sheet.gauge("stream_paused", "An operator paused the stream", &is(StreamReport::is_paused))?;
+    let by_health = is(|stream| !stream.held_by.is_empty());
+    sheet.gauge("stream_held_by_health", "The target's health holds the stream back", &by_health)
 }
 
 /// What became of each stream's events.

@@ -8,7 +8,10 @@ use super::sheet::Sheet;
 use super::told::Told;
 use super::{Histogram, Metrics, Registry, TextFormat};
 use crate::cli::golden;
-use crate::status::{CopyReport, LogReport, ParkedReport, QueueReport, SourceReport, StatusReport, StreamReport};
+use crate::status::{
+    CopyReport, HealthReport, LogReport, MeasureReport, ParkedReport, QueueReport, SourceReport, StatusReport,
+    StreamReport, TargetReport,
+};
 use crate::worker::PoolSeen;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
@@ -44,6 +47,13 @@ fn stream() -> StreamReport {
     }
 }
 
+fn health() -> HealthReport {
+    let measure = "standby_lag".to_owned();
+    let (words, trouble) = (String::new(), None);
+    let one = MeasureReport { measure, limit: 30.0, value: Some(1.0), holds: false, held_seconds: 0.0, words, trouble };
+    HealthReport { measures: vec![one] }
+}
+
 fn source() -> SourceReport {
     let log = LogReport {
         headroom_seconds: Some(1.0),
@@ -63,7 +73,9 @@ fn source() -> SourceReport {
 
 impl Collector for Example {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let report = StatusReport { streams: vec![stream()], sources: vec![source()], ..StatusReport::default() };
+        let target = TargetReport { health: Some(health()), ..TargetReport::default() };
+        let report =
+            StatusReport { target, streams: vec![stream()], sources: vec![source()], ..StatusReport::default() };
         let (ages, copies, meters, now) = (Ages::default(), Copies::default(), StreamMeters::default(), Instant::now());
         // A pace needs two looks.
         copies.eta("users", Some(CopyReport { records: 1, estimate: 3 }), now);

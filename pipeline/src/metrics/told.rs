@@ -41,6 +41,7 @@ impl Told<'_> {
     /// All of it.
     pub(super) fn write(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
         self.process(sheet)?;
+        series::health(sheet, self.report.target.health.as_ref())?;
         series::states(sheet, self.streams)?;
         series::accounts(sheet, self.streams)?;
         self.lags(sheet)?;

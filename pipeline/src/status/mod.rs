@@ -8,6 +8,7 @@ mod attached;
 mod condition;
 pub mod decision;
 pub mod evolution;
+mod health;
 pub mod measure;
 mod parked;
 pub mod readiness;
@@ -19,6 +20,7 @@ pub mod table;
 pub use attached::{ComparedReport, HookReport};
 pub use condition::StreamCondition;
 pub use evolution::EvolutionReport;
+pub use health::{HealthReport, MeasureReport};
 pub use parked::ParkedReport;
 pub use report::{
     BesideReport, ControlReport, CopyReport, HttpReport, LeftOutReport, LogReport, QueueFull, QueueReport,

@@ -96,7 +96,11 @@ fn of_stream(stream: &StreamReport, age: f64) -> Vec<(&'static str, String)> {
     if let Some(control) = stream.control.as_ref().filter(|control| control.paused) {
         reasons.push(("paused", format!("paused by {}", control.actor)));
     } else if reasons.is_empty() && age > LAG_SECONDS {
-        reasons.push(("lag", format!("the oldest event that is not applied waits for {age:.0} s")));
+        let held = match stream.held_by.is_empty() {
+            true => String::new(),
+            false => format!("; held by the target's health: {}", stream.held_by.join(", ")),
+        };
+        reasons.push(("lag", format!("the oldest event that is not applied waits for {age:.0} s{held}")));
     }
     if reasons.is_empty() && !stream.ready {
         reasons.push(("waiting", "the stream is not ready".to_owned()));
@@ -114,7 +118,7 @@ mod tests {
     }
 
     fn report(streams: Vec<StreamReport>) -> StatusReport {
-        let target = TargetReport { reachable: true, waiting_for: None };
+        let target = TargetReport { reachable: true, ..TargetReport::default() };
         StatusReport { running: true, target, streams, ..StatusReport::default() }
     }
 
@@ -154,8 +158,12 @@ mod tests {
         let following = || stream(StreamCondition::Following);
         assert_eq!(codes(&report(vec![following()]), 61.0), ["lag"]);
         let mut paused = following();
-        paused.control =
-            Some(ControlReport { paused: true, rows_per_second: None, actor: "ada".into(), reason: String::new() });
+        let mut held = following();
+        held.held_by = vec!["standby_lag".to_owned()];
+        assert_eq!(codes(&report(vec![held.clone()]), 5.0), [""; 0], "a hold alone is no lag");
+        let late = readiness(&report(vec![held]), |_| 61.0);
+        assert!(late.reasons[0].code == "lag" && late.reasons[0].detail.ends_with("health: standby_lag"));
+        paused.control = Some(ControlReport { paused: true, actor: "ada".into(), ..ControlReport::default() });
         assert_eq!(codes(&report(vec![paused]), 61.0), ["paused"]);
     }
 
@@ -163,7 +171,7 @@ mod tests {
     fn a_target_that_is_away_is_said_once_and_a_full_queue_by_its_cause() {
         let waiting = || stream(StreamCondition::Waiting(trouble("connection_lost")));
         let mut away = report(vec![waiting(), waiting()]);
-        away.target = TargetReport { reachable: false, waiting_for: Some(trouble("connection_lost")) };
+        away.target = TargetReport { waiting_for: Some(trouble("connection_lost")), ..TargetReport::default() };
         assert_eq!(codes(&away, 0.0), ["target_unreachable"]);
         let mut full = report(vec![stream(StreamCondition::Following)]);
         let source = |full| SourceReport {

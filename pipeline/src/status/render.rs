@@ -2,6 +2,7 @@
 
 use super::attached::HookReport;
 use super::condition::StreamCondition;
+use super::health::HealthReport;
 use super::measure::{bytes, count, span};
 use super::report::{ControlReport, QueueFull, SourceReport, StatusReport, StreamReport, WatchMode};
 use super::table::Table;
@@ -49,6 +50,11 @@ pub fn state(report: &StatusReport) -> String {
         return report.target.waiting_for.as_ref().map_or("waiting for the target".to_owned(), |trouble| {
             format!("waiting for the target: {}", trouble.code)
         });
+    }
+    if let Some(held) = report.streams.iter().find(|stream| stream.is_held_by_health())
+        && !report.needs_decision()
+    {
+        return format!("{}: {}", held.name, health(held));
     }
     let pressing = ["halted", "held", "waiting", "starting", "copying", "stopped"];
     let found = pressing.into_iter().find_map(|word| {
@@ -120,7 +126,21 @@ fn streams(streams: &[StreamReport]) -> Table {
     table
 }
 
+/// `throttled (standby_lag)`
+fn health(stream: &StreamReport) -> String {
+    format!("throttled ({})", stream.held_by.join(", "))
+}
+
 fn condition(stream: &StreamReport) -> String {
+    let word = doing(stream);
+    match (&stream.condition, stream.is_held_by_health()) {
+        (_, false) => word,
+        (StreamCondition::Copying { .. }, true) => format!("{word}, {}", health(stream)),
+        (_, true) => health(stream),
+    }
+}
+
+fn doing(stream: &StreamReport) -> String {
     match (&stream.condition, stream.copy) {
         (StreamCondition::Copying { .. }, Some(copy)) => {
             format!("copying {} of ~{}", count(copy.records), count(copy.estimate))
@@ -154,6 +174,7 @@ fn problems(report: &StatusReport) -> Vec<String> {
     if let Some(trouble) = &report.target.waiting_for {
         blocks.push(format!("target: {}\n  {}\n", trouble.code, trouble.detail));
     }
+    blocks.extend(report.target.health.iter().flat_map(HealthReport::text));
     if let Some(trouble) = report.http.as_ref().and_then(|http| http.trouble.as_ref()) {
         blocks.push(format!("http: {}\n  {}\n", trouble.code, trouble.detail));
     }
@@ -185,18 +206,22 @@ fn problems(report: &StatusReport) -> Vec<String> {
 fn braked(stream: &str, control: &ControlReport) -> String {
     let why = if control.reason.is_empty() { String::new() } else { format!(": {}", control.reason) };
     let limit = control.rows_per_second.map(|rate| format!("at most {} rows a second", count(rate.get())));
-    match (control.paused, limit) {
-        (true, None) => {
-            format!("{stream} is paused by {}{why}\n  Capture goes on; nothing is applied.\n", control.actor)
+    let ignored = match control.ignores_health {
+        true => format!("{stream} ignores the target's health, as {} said{why}\n", control.actor),
+        false => String::new(),
+    };
+    ignored
+        + &match (control.paused, limit) {
+            (false, None) => String::new(),
+            (true, None) => {
+                format!("{stream} is paused by {}{why}\n  Capture goes on; nothing is applied.\n", control.actor)
+            }
+            (true, Some(limit)) => format!(
+                "{stream} is paused by {}{why}\n  Capture goes on; nothing is applied. Once it is resumed: {limit}.\n",
+                control.actor
+            ),
+            (false, Some(limit)) => format!("{stream} is throttled by {}{why}\n  {limit}.\n", control.actor),
         }
-        (true, Some(limit)) => format!(
-            "{stream} is paused by {}{why}\n  Capture goes on; nothing is applied. Once it is resumed: {limit}.\n",
-            control.actor
-        ),
-        (false, limit) => {
-            format!("{stream} is throttled by {}{why}\n  {}.\n", control.actor, limit.unwrap_or_default())
-        }
-    }
 }
 
 fn problem(stream: &StreamReport) -> Option<String> {

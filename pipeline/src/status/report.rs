@@ -4,6 +4,7 @@ use super::attached::{ComparedReport, HookReport};
 use super::condition::StreamCondition;
 use super::decision;
 use super::evolution::EvolutionReport;
+use super::health::HealthReport;
 use super::parked::ParkedReport;
 use landfall_connectors::checkpoints::{Counts, Phase};
 use landfall_connectors::control::Control;
@@ -73,12 +74,15 @@ impl From<&Failure> for Trouble {
 }
 
 /// The target.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct TargetReport {
     /// The last thing asked of it was answered.
     pub reachable: bool,
     /// What is waited for while it is not.
     pub waiting_for: Option<Trouble>,
+    /// Its health, where limits are set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthReport>,
 }
 
 /// One source.
@@ -262,6 +266,9 @@ pub struct StreamReport {
     /// Pause and throttle, while there is any.
     #[serde(default)]
     pub control: Option<ControlReport>,
+    /// Measures of the target's health that hold it back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held_by: Vec<String>,
     /// What waits because it could not become a row, as it was seen some seconds ago.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parked: Option<ParkedReport>,
@@ -276,13 +283,16 @@ pub struct StreamReport {
     pub compared: Option<ComparedReport>,
 }
 
-/// Pause and throttle of a stream.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// Pause and throttle of a stream, and whether it heeds the target's health.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct ControlReport {
     /// Nothing is applied.
     pub paused: bool,
     /// Most rows a second.
     pub rows_per_second: Option<NonZeroU64>,
+    /// The target's health holds nothing of it back.
+    #[serde(default)]
+    pub ignores_health: bool,
     /// Who said so.
     pub actor: String,
     /// And why; may be empty.
@@ -313,6 +323,7 @@ impl StreamReport {
             how_to: Vec::new(),
             copy: None,
             control: None,
+            held_by: Vec::new(),
             parked: None,
             doubt: None,
             evolution: None,
@@ -345,16 +356,22 @@ impl StreamReport {
     /// Shows pause and throttle. Call after [`StreamReport::in_condition`].
     #[must_use]
     pub fn controlled(mut self, control: &Control) -> Self {
-        if !control.paused && control.rows_per_second.is_none() {
+        if !control.paused && control.rows_per_second.is_none() && !control.ignores_health {
             return self;
         }
-        let Control { paused, rows_per_second, actor, reason } = control.clone();
+        let Control { paused, rows_per_second, ignores_health, actor, reason } = control.clone();
         if paused {
             self.ready = false;
             self.how_to.push(format!("landfall resume {}", self.name));
         }
-        self.control = Some(ControlReport { paused, rows_per_second, actor, reason });
+        self.control = Some(ControlReport { paused, rows_per_second, ignores_health, actor, reason });
         self
+    }
+
+    /// The target's health holds it back, and nothing else stands in the way.
+    pub fn is_held_by_health(&self) -> bool {
+        let works = matches!(self.condition, StreamCondition::Following | StreamCondition::Copying { .. });
+        works && !self.is_paused() && !self.held_by.is_empty()
     }
 
     /// Whether an operator paused it.

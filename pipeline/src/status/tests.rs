@@ -27,6 +27,7 @@ fn throttled() -> StreamReport {
                 rows_per_second: NonZeroU64::new(1_000),
                 actor: "ada".to_owned(),
                 reason: "nightly reports".to_owned(),
+                ignores_health: true,
             })
     }
 }
@@ -54,6 +55,35 @@ fn hook() -> HookReport {
         waiting: 0,
         failing: true,
         trouble: Some(trouble("hook_failed", "the receiver: answered 500; given up, tried 5 times")),
+    }
+}
+
+fn health() -> HealthReport {
+    let one = |measure: &str, limit: f64, value: Option<f64>, holds: bool| MeasureReport {
+        measure: measure.to_owned(),
+        limit,
+        value,
+        holds,
+        held_seconds: if holds { 12.5 } else { 0.0 },
+        words: String::new(),
+        trouble: None,
+    };
+    let blind = MeasureReport {
+        trouble: Some(trouble("health_unreadable", "target.health.query takes longer than 1 s (SQLSTATE 57014)")),
+        ..one("query", 100.0, None, false)
+    };
+    let measures = vec![one("standby_lag", 30.0, Some(45.0), true), one("lock_waits", 5.0, Some(0.0), false), blind];
+    HealthReport { measures: measures.into_iter().map(MeasureReport::in_words).collect() }
+}
+
+fn held() -> StreamReport {
+    StreamReport {
+        phase: StreamPhase::Live,
+        ready: true,
+        held_by: vec!["standby_lag".to_owned()],
+        ..StreamReport::new("tasks", "store", "public.tasks")
+            .counted(70, counts(40, 0, 0))
+            .in_condition(StreamCondition::Following)
     }
 }
 
@@ -88,7 +118,7 @@ pub(in crate::status) fn report() -> StatusReport {
         pipeline: "flux".to_owned(),
         running: true,
         uptime_ms: Some(7_980_000),
-        target: TargetReport { reachable: true, waiting_for: None },
+        target: TargetReport { reachable: true, waiting_for: None, health: Some(health()) },
         sources: vec![
             SourceReport {
                 name: "store".into(),
@@ -108,7 +138,7 @@ pub(in crate::status) fn report() -> StatusReport {
             },
         ],
         beside: Vec::new(),
-        streams: vec![throttled(), projects, log, kyc, wait, paused()],
+        streams: vec![throttled(), projects, log, kyc, wait, paused(), held()],
         http: Some(HttpReport {
             address: None,
             trouble: Some(trouble(
@@ -139,6 +169,7 @@ fn a_stopped_pipeline_says_so() {
         target: TargetReport {
             reachable: false,
             waiting_for: Some(trouble("connection_refused", "nobody listens at localhost:5432")),
+            health: None,
         },
         ..StatusReport::default()
     };
@@ -160,7 +191,7 @@ fn only_what_waits_for_an_operator_needs_a_decision() {
     assert!(report().needs_decision());
     let mut quiet = report();
     quiet.streams.retain(|stream| !stream.condition.needs_decision());
-    assert_eq!(quiet.streams.len(), 4);
+    assert_eq!(quiet.streams.len(), 5);
     assert!(!quiet.needs_decision());
     let refused = StreamCondition::Held { revision: "a".into(), deletes: 1, of: 1, refused: true };
     assert!(!refused.needs_decision());
@@ -169,7 +200,7 @@ fn only_what_waits_for_an_operator_needs_a_decision() {
 
 #[test]
 fn the_line_names_the_most_pressing_state() {
-    assert_eq!(render::line(&report()), "1,244,540 applied · 50,039 behind · 812/s · log: halted · 2 parked");
+    assert_eq!(render::line(&report()), "1,244,580 applied · 50,069 behind · 812/s · log: halted · 2 parked");
 }
 
 #[test]

@@ -32,13 +32,15 @@ pub enum Occasion {
     Verified,
     /// A stream entered another phase.
     Phase,
-    /// What was told as halted, held, parked or low headroom is over.
+    /// The target's health holds writing back.
+    Throttled,
+    /// What was told as halted, held, parked, low headroom or throttled is over.
     Recovered,
 }
 
 impl Occasion {
     /// All of them, with their words.
-    pub const WORDS: [(&'static str, Self); 8] = [
+    pub const WORDS: [(&'static str, Self); 9] = [
         ("halted", Self::Halted),
         ("held", Self::Held),
         ("parked", Self::Parked),
@@ -46,6 +48,7 @@ impl Occasion {
         ("caught_up", Self::CaughtUp),
         ("verified", Self::Verified),
         ("phase", Self::Phase),
+        ("throttled", Self::Throttled),
         ("recovered", Self::Recovered),
     ];
 

@@ -2,7 +2,7 @@
 
 use super::entry::{Entry, Level, Occasion, Told};
 use crate::status::{
-    ComparedReport, QueueFull, SourceReport, StatusReport, StreamCondition, StreamPhase, StreamReport,
+    ComparedReport, MeasureReport, QueueFull, SourceReport, StatusReport, StreamCondition, StreamPhase, StreamReport,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,6 +22,9 @@ pub(super) struct Known {
     watched: BTreeSet<u64>,
     /// Of which source, and below which headroom.
     low: BTreeSet<(String, u64)>,
+    /// Limits of the target's health that hold, and those that cannot be read.
+    holding: BTreeSet<String>,
+    unreadable: BTreeSet<String>,
     streams: BTreeMap<String, KnownStream>,
 }
 
@@ -33,6 +36,7 @@ struct KnownStream {
     trouble: Option<String>,
     paused: bool,
     rate: Option<u64>,
+    ignores_health: bool,
     parked: u64,
     /// It has not been seen with everything applied since it last was in another state.
     behind: bool,
@@ -76,6 +80,7 @@ impl Known {
             fresh.say(Level::Info, "started", None, "the service started");
         }
         self.target(report, &mut fresh);
+        report.target.health.iter().flat_map(|health| &health.measures).for_each(|one| self.health(one, &mut fresh));
         for source in &report.sources {
             self.queue(source, &mut fresh);
             self.headroom(source, &mut fresh);
@@ -100,6 +105,22 @@ impl Known {
                 fresh.say(Level::Error, "target_unreachable", None, format!("{}: {}", trouble.code, trouble.detail));
             }
             None => fresh.say(Level::Info, "target_reachable", None, "the target answers"),
+        }
+    }
+
+    fn health(&mut self, seen: &MeasureReport, fresh: &mut Fresh) {
+        let (measure, words) = (&seen.measure, seen.sentence());
+        if seen.trouble.is_some() && self.unreadable.insert(measure.clone()) {
+            fresh.say(Level::Warn, "health_unreadable", None, words.clone());
+        } else if seen.trouble.is_none() && self.unreadable.remove(measure) {
+            fresh.say(Level::Info, "health_readable", None, format!("{measure} can be read again"));
+        }
+        if seen.holds && self.holding.insert(measure.clone()) {
+            fresh.say(Level::Warn, "throttled_by_health", None, format!("{measure}: {words}"));
+            fresh.tell(Told::of(Occasion::Throttled, measure));
+        } else if !seen.holds && self.holding.remove(measure) {
+            fresh.say(Level::Info, "health_released", None, format!("{measure}: {words}"));
+            fresh.tell(Told::of(Occasion::Recovered, measure));
         }
     }
 
@@ -180,6 +201,7 @@ impl KnownStream {
         self.condition(stream, fresh);
         self.progress(stream, fresh);
         self.control(stream, fresh);
+        self.heeding(stream, fresh);
         self.letters(stream, fresh);
         self.comparison(stream, fresh);
     }
@@ -248,6 +270,21 @@ impl KnownStream {
                 None => fresh.say(Level::Info, "not_throttled", name, "no longer throttled"),
             }
         }
+    }
+
+    fn heeding(&mut self, stream: &StreamReport, fresh: &mut Fresh) {
+        let control = stream.control.as_ref();
+        let ignores = control.is_some_and(|control| control.ignores_health);
+        if self.ignores_health == ignores {
+            return;
+        }
+        self.ignores_health = ignores;
+        let by = control.map_or(String::new(), |control| format!(" by {}", control.actor));
+        let (level, code, detail) = match ignores {
+            true => (Level::Warn, "health_ignored", "the target's health is ignored"),
+            false => (Level::Info, "health_heeded", "the target's health is heeded again"),
+        };
+        fresh.say(level, code, Some(&stream.name), format!("{detail}{by}"));
     }
 
     fn letters(&mut self, stream: &StreamReport, fresh: &mut Fresh) {

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::status::{
-    ComparedReport, LogReport, ParkedReport, SourceReport, StreamCondition, StreamPhase, StreamReport, Trouble,
+    ComparedReport, HealthReport, LogReport, MeasureReport, ParkedReport, SourceReport, StreamCondition, StreamPhase,
+    StreamReport, Trouble,
 };
 
 fn report(change: impl FnOnce(&mut StreamReport)) -> StatusReport {
@@ -74,8 +75,7 @@ fn letters_that_go_on_rising_are_one_entry_and_the_ring_is_bounded() {
     assert!(entries[2].detail.starts_with("3 "));
     for round in 0..1_000 {
         let paused = round % 2 == 0;
-        let control =
-            crate::status::ControlReport { paused, rows_per_second: None, actor: "ada".into(), reason: String::new() };
+        let control = crate::status::ControlReport { paused, actor: "ada".into(), ..Default::default() };
         timeline.note(&report(|stream| stream.control = Some(control)), round);
     }
     assert_eq!(timeline.entries().len(), MOST);
@@ -117,6 +117,57 @@ fn hooks_are_told_of_trouble_once_and_of_its_end() {
 }
 
 #[test]
+fn a_limit_of_health_that_holds_is_told_once_with_its_reason_and_so_is_its_end() {
+    let timeline = Timeline::default();
+    let with = |value: Option<f64>, holds: bool| {
+        let trouble = value.is_none().then(|| Trouble { code: "health_unreadable".into(), detail: "so it is".into() });
+        let one = MeasureReport {
+            measure: "lock_waits".into(),
+            limit: 5.0,
+            value,
+            holds,
+            held_seconds: 0.0,
+            words: String::new(),
+            trouble,
+        };
+        let mut report = in_condition(StreamCondition::Following);
+        report.target.health = Some(HealthReport { measures: vec![one] });
+        report
+    };
+    let reports = [
+        with(Some(1.0), false),
+        with(Some(7.0), true),
+        with(Some(9.0), true),
+        with(Some(1.0), true),
+        with(Some(1.0), false),
+        with(None, false),
+        with(None, false),
+        with(Some(1.0), false),
+    ];
+    let wanted = ["caught_up caught_up", "throttled lock_waits", "recovered lock_waits"];
+    assert_eq!(told(&timeline, &reports), wanted);
+    let wanted = ["throttled_by_health", "health_released", "health_unreadable", "health_readable"];
+    assert_eq!(codes(&timeline)[3..], wanted, "{:?}", codes(&timeline));
+    let held = timeline.entries().into_iter().find(|entry| entry.code == "throttled_by_health").expect("it is told");
+    assert_eq!((held.level, held.stream), (Level::Warn, None));
+    assert!(held.detail.starts_with("lock_waits: sessions of others") && held.detail.contains("7 (limit 5)"));
+}
+
+#[test]
+fn who_ignores_the_health_of_the_target_is_told() {
+    let timeline = Timeline::default();
+    let with = |ignores_health: bool| {
+        let control = crate::status::ControlReport { ignores_health, actor: "ada".into(), ..Default::default() };
+        report(|stream| stream.control = ignores_health.then_some(control))
+    };
+    for ignores in [false, true, true, false] {
+        timeline.note(&with(ignores), 0);
+    }
+    assert_eq!(codes(&timeline)[3..], ["health_ignored", "health_heeded"]);
+    assert!(timeline.entries()[3].detail.ends_with("ignored by ada"));
+}
+
+#[test]
 fn hooks_are_told_that_all_have_caught_up_when_the_last_one_has() {
     let timeline = Timeline::default();
     let both = |first: u64, second: u64, paused: bool| {
@@ -125,8 +176,7 @@ fn hooks_are_told_that_all_have_caught_up_when_the_last_one_has() {
             (stream.captured, stream.queued) = (9, queued);
             stream
         };
-        let control =
-            crate::status::ControlReport { paused, rows_per_second: None, actor: "ada".into(), reason: String::new() };
+        let control = crate::status::ControlReport { paused, actor: "ada".into(), ..Default::default() };
         let mut streams = vec![stream("a", first), stream("b", second)];
         streams[1].control = Some(control);
         StatusReport { running: true, streams, ..StatusReport::default() }

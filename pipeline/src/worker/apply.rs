@@ -96,6 +96,7 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Applier<T> {
             });
             let Some((attempt, took)) = attempt.await else { return Outcome::Stopped };
             self.progress.meters().exchanged(took);
+            self.brake.exchanged(took);
             let failure = match attempt {
                 Ok(applied) => {
                     self.progress.meters().committed(prepared.events(), took);

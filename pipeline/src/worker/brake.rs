@@ -1,10 +1,11 @@
-//! The brake of one stream: pause and throttle, as operators set them, live.
+//! The brake of one stream: pause and throttle, as operators set them, live, and the target's health.
 //!
 //! Owns when a batch may be committed, never which: a batch that waits is committed later as it is, so nothing depends on the
 //! clock but the pace (promise 19). Capture is never held. Until the stored control is known nothing is committed: a stream
 //! that was paused stays paused over a restart. The rate is kept by debt: a batch goes when what went before is paid for, so
-//! lanes of a stream share it and a batch may hold one second's rows at most.
+//! lanes of a stream share it and a batch may hold one second's rows at most. Of pause, rate and health the strictest holds.
 
+use crate::health::Health;
 use crate::queue::clock::Clock;
 use landfall_connectors::control::Control;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +21,7 @@ pub struct Brake {
     control: watch::Sender<Option<Control>>,
     paid: Mutex<Paid>,
     clock: Arc<dyn Clock>,
+    health: Arc<Health>,
 }
 
 /// Until when the rows committed so far last at the rate, and how long the last batch of them does.
@@ -31,8 +33,8 @@ struct Paid {
 
 impl Brake {
     /// A brake that holds until it is set.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { control: watch::Sender::new(None), paid: Mutex::default(), clock }
+    pub fn new(clock: Arc<dyn Clock>, health: Arc<Health>) -> Self {
+        Self { control: watch::Sender::new(None), paid: Mutex::default(), clock, health }
     }
 
     /// Sets it.
@@ -52,7 +54,22 @@ impl Brake {
 
     /// Whether nothing at all may be committed for now.
     pub(super) fn holds(&self) -> bool {
-        self.control.borrow().as_ref().is_none_or(|control| control.paused)
+        self.control.borrow().as_ref().is_none_or(|control| self.stops(control))
+    }
+
+    /// Measures of the target's health that hold the stream back.
+    pub fn held_by(&self) -> Vec<String> {
+        let heeds = self.control.borrow().as_ref().is_some_and(|control| !control.ignores_health);
+        if heeds { self.health.reasons() } else { Vec::new() }
+    }
+
+    /// A batch was with the target for so long.
+    pub(super) fn exchanged(&self, took: Duration) {
+        self.health.exchanged(took);
+    }
+
+    fn stops(&self, control: &Control) -> bool {
+        control.paused || (self.health.holds() && !control.ignores_health)
     }
 
     /// `events`, or fewer when a throttled second holds fewer.
@@ -63,12 +80,13 @@ impl Brake {
 
     /// Waits until a batch of `rows` may be committed. Cancel-safe.
     pub(super) async fn release(&self, rows: u64) {
-        let mut changes = self.control.subscribe();
+        let (mut changes, mut health) = (self.control.subscribe(), self.health.changes());
         loop {
             let Err(nap) = self.try_release(rows) else { return };
             tokio::select! {
-                // The sender lives in `self`.
+                // The senders live in `self`.
                 _ = changes.changed() => {}
+                _ = health.changed() => {}
                 () = tokio::time::sleep(nap) => {}
             }
         }
@@ -76,7 +94,7 @@ impl Brake {
 
     fn try_release(&self, rows: u64) -> Result<(), Duration> {
         let control = self.control.borrow().clone();
-        let Some(control) = control.filter(|control| !control.paused) else { return Err(LONGEST_NAP) };
+        let Some(control) = control.filter(|control| !self.stops(control)) else { return Err(LONGEST_NAP) };
         let Some(rate) = control.rows_per_second else { return Ok(()) };
         let now = self.clock.now_ms();
         let mut paid = self.paid.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,6 +112,8 @@ impl Brake {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::HealthLimits;
+    use landfall_connectors::health::Measure;
     use std::num::NonZeroU64;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -109,7 +129,7 @@ mod tests {
     fn brake(control: Option<Control>) -> (Arc<Hands>, Brake) {
         let hands = Arc::new(Hands::default());
         hands.0.store(1_000_000, Ordering::Relaxed);
-        let brake = Brake::new(Arc::clone(&hands) as Arc<dyn Clock>);
+        let brake = Brake::new(Arc::clone(&hands) as Arc<dyn Clock>, Arc::default());
         if let Some(control) = control {
             brake.set(control);
         }
@@ -153,6 +173,49 @@ mod tests {
         assert!(brake.try_release(10).is_err());
         hands.0.store(1_005, Ordering::Relaxed);
         assert_eq!(brake.try_release(10), Ok(()));
+    }
+
+    /// A target whose lock waits pass their limit, and whether they do.
+    fn suffering() -> (Arc<Health>, impl Fn(f64)) {
+        let limits = HealthLimits { limits: vec![(Measure::LockWaits, 5.0)], query: None };
+        let health = Arc::new(Health::new(&limits));
+        let seen = Arc::clone(&health);
+        let look = move |locks: f64| seen.note([(Measure::LockWaits, Ok(Some(locks)))].into(), Duration::from_secs(1));
+        (health, look)
+    }
+
+    #[test]
+    fn of_pause_rate_and_health_the_strictest_holds() {
+        let (hands, look) = (Arc::new(Hands::default()), suffering());
+        let ((health, look), clock) = (look, Arc::clone(&hands) as Arc<dyn Clock>);
+        let brake = Brake::new(clock, health);
+        look(9.0);
+        assert!(brake.try_release(1).is_err() && brake.held_by().is_empty(), "the stored control is not known yet");
+        brake.set(rate(10));
+        assert!(brake.try_release(1).is_err() && brake.holds());
+        assert_eq!(brake.held_by(), ["lock_waits"]);
+        brake.set(Control { ignores_health: true, ..rate(10) });
+        assert_eq!((brake.try_release(10), brake.held_by()), (Ok(()), Vec::new()), "ignored");
+        assert!(brake.try_release(10).is_err(), "and the rate still counts");
+        brake.set(Control { ignores_health: true, paused: true, ..Control::default() });
+        assert!(brake.try_release(1).is_err(), "and the pause");
+        brake.set(Control::default());
+        (0..3).for_each(|_| look(0.0));
+        assert!(!brake.holds() && brake.try_release(1_000).is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_waits_hears_that_the_target_is_well_again() {
+        let (health, look) = suffering();
+        let brake = Brake::new(Arc::new(Hands::default()), health);
+        brake.set(Control::default());
+        look(9.0);
+        let well = async {
+            tokio::task::yield_now().await;
+            (0..3).for_each(|_| look(0.0));
+        };
+        let waits = tokio::time::timeout(Duration::from_millis(500), brake.release(5));
+        assert!(tokio::join!(waits, well).0.is_ok());
     }
 
     #[tokio::test]

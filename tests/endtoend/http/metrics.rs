@@ -17,6 +17,7 @@ const ALWAYS: &[&str] = &[
     "landfall_stream_halted",
     "landfall_stream_held",
     "landfall_stream_paused",
+    "landfall_stream_held_by_health",
     "landfall_stream_captured_events_total",
     "landfall_stream_settled_events",
     "landfall_stream_queued_events",

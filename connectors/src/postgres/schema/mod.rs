@@ -12,7 +12,7 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
 /// All migrations, in order; their numbers are their places, from 1.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     include_str!("0001_state.sql"),
     include_str!("0002_ranges.sql"),
     include_str!("0003_children.sql"),
@@ -23,6 +23,7 @@ const MIGRATIONS: [&str; 10] = [
     include_str!("0008_settled_letters.sql"),
     include_str!("0009_named_checkpoints.sql"),
     include_str!("0010_exchanged_pipelines.sql"),
+    include_str!("0011_ignored_health.sql"),
 ];
 
 /// What this build reads and writes.

@@ -4,6 +4,7 @@ use super::finding::Finding;
 use crate::cli::schema;
 use crate::config::Pipeline;
 use landfall_connectors::failure::Failure;
+use landfall_connectors::health::Reading;
 use landfall_connectors::postgres::PostgresTarget;
 use landfall_connectors::postgres::preflight::{Preflight, SchemaRights};
 use landfall_schemas::ddl::Plan;
@@ -23,6 +24,7 @@ pub(super) async fn look(pipeline: &Pipeline) -> Vec<Finding> {
     };
     let mut findings = vec![reached(&seen), encryption(&seen), commits(&seen)];
     findings.extend(rights(&seen, pipeline));
+    findings.extend(health(&target, pipeline).await);
     let plan = target.schema_plan(&schema::wanted(pipeline)).await;
     findings.extend(tables(plan));
     findings
@@ -98,6 +100,31 @@ fn right(schema: &str, rights: Option<SchemaRights>, seen: &Preflight) -> Findin
             Finding::fail(TARGET, "schema_forbidden", message)
                 .suggest(format!("GRANT USAGE, CREATE ON SCHEMA \"{schema}\" TO \"{}\"", seen.role))
         }
+    }
+}
+
+/// Whether what the limits of its health are about can be read: what cannot would hold nothing back.
+async fn health(target: &PostgresTarget, pipeline: &Pipeline) -> Vec<Finding> {
+    let limits = &pipeline.target.health;
+    let measures: Vec<_> = limits.limits.iter().map(|(measure, _)| *measure).collect();
+    let mut probe = target.health_probe(&measures, limits.query.as_deref());
+    if !probe.asks() {
+        return Vec::new();
+    }
+    let finding = |reading: Reading| {
+        let word = reading.measure.word();
+        match reading.value {
+            Ok(_) => Finding::pass(TARGET, "health_readable", format!("target.health: {word} can be read")),
+            Err(failure) => {
+                let message =
+                    format!("target.health: {word} cannot be read, and would hold nothing back: {}", failure.detail);
+                Finding::warn(TARGET, failure.code, message).suggest("mend it, or take the limit out")
+            }
+        }
+    };
+    match probe.look().await {
+        Ok(readings) => readings.into_iter().map(finding).collect(),
+        Err(failure) => vec![unreached(&failure)],
     }
 }
 

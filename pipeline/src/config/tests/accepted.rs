@@ -4,6 +4,7 @@ use super::validate;
 use crate::config::{HookAction, SourceKind, SslMode};
 use crate::timeline::Occasion;
 use landfall_connectors::files::lines::LinesFormat;
+use landfall_connectors::health::Measure;
 use landfall_connectors::mongodb::{Capture, ReadFrom};
 use landfall_schemas::mapping::{
     EpochUnit, KeyFrom, MoneyMarks, Normalizer, Offset, OnDrop, OnError, Otherwise, Parse, RecordFormat, Select,
@@ -22,6 +23,13 @@ target:
   max_connections: 2
   sslmode: verify-full
   statement_timeout: 90s
+  health:
+    standby_lag: 30s
+    standby_lag_bytes: 1GiB
+    lock_waits: 5
+    active_sessions: 40
+    commit_time: 2s
+    query: { sql: "SELECT count(*) FROM public.jobs ; ", limit: 0.5 }
 state: { dir: ./.landfall }
 queue: { kind: embedded, max_bytes: 50GiB, retention: { bytes: 10GiB, age: 7d, floor: 1h } }
 http: { listen: "0.0.0.0:8650", token: "${LANDFALL_TOKEN}", tls: { cert: tls/server.pem, key: /etc/server.key } }
@@ -81,6 +89,22 @@ fn the_whole_example_becomes_plain_values() {
         (Path::new("/etc/landfall/tls/server.pem"), Path::new("/etc/server.key"))
     );
     assert!(!format!("{pipeline:?}").contains("canary"));
+}
+
+#[test]
+fn limits_of_health_are_numbers_and_one_statement() {
+    let pipeline = validate(FULL).unwrap_or_else(|problems| panic!("{problems}"));
+    let health = &pipeline.target.health;
+    let wanted = [
+        (Measure::StandbyLag, 30.0),
+        (Measure::StandbyLagBytes, 1_073_741_824.0),
+        (Measure::LockWaits, 5.0),
+        (Measure::ActiveSessions, 40.0),
+        (Measure::CommitTime, 2.0),
+        (Measure::Query, 0.5),
+    ];
+    assert_eq!(health.limits, wanted);
+    assert_eq!(health.query.as_deref(), Some("SELECT count(*) FROM public.jobs"));
 }
 
 #[test]

@@ -24,8 +24,10 @@ In paths, words in capitals stand for names of your own. A default of — means:
 ";
 
 /// Where each section of the schema stands in a configuration.
-const PLACES: [(&str, &str); 26] = [
+const PLACES: [(&str, &str); 28] = [
     ("target", "target"),
+    ("health", "target.health"),
+    ("health_query", "target.health.query"),
     ("state", "state"),
     ("queue", "queue"),
     ("retention", "queue.retention"),

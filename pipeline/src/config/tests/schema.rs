@@ -19,8 +19,18 @@ type Section = (&'static str, &'static str, &'static [&'static str]);
 
 const REFUSED_IN_SOURCES: [&str; 2] = ["follow_symlinks", "key"];
 
-const SECTIONS: [Section; 24] = [
+const SECTIONS: [Section; 26] = [
     ("target", "name: x\ntarget: { url: \"postgres://localhost/x\" HOLE }\nstate: { dir: ./s }\nSTORE STREAM", &[]),
+    (
+        "health",
+        "name: x\ntarget: { url: \"postgres://localhost/x\", health: { lock_waits: 1 HOLE } }\nstate: { dir: ./s }\nSTORE STREAM",
+        &[],
+    ),
+    (
+        "health_query",
+        "name: x\ntarget: { url: \"postgres://localhost/x\", health: { query: { sql: SELECT 1, limit: 1 HOLE } } }\nstate: { dir: ./s }\nSTORE STREAM",
+        &[],
+    ),
     ("state", "name: x\ntarget: { url: \"postgres://localhost/x\" }\nstate: { dir: ./s HOLE }\nSTORE STREAM", &[]),
     ("queue", "HEAD queue: { max_bytes: 1GiB HOLE }\nSTORE STREAM", &[]),
     ("retention", "HEAD queue: { retention: { age: 1d HOLE } }\nSTORE STREAM", &[]),

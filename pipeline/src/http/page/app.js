@@ -201,7 +201,7 @@ function pickStream(name) {
 
 function controlStream(name) {
   const stream = last?.streams.find((one) => one.name === name);
-  controls.choose([name], { paused: stream ? wordOf(stream) === "paused" || stream.control?.paused === true : undefined, throttled: Boolean(stream?.control?.rows_per_second) });
+  controls.choose([name], { paused: stream ? wordOf(stream) === "paused" || stream.control?.paused === true : undefined, throttled: Boolean(stream?.control?.rows_per_second), ignores: Boolean(stream?.control?.ignores_health) });
 }
 
 // Once a second: ages count up also while nothing is polled.

@@ -52,12 +52,22 @@ function ofStream(stream) {
   return cards;
 }
 
-function braked({ paused, rows_per_second: rows, actor, reason }) {
+function braked({ paused, rows_per_second: rows, ignores_health: ignores, actor, reason }) {
   const limit = rows ? `at most ${count(rows)} rows a second` : "";
   const why = reason ? `: ${reason}` : "";
-  if (!paused) return { tone: "pause", word: "throttled", code: "", detail: `By ${actor}${why}. It writes ${limit}.` };
+  if (!paused && !rows) return { tone: "pause", word: "ignores health", code: "", detail: `By ${actor}${why}. The target's health holds nothing of it back.` };
+  if (!paused) return { tone: "pause", word: "throttled", code: "", detail: `By ${actor}${why}. It writes ${limit}${ignores ? ", whatever the target's health is" : ""}.` };
   const later = limit ? ` Once it is resumed: ${limit}.` : "";
   return { tone: "pause", word: "paused", code: "", detail: `By ${actor}${why}. Capture goes on; nothing is applied.${later}` };
+}
+
+// Limits of the target's health that hold, and those that cannot be read: the sentences are the service's own.
+function ofHealth(report) {
+  const held = report.streams.filter((stream) => stream.held_by?.length > 0).map((stream) => stream.name);
+  return (report.target.health?.measures ?? []).flatMap((one) => {
+    if (one.holds) return [{ rank: 4, tone: "warn", word: "throttled", code: one.measure, detail: `${one.words}. Capture goes on; nothing is applied meanwhile, and it goes on by itself.`, streams: held, commands: ["landfall throttle STREAM --target-health ignore"] }];
+    return one.trouble ? [{ rank: 7, tone: "quiet", word: "health unknown", code: one.measure, detail: `${one.words}.`, streams: [] }] : [];
+  });
 }
 
 function ofSource(source, metrics) {
@@ -78,7 +88,7 @@ function ofSource(source, metrics) {
 }
 
 function cardsOf(report, metrics) {
-  const cards = report.sources.flatMap((source) => ofSource(source, metrics)).concat(report.streams.flatMap(ofStream));
+  const cards = report.sources.flatMap((source) => ofSource(source, metrics)).concat(report.streams.flatMap(ofStream), ofHealth(report));
   const trouble = report.target.waiting_for;
   if (!report.target.reachable && report.running) {
     cards.push({ rank: 1, tone: "bad", word: "target not reachable", code: trouble?.code ?? "", detail: trouble?.detail ?? "Nothing is applied until it answers; capture goes on.", streams: [] });

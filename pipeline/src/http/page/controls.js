@@ -1,4 +1,4 @@
-// What an operator may change: pause, resume, throttle, accept, refuse, log level. Always in two steps: what, and then once more with its
+// What an operator may change: pause, resume, throttle, heed the target's health, accept, refuse, log level. Always in two steps: what, and then once more with its
 // consequences.
 //
 // The token is asked for once and kept in a private field of one object: not in storage, not in the address, not in the document. It leaves
@@ -55,7 +55,7 @@ export class Controls {
     setText(byId("choose-title"), `Control ${who(streams)}`);
     const likely = state.paused ? "resume" : "pause";
     for (const radio of byId("choose-form").elements.verb) {
-      const idle = { pause: state.paused === true, resume: state.paused === false, unthrottle: state.throttled === false };
+      const idle = { pause: state.paused === true, resume: state.paused === false, unthrottle: state.throttled === false, ignore: state.ignores === true, heed: state.ignores === false };
       radio.disabled = idle[radio.value] === true;
       radio.checked = radio.value === likely;
     }
@@ -84,6 +84,8 @@ export class Controls {
       resume: { path: "resume", body: { streams, reason }, verb: "Resume", done: "resumed", text: "What waits in the queue is applied in its order, as fast as the target and the throttle allow." },
       throttle: { path: "throttle", body: { streams, rows_per_second: rows, reason }, verb: "Throttle", done: "throttled", text: `At most ${plural(rows, "row")} a second are written. A throttle outlives the service.` },
       unthrottle: { path: "throttle", body: { streams, rows_per_second: null, reason }, verb: "Take the throttle off", done: "no longer throttled", text: "Rows are written as fast as the target takes them." },
+      ignore: { path: "throttle", body: { streams, target_health: "ignore", reason }, verb: "Ignore the target's health", done: "the target's health is ignored", text: "Rows are written even while a limit of the target's health is passed. It outlives the service." },
+      heed: { path: "throttle", body: { streams, target_health: "heed", reason }, verb: "Heed the target's health", done: "the target's health is heeded", text: "Nothing is written while a limit of the target's health is passed; capture goes on." },
     };
     const order = orders[this.#verb()];
     byId("choose").close();

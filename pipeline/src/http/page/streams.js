@@ -5,7 +5,7 @@ import { NOTHING, count, percent, plural, rate, span } from "./units.js";
 
 // Words from the most pressing on, and the tone of each. The tone chooses a shape as well as a colour.
 const TONES = new Map([
-  ["halted", "bad"], ["held", "bad"], ["waiting", "warn"], ["paused", "pause"], ["starting", "busy"], ["copying", "busy"],
+  ["halted", "bad"], ["held", "bad"], ["waiting", "warn"], ["paused", "pause"], ["throttled", "pause"], ["starting", "busy"], ["copying", "busy"],
   ["stopped", "quiet"], ["following", "good"],
 ]);
 
@@ -15,6 +15,7 @@ export const toneOf = (word) => TONES.get(word) ?? "quiet";
 export function wordOf(stream) {
   const { state } = stream.condition;
   if (state !== "held" && state !== "halted" && stream.control?.paused) return "paused";
+  if (state === "following" && stream.held_by?.length > 0) return "throttled";
   return state;
 }
 
@@ -165,6 +166,8 @@ export class Streams {
       if (done !== null) said.push(`${Math.floor(done)} %`);
       if (left !== undefined) said.push(`${span(Math.round(left / 1000) * 1000)} left`);
     }
+    if (stream.held_by?.length > 0) said.push(stream.held_by.join(", "));
+    if (control?.ignores_health) said.push("ignores the target's health");
     if (control?.rows_per_second) said.push(`at most ${count(control.rows_per_second)} rows/s`);
     if (stream.partitions_halted.length > 0) said.push(plural(stream.partitions_halted.length, "partition halted", "partitions halted"));
     setText(row.more, said.join(" · "));

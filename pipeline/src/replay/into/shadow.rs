@@ -98,7 +98,9 @@ impl Shadow {
         let enlisted: Vec<_> = ours
             .filter_map(|stream| {
                 let mapping = beside.stream(stream.mapping.name.as_str())?;
-                Some(RunningStream::enlist(mapping, Origin::Entry, (stream.source, stream.id)))
+                let place = (stream.source, stream.id);
+                // Its tables stand on the same server.
+                Some(RunningStream::enlist(mapping, Origin::Entry, place, &service.health))
             })
             .collect();
         let shadow = Arc::new(Self {
