@@ -330,13 +330,13 @@ impl World {
         self.start();
         let last = self.settle();
         assert_eq!(last, Step::CaughtUp, "{:?}", self.bench.condition());
+        self.bench.expect_retraced();
         let same = self.bench.seen.iter().zip(&self.written).take_while(|(seen, written)| seen == written).count();
         let rest = |lines: &[String]| {
             lines[same..].iter().take(8).map(|line| line.chars().take(12).collect()).collect::<Vec<String>>()
         };
         let (seen, written) = (rest(&self.bench.seen), rest(&self.written));
         assert!(seen.is_empty() && written.is_empty(), "after {same} lines: saw {seen:?}, written {written:?}");
-        self.bench.expect_retraced();
     }
 }
 
