@@ -69,6 +69,6 @@ pub use decisions::Decision;
 pub use exchange::Side;
 pub use letters::{LetterChoice, LetterValues, PAGE, PAGE_WITH_VALUES, Reach, StoredLetter};
 pub use named::{Cut, CutStream};
-pub use standing::{Applied, Standing, TakeStanding};
+pub use standing::{About, Applied, Standing, TakeStanding};
 pub use target::PostgresTarget;
 pub use tls::TlsMode;

@@ -97,7 +97,8 @@ pub(super) async fn with_base(
     Err(failure.into())
 }
 
-fn told(cut: &CutReport, base: Option<u64>) -> Value {
+/// A checkpoint as JSON.
+pub(super) fn told(cut: &CutReport, base: Option<u64>) -> Value {
     // Strings and numbers only: this cannot fail.
     let mut told = serde_json::to_value(cut).unwrap_or_default();
     if let (Some(bytes), Some(fields)) = (base, told.as_object_mut()) {

@@ -8,6 +8,7 @@ mod attached;
 mod condition;
 pub mod decision;
 pub mod evolution;
+mod forecast;
 pub mod measure;
 mod parked;
 pub mod readiness;
@@ -16,13 +17,14 @@ pub mod report;
 pub mod screen;
 pub mod table;
 
-pub use attached::{ComparedReport, HookReport};
+pub use attached::{ComparedReport, ComparingReport, ComparisonReport, HookReport, Stage};
 pub use condition::StreamCondition;
 pub use evolution::EvolutionReport;
+pub use forecast::{CopyReport, ForecastReport, PACE, Paces};
 pub use parked::ParkedReport;
 pub use report::{
-    BesideReport, ControlReport, CopyReport, HttpReport, LeftOutReport, LogReport, QueueFull, QueueReport,
-    SourceReport, StatusReport, StreamPhase, StreamReport, TargetReport, Trouble, WatchMode,
+    BesideReport, ControlReport, HttpReport, LeftOutReport, LogReport, QueueFull, QueueReport, SourceReport,
+    StatusReport, StreamPhase, StreamReport, TargetReport, Trouble, WatchMode,
 };
 
 #[cfg(test)]

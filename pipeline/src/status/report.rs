@@ -1,9 +1,10 @@
 //! The shape of a status report. Its JSON is stable: fields are added, never renamed or given another meaning.
 
-use super::attached::{ComparedReport, HookReport};
+use super::attached::{ComparedReport, ComparingReport, ComparisonReport, HookReport};
 use super::condition::StreamCondition;
 use super::decision;
 use super::evolution::EvolutionReport;
+use super::forecast::{CopyReport, ForecastReport};
 use super::parked::ParkedReport;
 use landfall_connectors::checkpoints::{Counts, Phase};
 use landfall_connectors::control::Control;
@@ -36,6 +37,9 @@ pub struct StatusReport {
     /// Hooks in the order of the configuration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookReport>,
+    /// A comparison under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<ComparisonReport>,
 }
 
 /// A schema beside the live one.
@@ -137,15 +141,6 @@ impl From<&SourceGauges> for LogReport {
             reopened: gauges.reopened,
         }
     }
-}
-
-/// How far the copy of a stream from its source has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct CopyReport {
-    /// Records read and committed.
-    pub records: u64,
-    /// About how many there are.
-    pub estimate: u64,
 }
 
 /// A queue.
@@ -259,6 +254,9 @@ pub struct StreamReport {
     /// A copy from the source under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy: Option<CopyReport>,
+    /// How far the copy is, and when it will be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<ForecastReport>,
     /// Pause and throttle, while there is any.
     #[serde(default)]
     pub control: Option<ControlReport>,
@@ -274,6 +272,9 @@ pub struct StreamReport {
     /// What the last comparison has shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared: Option<ComparedReport>,
+    /// How far a comparison under way is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparing: Option<ComparingReport>,
 }
 
 /// Pause and throttle of a stream.
@@ -312,11 +313,13 @@ impl StreamReport {
             partitions_halted: Vec::new(),
             how_to: Vec::new(),
             copy: None,
+            forecast: None,
             control: None,
             parked: None,
             doubt: None,
             evolution: None,
             compared: None,
+            comparing: None,
         }
     }
 
@@ -366,6 +369,11 @@ impl StreamReport {
     pub fn is_quiet(&self) -> bool {
         let calm = matches!(self.condition, StreamCondition::Stopped | StreamCondition::Following);
         self.phase == StreamPhase::Live && self.queued == 0 && calm
+    }
+
+    /// Settled without a row and without a letter: overtaken by newer ones, left out by a filter, given up, or marks that the service makes itself.
+    pub fn passed(&self) -> u64 {
+        self.superseded + self.filtered + self.discarded
     }
 
     /// captured = applied + superseded + filtered + dead-lettered + discarded + queued.
