@@ -36,5 +36,6 @@ pub mod shape;
 pub mod site;
 pub mod sqlite_sides;
 pub mod status;
+pub mod tls_http;
 pub mod unprivileged;
 pub mod wait;
