@@ -1,6 +1,6 @@
 //! How far a run under way is, for whoever watches the service: `STATE/verify/progress.json`, beside a lock that says whether the run lives.
 //!
-//! A run is a process of its own. It replaces the file each second and holds `progress.lock` all the while; the kernel lifts the lock however the
+//! A run is a process of its own. It replaces the file some times a second and holds `progress.lock` all the while; the kernel lifts the lock however the
 //! process ends, so that what a killed run left is never shown as under way. A reader looks with a shared lock that it drops at once; a run that meets
 //! it takes its own at the next tick. Nothing is decided by it: a file that cannot be written costs the sight of this run.
 
@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 const FILE: &str = "progress.json";
 const TEMPORARY: &str = "progress.json.new";
 const LOCK: &str = "progress.lock";
-/// Between two writings: as often as the service looks.
-const TICK: Duration = Duration::from_secs(1);
+/// Between two writings: a run of a few seconds is seen as well.
+const TICK: Duration = Duration::from_millis(250);
 /// Before this share is read a forecast says more about the start than about the rest.
 const LEAST: f64 = 0.01;
 

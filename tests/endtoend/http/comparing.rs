@@ -5,12 +5,12 @@ use landfall_tests::config::Config;
 use landfall_tests::http::Http;
 use landfall_tests::landfall::Landfall;
 use landfall_tests::site::Site;
-use landfall_tests::wait::wait_until;
+use landfall_tests::wait::{wait_for, wait_until};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Enough that reading them takes more than a moment.
-const RECORDS: u32 = 30_000;
+const RECORDS: u32 = 100_000;
 
 fn loaded(name: &str) -> (Site, Landfall, Http) {
     let config = Config::new(name)
@@ -34,12 +34,18 @@ fn loaded(name: &str) -> (Site, Landfall, Http) {
 fn frozen(site: &Site) -> Landfall {
     let verify = site.command(&["verify", "-o", "json"]).start();
     let file = site.path("state/verify/progress.json");
-    let reading = || {
-        let told: Value = serde_json::from_slice(&std::fs::read(&file).ok()?).ok()?;
-        told["streams"]["events"]["ratio"].as_f64().filter(|ratio| *ratio > 0.0)
-    };
-    wait_until(SOON, "it has read something", || reading().is_some());
+    let mut last = Value::Null;
+    let reading = wait_for(SOON, || {
+        last = serde_json::from_slice(&std::fs::read(&file).ok()?).ok()?;
+        last["streams"]["events"]["ratio"].as_f64().filter(|ratio| *ratio > 0.0)
+    });
     verify.freeze();
+    assert!(
+        reading.is_some(),
+        "it never said that it has read something: {last}\n{}{}",
+        verify.stdout(),
+        verify.stderr()
+    );
     verify
 }
 
@@ -56,9 +62,10 @@ fn a_comparison_is_seen_while_it_runs_and_is_gone_with_its_end() {
     let (site, service, http) = loaded("http_comparing");
     assert!(!running(&http), "none runs");
     let verify = frozen(&site);
-    wait_until(SOON, "it is seen", || running(&http));
-    let ratio = scrape(&http).value("landfall_verify_progress_ratio{stream=\"events\"}");
-    assert!(ratio > 0.0 && ratio < 1.0, "{ratio}");
+    let ratio = "landfall_verify_progress_ratio{stream=\"events\"}";
+    // The service may have looked a moment before it was stopped: the next look sees what stands there now.
+    let ratio = wait_series(&http, ratio, |ratio| ratio > 0.0).value(ratio);
+    assert!(running(&http) && ratio < 1.0, "{ratio}");
     let told = status(&http);
     let (run, stream) = (&told["comparison"], &told["streams"][0]["comparing"]);
     assert!(run["started_ms"].as_u64().is_some_and(|at| at > 1_700_000_000_000), "{run}");

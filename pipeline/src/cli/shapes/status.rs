@@ -13,7 +13,11 @@ use std::num::NonZeroU64;
 pub(super) fn all() -> Vec<(&'static str, &'static str, Vec<Value>)> {
     let value = |report: StatusReport| serde_json::to_value(report).expect("a report is JSON");
     vec![
-        ("status", "GET /api/v1/status, and the result of `landfall status`", vec![value(full()), value(bare())]),
+        (
+            "status",
+            "GET /api/v1/status, and the result of `landfall status`",
+            vec![value(full()), value(bare()), value(StatusReport::default())],
+        ),
         ("events", "GET /api/v1/events", vec![events()]),
         ("readyz", "GET /readyz", vec![readyz()]),
     ]
@@ -126,6 +130,7 @@ fn full() -> StatusReport {
     }
 }
 
+/// What is there and says nothing.
 fn bare() -> StatusReport {
     StatusReport {
         http: Some(HttpReport::default()),
