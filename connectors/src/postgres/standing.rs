@@ -29,10 +29,12 @@ const APPLIED: &str = "SELECT COALESCE(pg_catalog.sum(c.next_offset), 0)::int8, 
       (SELECT pg_catalog.count(*) FROM landfall.generations g WHERE g.pipeline = $1 AND g.source = \
         (SELECT s.source FROM landfall.streams s WHERE s.pipeline = $1 AND s.stream = $2)) \
     FROM landfall.checkpoints c WHERE c.pipeline = $1 AND c.stream = $2";
-const ABOUT: &str = "SELECT COALESCE(pg_catalog.sum(GREATEST(c.reltuples, 0)), 0)::int8, \
-      COALESCE(pg_catalog.sum(GREATEST(c.reltuples, 0)) FILTER (WHERE c.oid = pg_catalog.to_regclass($1[1])), 0)::int8 \
-    FROM pg_catalog.pg_class c \
-    WHERE c.oid IN (SELECT pg_catalog.to_regclass(name) FROM pg_catalog.unnest($1::text[]) AS name)";
+/// A table that was never analyzed has no `reltuples`: what was written to it is counted beside.
+const ABOUT: &str = "SELECT COALESCE(pg_catalog.sum(t.rows), 0)::int8, \
+      COALESCE(pg_catalog.sum(t.rows) FILTER (WHERE t.oid = pg_catalog.to_regclass($1[1])), 0)::int8 \
+    FROM (SELECT c.oid, CASE WHEN c.reltuples > 0 THEN c.reltuples::float8 \
+        ELSE pg_catalog.pg_stat_get_live_tuples(c.oid)::float8 END AS rows FROM pg_catalog.pg_class c \
+      WHERE c.oid IN (SELECT pg_catalog.to_regclass(name) FROM pg_catalog.unnest($1::text[]) AS name)) AS t";
 const WAITING: &str = "DECLARE letters NO SCROLL CURSOR FOR SELECT key, blocks FROM landfall.dead_letters \
     WHERE pipeline = $1 AND stream = $2 AND state IN ('parked', 'behind')";
 
