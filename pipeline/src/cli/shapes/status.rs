@@ -24,7 +24,7 @@ pub(super) fn all() -> Vec<(&'static str, &'static str, Vec<Value>)> {
 }
 
 fn trouble() -> Trouble {
-    Trouble { code: "code".to_owned(), detail: "words".to_owned() }
+    Trouble { code: "mapping_changed".to_owned(), detail: "words".to_owned() }
 }
 
 fn forecast(eta_seconds: Option<f64>) -> ForecastReport {
