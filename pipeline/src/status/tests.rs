@@ -58,21 +58,8 @@ fn hook() -> HookReport {
     }
 }
 
-pub(in crate::status) fn report() -> StatusReport {
-    let projects = StreamReport {
-        phase: StreamPhase::Live,
-        ..StreamReport::new("projects", "store", "public.projects").counted(500, counts(500, 0, 0)).in_condition(
-            StreamCondition::Held { revision: "9f2c44d1".to_owned(), deletes: 480, of: 500, refused: false },
-        )
-    };
-    let log = StreamReport {
-        phase: StreamPhase::Bulk,
-        partitions_halted: vec![3, 11],
-        ..StreamReport::new("log", "events", "public.log")
-            .counted(90_000, counts(40_000, 0, 0))
-            .in_condition(StreamCondition::Halted(trouble("history_lost", "logs/a.ndjson shrank from 900 to 10 bytes")))
-    };
-    let kyc = StreamReport {
+fn copied() -> StreamReport {
+    StreamReport {
         phase: StreamPhase::Copying,
         forecast: Some(ForecastReport {
             done: 430,
@@ -91,6 +78,22 @@ pub(in crate::status) fn report() -> StatusReport {
             bytes: 430,
             total: 1_000,
         })
+    }
+}
+
+pub(in crate::status) fn report() -> StatusReport {
+    let projects = StreamReport {
+        phase: StreamPhase::Live,
+        ..StreamReport::new("projects", "store", "public.projects").counted(500, counts(500, 0, 0)).in_condition(
+            StreamCondition::Held { revision: "9f2c44d1".to_owned(), deletes: 480, of: 500, refused: false },
+        )
+    };
+    let log = StreamReport {
+        phase: StreamPhase::Bulk,
+        partitions_halted: vec![3, 11],
+        ..StreamReport::new("log", "events", "public.log")
+            .counted(90_000, counts(40_000, 0, 0))
+            .in_condition(StreamCondition::Halted(trouble("history_lost", "logs/a.ndjson shrank from 900 to 10 bytes")))
     };
     let wait = StreamReport::new("late", "store", "public.late").in_condition(StreamCondition::Waiting(trouble(
         "unparsable",
@@ -121,7 +124,7 @@ pub(in crate::status) fn report() -> StatusReport {
             },
         ],
         beside: Vec::new(),
-        streams: vec![throttled(), projects, log, kyc, wait, paused()],
+        streams: vec![throttled(), projects, log, copied(), wait, paused()],
         http: Some(HttpReport {
             address: None,
             trouble: Some(trouble(

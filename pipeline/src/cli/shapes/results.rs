@@ -43,8 +43,8 @@ pub(super) fn all() -> Shapes {
 
 fn envelopes() -> Vec<Value> {
     let parse = |outcome| serde_json::from_str(&envelope::line("check", &outcome)).expect("an envelope is JSON");
-    let failure = CliFailure::new(Exit::Failed, "code", "words");
-    let advised = CliFailure::new(Exit::Failed, "code", "words").suggest("words").caused_by(&"words");
+    let failure = CliFailure::new(Exit::Failed, "not_running", "words");
+    let advised = CliFailure::new(Exit::Failed, "not_running", "words").suggest("words").caused_by(&"words");
     // A result may be anything: each command has a shape of its own.
     let mut all: Vec<Value> = vec![parse(Ok(Finished::done("words"))), parse(Err(failure)), parse(Err(advised))];
     all[0]["result"] = json!({});
@@ -63,8 +63,9 @@ fn problems() -> Value {
 }
 
 fn checks() -> Value {
-    let advised = Finding { level: Level::Fail, ..Finding::pass("target", "code", "words") }.suggest("words");
-    json!({ "checks": [Finding::pass("target", "code", "words"), advised] })
+    let advised =
+        Finding { level: Level::Fail, ..Finding::pass("target", "target_reachable", "words") }.suggest("words");
+    json!({ "checks": [Finding::pass("target", "target_reachable", "words"), advised] })
 }
 
 fn init() -> Value {
