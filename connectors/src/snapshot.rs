@@ -86,6 +86,11 @@ pub trait Snapshot: Send + Sync {
     /// About how many records there are, cheaply: for progress.
     fn estimate(&self, stream: StreamId) -> BoxFuture<'_, Result<u64, Failure>>;
 
+    /// Whether [`Snapshot::estimate`] is exact: counted, and nothing is written meanwhile.
+    fn is_exact(&self) -> bool {
+        false
+    }
+
     /// Closes what is open, once no more is asked.
     fn farewell(&self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))

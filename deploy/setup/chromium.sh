@@ -10,10 +10,8 @@
 # LANDFALL_CHROMIUM=PATH takes that program (Chromium or Chrome) and installs nothing.
 set -eu
 
-ATTEMPTS=4          # package mirrors fail now and then; four tries with growing pauses outlast a hiccup
-PAUSE_SECONDS=5
-
 say() { echo "setup: $*" >&2; }
+. "$(dirname "$0")/debian.sh"
 
 # A name on the path is not enough: some systems have a stand-in there that only says how to install the browser.
 answers() { "$1" --version 2>/dev/null | grep -qi '^chrom\|^google chrome'; }
@@ -45,36 +43,8 @@ if [ -n "${LANDFALL_CHROMIUM:-}" ]; then
     say "LANDFALL_CHROMIUM=$LANDFALL_CHROMIUM is no Chromium"
     exit 1
 fi
-if ! command -v apt-get >/dev/null 2>&1; then
-    say "missing: chromium; this machine has no apt-get, please install it by hand"
-    exit 1
-fi
-
-as_root=""
-if [ "$(id -u)" != 0 ]; then
-    if command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
-        as_root="sudo -n"
-    else
-        say "missing: chromium; installing it needs root: sudo apt-get install chromium"
-        exit 1
-    fi
-fi
-
-attempt=1
-while :; do
-    say "installing chromium (attempt $attempt of $ATTEMPTS)"
-    # Without a font a page has no width worth measuring.
-    if $as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2 &&
-        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >&2; then
-        break
-    fi
-    if [ "$attempt" -ge "$ATTEMPTS" ]; then
-        say "apt-get failed $ATTEMPTS times; giving up"
-        exit 1
-    fi
-    sleep $((attempt * PAUSE_SECONDS))
-    attempt=$((attempt + 1))
-done
+# Without a font a page has no width worth measuring.
+debian chromium fonts-dejavu-core
 
 found=$(program) || { say "chromium was installed but does not answer"; exit 1; }
 say "installed $("$found" --version 2>/dev/null | head -n 1)"

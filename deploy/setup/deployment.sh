@@ -11,13 +11,12 @@
 set -eu
 
 HELM_VERSION=v3.19.5
-ATTEMPTS=4          # package mirrors fail now and then; four tries with growing pauses outlast a hiccup
-PAUSE_SECONDS=5
 NICENESS=10         # a minute or two of compiling: whoever sits at this machine goes first
 
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/landfall/deployment"
 
 say() { echo "setup: $*" >&2; }
+. "$(dirname "$0")/debian.sh"
 
 # The program of that name: on the PATH, else the one in the cache.
 find_program() {
@@ -40,41 +39,8 @@ case "${1:-}" in
 *) say "unknown argument: $1"; exit 2 ;;
 esac
 
-# Runs a command until it succeeds, a few times.
-persist() {
-    attempt=1
-    until "$@"; do
-        if [ "$attempt" -ge "$ATTEMPTS" ]; then
-            say "failed $ATTEMPTS times, giving up: $*"
-            return 1
-        fi
-        sleep $((attempt * PAUSE_SECONDS))
-        attempt=$((attempt + 1))
-        say "again (attempt $attempt of $ATTEMPTS): $*"
-    done
-}
-
-as_root() {
-    if [ "$(id -u)" = 0 ]; then
-        "$@"
-    elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
-        sudo -n "$@"
-    else
-        say "this needs root: $*"
-        return 1
-    fi
-}
-
-need_apt() {
-    command -v apt-get >/dev/null 2>&1 && return 0
-    say "missing: $1; this machine has no apt-get, please install it by hand"
-    exit 1
-}
-
-update() { as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2; }
-
 # The lists of a fresh machine are empty or old: they are fetched when the first try fails.
-download_prometheus() { apt-get download -qq prometheus >&2 2>/dev/null || { update && apt-get download -qq prometheus >&2; }; }
+download_prometheus() { apt-get download -qq prometheus >&2 2>/dev/null || { update_lists && apt-get download -qq prometheus >&2; }; }
 
 have_promtool() {
     find_program promtool >/dev/null && find_program prometheus >/dev/null && return 0
@@ -92,15 +58,9 @@ have_promtool() {
     "$(find_program promtool)" --version >/dev/null 2>&1 || { say "promtool was unpacked but does not run"; exit 1; }
 }
 
-install_systemd() {
-    update && as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends systemd >&2
-}
-
 have_systemd_analyze() {
     find_program systemd-analyze >/dev/null && return 0
-    need_apt systemd-analyze
-    say "installing systemd, for systemd-analyze"
-    persist install_systemd || exit 1
+    debian systemd
 }
 
 have_helm() {

@@ -19,8 +19,6 @@ set -eu
 RUST_VERSION=0.5.3-beta.196
 PYTHON_VERSION=0.7.0b3
 PYMONGO_VERSION=4.20.1   # what the Python flavour came with when the pins were chosen
-ATTEMPTS=4               # package mirrors fail now and then; four tries with growing pauses outlast a hiccup
-PAUSE_SECONDS=5
 NICENESS=10              # minutes of C++: whoever sits at this machine goes first
 
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/landfall/secantus-mdb-$RUST_VERSION"
@@ -30,6 +28,7 @@ python_server="$venv/bin/secantusd-py"
 here=$(cd "$(dirname "$0")/../.." && pwd)
 
 say() { echo "setup: $*" >&2; }
+. "$(dirname "$0")/debian.sh"
 
 answers() { [ -x "$1" ] && { "$1" --version >/dev/null 2>&1 || "$1" --help >/dev/null 2>&1; }; }
 has_pymongo() { [ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import pymongo, bson' >/dev/null 2>&1; }
@@ -53,47 +52,6 @@ case "${1:-}" in
 "") ;;
 *) say "unknown argument: $1"; exit 2 ;;
 esac
-
-# Runs a command until it succeeds, a few times.
-persist() {
-    attempt=1
-    until "$@"; do
-        if [ "$attempt" -ge "$ATTEMPTS" ]; then
-            say "failed $ATTEMPTS times, giving up: $*"
-            exit 1
-        fi
-        sleep $((attempt * PAUSE_SECONDS))
-        attempt=$((attempt + 1))
-        say "again (attempt $attempt of $ATTEMPTS): $*"
-    done
-}
-
-as_root() {
-    if [ "$(id -u)" = 0 ]; then
-        "$@"
-    elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
-        sudo -n "$@"
-    else
-        say "this needs root: $*"
-        return 1
-    fi
-}
-
-from_debian() {
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2 &&
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
-}
-
-# Installs the Debian packages that are named, if any.
-debian() {
-    [ $# -gt 0 ] || return 0
-    if ! command -v apt-get >/dev/null 2>&1; then
-        say "missing: $*; this machine has no apt-get, please install them by hand"
-        exit 1
-    fi
-    say "installing $*"
-    persist from_debian "$@"
-}
 
 compilers() {
     set --
@@ -134,7 +92,7 @@ rust_flavour() {
     command -v cargo >/dev/null 2>&1 || { say "cargo is missing"; exit 1; }
     compilers
     say "compiling SecantusDB $RUST_VERSION (Rust) into $cache; this takes some minutes, once"
-    persist compile
+    persist compile || exit 1
     answers "$rust_server" || { say "$rust_server was built but does not answer"; exit 1; }
     rm -rf "$cache/build"
     say "installed SecantusDB $RUST_VERSION (Rust)"
@@ -157,13 +115,13 @@ python_flavour() {
     elif [ "$1" = skip ]; then
         make_venv
         say "installing pymongo $PYMONGO_VERSION for the oracle"
-        persist python_packages "pymongo==$PYMONGO_VERSION"
+        persist python_packages "pymongo==$PYMONGO_VERSION" || exit 1
     elif has_pymongo && answers "$python_server"; then
         say "SecantusDB $PYTHON_VERSION (Python) is here"
     else
         make_venv
         say "installing SecantusDB $PYTHON_VERSION (Python) into $venv"
-        persist python_packages --pre "secantusdb==$PYTHON_VERSION" "pymongo==$PYMONGO_VERSION"
+        persist python_packages --pre "secantusdb==$PYTHON_VERSION" "pymongo==$PYMONGO_VERSION" || exit 1
         answers "$python_server" || { say "$python_server was installed but does not answer"; exit 1; }
     fi
 }

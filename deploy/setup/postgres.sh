@@ -8,10 +8,8 @@
 #   deploy/setup/postgres.sh --bindir   print the folder of the newest server's programs, or fail
 set -eu
 
-ATTEMPTS=4          # package mirrors fail now and then; four tries with growing pauses outlast a hiccup
-PAUSE_SECONDS=5
-
 say() { echo "setup: $*" >&2; }
+. "$(dirname "$0")/debian.sh"
 
 # The newest installed major version's program folder.
 bindir() {
@@ -44,43 +42,16 @@ if [ -z "$missing" ]; then
     exit 0
 fi
 
-if ! command -v apt-get >/dev/null 2>&1; then
-    say "missing:$missing; this machine has no apt-get, please install them by hand"
-    exit 1
-fi
-
-as_root=""
-if [ "$(id -u)" != 0 ]; then
-    if command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
-        as_root="sudo -n"
-    else
-        say "missing:$missing; installing them needs root: sudo apt-get install$missing"
-        exit 1
-    fi
-fi
-
 # Debian's package would start a cluster of its own on port 5432; we want the programs only.
 no_cluster() {
-    $as_root mkdir -p /etc/postgresql-common
+    as_root mkdir -p /etc/postgresql-common
     if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
-        echo "create_main_cluster = false" | $as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+        echo "create_main_cluster = false" | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
     fi
 }
 
-attempt=1
+can_install $missing
 no_cluster
-while :; do
-    say "installing$missing (attempt $attempt of $ATTEMPTS)"
-    if $as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2 &&
-        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >&2; then
-        break
-    fi
-    if [ "$attempt" -ge "$ATTEMPTS" ]; then
-        say "apt-get failed $ATTEMPTS times; giving up"
-        exit 1
-    fi
-    sleep $((attempt * PAUSE_SECONDS))
-    attempt=$((attempt + 1))
-done
+debian $missing
 
 say "installed PostgreSQL $("$(bindir)/postgres" --version | sed 's/.*) //')"

@@ -15,6 +15,7 @@ pub mod infer;
 mod launch;
 mod letterbox;
 pub mod log_dial;
+pub mod log_fields;
 mod mark;
 pub mod metrics;
 pub mod notify_systemd;

@@ -8,7 +8,7 @@ use crate::queue::FullReason;
 use crate::replay::into::Shadow;
 use crate::service::{RunningSource, Service};
 use crate::status::{
-    BesideReport, CopyReport, EvolutionReport, LeftOutReport, LogReport, QueueFull, QueueReport, SourceReport,
+    BesideReport, CopyReport, EvolutionReport, LeftOutReport, LogReport, Paces, QueueFull, QueueReport, SourceReport,
     StatusReport, StreamCondition, StreamPhase, StreamReport, TargetReport, Trouble,
 };
 use crate::streams::RunningStream;
@@ -27,6 +27,8 @@ pub struct Overview {
     service: Arc<Service>,
     pipeline: String,
     last: Mutex<Look>,
+    paces: Paces,
+    paces_beside: Paces,
 }
 
 /// Totals at one moment, and the rates since the look before.
@@ -40,7 +42,13 @@ impl Overview {
     /// Of this service.
     pub fn new(service: Arc<Service>, pipeline: &str) -> Self {
         let look = Look { at: Instant::now(), totals: Vec::new(), rates: Vec::new() };
-        Self { service, pipeline: pipeline.to_owned(), last: Mutex::new(look) }
+        Self {
+            service,
+            pipeline: pipeline.to_owned(),
+            last: Mutex::new(look),
+            paces: Paces::default(),
+            paces_beside: Paces::default(),
+        }
     }
 
     /// The report of now.
@@ -53,6 +61,7 @@ impl Overview {
         for ((stream, view), rate) in running.iter().zip(&views).zip(rates) {
             let mut report = self.stream(stream, view, &captures[stream.source]);
             report.rate = rate;
+            report.forecast = self.paces.look(&report, self.service.sources[stream.source].kind, Instant::now());
             streams.push(report);
         }
         StatusReport {
@@ -74,6 +83,7 @@ impl Overview {
             beside: self.service.shadows.all().iter().map(|shadow| self.beside(shadow)).collect(),
             http: self.service.door.report(),
             hooks: self.service.hooks.reports(),
+            comparison: self.service.comparisons.under_way(),
         }
     }
 
@@ -89,7 +99,8 @@ impl Overview {
             report.phase = phase(&view.state, &report.condition);
             report.ready = report.condition == StreamCondition::Following;
             report.lag_ms = view.lag_ms;
-            report.copy = view.copy.map(|copy| CopyReport { records: copy.records, estimate: copy.estimate });
+            report.copy = view.copy.map(CopyReport::from);
+            report.forecast = self.paces_beside.look(&report, source.kind, Instant::now());
             report.held_by = stream.brake.held_by();
             // Decisions are about what is live.
             report.how_to.clear();
@@ -117,9 +128,10 @@ impl Overview {
         }
         report.ready = report.condition == StreamCondition::Following;
         report.lag_ms = view.lag_ms;
-        report.copy = view.copy.map(|copy| CopyReport { records: copy.records, estimate: copy.estimate });
+        report.copy = view.copy.map(CopyReport::from);
         report.parked = self.service.letterbox.of(mapping.name.as_str());
         report.compared = self.service.comparisons.of(mapping.name.as_str());
+        report.comparing = self.service.comparisons.comparing(mapping.name.as_str());
         let (columns, resting) = (view.added as u64, view.fields_rest.as_ref().map(Trouble::from));
         let evolution = EvolutionReport { columns, misfits: view.misfits, resting };
         report.evolution = evolution.says_something().then_some(evolution);

@@ -1,65 +1,14 @@
 //! The names of the product's metrics, and which of them an expression uses.
 
+use landfall_tests::metric_book::{self, Family};
 use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
-/// What the product exports. Alerts and dashboards use these names and no others.
-pub(crate) const GAUGES_AND_COUNTERS: &[&str] = &[
-    "landfall_build_info",
-    "landfall_ready",
-    "landfall_target_reachable",
-    "landfall_stream_ready",
-    "landfall_stream_halted",
-    "landfall_stream_held",
-    "landfall_stream_paused",
-    "landfall_stream_held_by_health",
-    "landfall_target_health_holds",
-    "landfall_target_health_held_seconds_total",
-    "landfall_target_health_unreadable",
-    "landfall_target_health_value",
-    "landfall_target_health_limit",
-    "landfall_stream_captured_events_total",
-    "landfall_stream_settled_events",
-    "landfall_stream_queued_events",
-    "landfall_accounting_difference_events",
-    "landfall_rows_written_total",
-    "landfall_read_lag_seconds",
-    "landfall_queue_lag_seconds",
-    "landfall_apply_lag_seconds",
-    "landfall_verify_lag_seconds",
-    "landfall_log_headroom_seconds",
-    "landfall_log_seconds_to_loss",
-    "landfall_copy_records",
-    "landfall_copy_estimated_records",
-    "landfall_copy_eta_seconds",
-    "landfall_queue_bytes",
-    "landfall_queue_max_bytes",
-    "landfall_queue_events",
-    "landfall_queue_segments",
-    "landfall_queue_full",
-    "landfall_retries_total",
-    "landfall_parked_events",
-    "landfall_oldest_parked_seconds",
-    "landfall_verify_differences",
-    "landfall_verified_timestamp_seconds",
-    "landfall_pool_connections",
-    "landfall_pool_idle_connections",
-    "landfall_pool_waiting",
-    "landfall_slow_statements_total",
-    "landfall_http_requests_total",
-    "process_cpu_seconds_total",
-    "process_resident_memory_bytes",
-    "process_open_fds",
-    "process_max_fds",
-    "process_start_time_seconds",
-];
-
-/// Each has `_bucket`, `_sum` and `_count`.
-pub(crate) const HISTOGRAMS: &[&str] = &[
-    "landfall_batch_events",
-    "landfall_commit_duration_seconds",
-    "landfall_event_latency_seconds",
-    "landfall_queue_sync_duration_seconds",
-];
+/// What the product exports, as its book says. Alerts and dashboards use these names and no others.
+pub(crate) fn exported() -> &'static [Family] {
+    static EXPORTED: LazyLock<Vec<Family>> = LazyLock::new(metric_book::families);
+    &EXPORTED
+}
 
 /// Of others: Prometheus itself, node_exporter, the kubelet.
 const FOREIGN: &[&str] = &[
@@ -77,10 +26,12 @@ const WORDS: &[&str] =
 
 /// Whether the product, or somebody else, exports it.
 pub(crate) fn is_known(name: &str) -> bool {
-    let of_histogram = |end: &str| name.strip_suffix(end).is_some_and(|stem| HISTOGRAMS.contains(&stem));
-    GAUGES_AND_COUNTERS.contains(&name)
-        || FOREIGN.contains(&name)
-        || ["_bucket", "_sum", "_count"].into_iter().any(of_histogram)
+    let is_sample = |family: &Family| match family.kind.as_str() {
+        // A histogram has these and no series of its bare name.
+        "histogram" => name.strip_prefix(&*family.name).is_some_and(|end| ["_bucket", "_sum", "_count"].contains(&end)),
+        _ => family.name == name,
+    };
+    FOREIGN.contains(&name) || exported().iter().any(is_sample)
 }
 
 /// The metrics that a PromQL expression names: words outside of quotes, braces and lists of labels that are no function.

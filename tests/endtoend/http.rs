@@ -1,8 +1,10 @@
 //! The service over HTTP: what it tells, whom it tells it, what it does when it is told, and that nobody slows it down by asking.
 
 mod bounds;
+mod comparing;
 mod copies;
 mod guard;
+mod hooks;
 mod metrics;
 mod orders;
 mod readiness;

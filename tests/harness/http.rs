@@ -2,6 +2,7 @@
 //!
 //! Shares nothing with the product's server, so that what one of them gets wrong the other does not forgive.
 
+use crate::shape;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,6 +10,9 @@ use std::time::Duration;
 
 /// An answer takes no longer: orders are written to the target.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is answered in a published shape, wherever a test asks for it.
+const SHAPES: [(&str, &str); 3] = [("/api/v1/status", "status"), ("/api/v1/events", "events"), ("/readyz", "readyz")];
 
 /// A service that is asked.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +75,12 @@ impl Http {
         for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
-        self.send(&format!("{text}\r\n{body}"))
+        let answer = self.send(&format!("{text}\r\n{body}"));
+        let shape = SHAPES.iter().find(|(published, _)| method == "GET" && path == *published);
+        if let (Some((_, name)), 200 | 503) = (shape, answer.status) {
+            shape::expect(name, &answer.json());
+        }
+        answer
     }
 
     /// Sends this text and reads until the other end closes.

@@ -3,6 +3,7 @@
 use crate::kill_point::KillPoint;
 use crate::leash::Leash;
 use crate::run_dir;
+use crate::shape;
 use crate::unprivileged::Unprivileged;
 use crate::wait::wait_for;
 use rustix::process::{Pid, Signal, kill_process};
@@ -79,8 +80,12 @@ impl Launch {
     }
 
     /// Starts it and waits for its end; killed when it takes longer than `deadline`.
+    /// What it prints as JSON must have its published shape.
+    #[track_caller]
     pub fn finish(&self, deadline: Duration) -> Finished {
-        self.start().finish(deadline)
+        let finished = self.start().finish(deadline);
+        shape::expect_printed(&self.arguments, &finished.stdout);
+        finished
     }
 }
 

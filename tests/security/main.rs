@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a proof, what cannot be unwrapped has failed")]
 
+mod canary;
 mod confinement;
 mod mongo;
 mod mongo_certificates;

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 const DATABASE: &str = "app";
 const ROOT: &str = "root-canary-3b1f";
-const READER: &str = "reader-canary-9c44";
+pub(crate) const READER: &str = "reader-canary-9c44";
 
 /// A server that asks who one is, with an administrator and a user that may read one database.
-struct Guarded {
+pub(crate) struct Guarded {
     server: MongoServer,
     tls: String,
     /// A handle drops its database when it goes: these stay to the end.
@@ -23,7 +23,7 @@ struct Guarded {
 }
 
 impl Guarded {
-    fn start(name: &str, settings: MongoSettings, tls: String) -> Option<Self> {
+    pub(crate) fn start(name: &str, settings: MongoSettings, tls: String) -> Option<Self> {
         let server = MongoServer::start_own(name, settings.flavour(Flavour::Rust).word("--auth"))?;
         let mut this = Self { server, tls, handles: Vec::new() };
         // The first user may be made by anybody on this machine.
@@ -41,7 +41,7 @@ impl Guarded {
         Some(this)
     }
 
-    fn uri(&self, user: Option<(&str, &str)>) -> String {
+    pub(crate) fn uri(&self, user: Option<(&str, &str)>) -> String {
         self.uri_over(&self.tls, user)
     }
 
@@ -53,7 +53,7 @@ impl Guarded {
     }
 
     /// The database, as the administrator sees it.
-    fn data(&self) -> &MongoDatabase {
+    pub(crate) fn data(&self) -> &MongoDatabase {
         &self.handles[0]
     }
 

@@ -2,6 +2,7 @@
 
 mod files;
 mod layers;
+mod log_fields;
 mod page;
 mod sources;
 mod words;

@@ -71,6 +71,6 @@ pub use exchange::Side;
 pub use health::HealthProbe;
 pub use letters::{LetterChoice, LetterValues, PAGE, PAGE_WITH_VALUES, Reach, StoredLetter};
 pub use named::{Cut, CutStream};
-pub use standing::{Applied, Standing, TakeStanding};
+pub use standing::{About, Applied, Standing, TakeStanding};
 pub use target::PostgresTarget;
 pub use tls::TlsMode;

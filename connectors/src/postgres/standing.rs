@@ -29,8 +29,12 @@ const APPLIED: &str = "SELECT COALESCE(pg_catalog.sum(c.next_offset), 0)::int8, 
       (SELECT pg_catalog.count(*) FROM landfall.generations g WHERE g.pipeline = $1 AND g.source = \
         (SELECT s.source FROM landfall.streams s WHERE s.pipeline = $1 AND s.stream = $2)) \
     FROM landfall.checkpoints c WHERE c.pipeline = $1 AND c.stream = $2";
-const ABOUT: &str = "SELECT COALESCE(pg_catalog.sum(GREATEST(c.reltuples, 0)), 0)::int8 FROM pg_catalog.pg_class c \
-    WHERE c.oid IN (SELECT pg_catalog.to_regclass(name) FROM pg_catalog.unnest($1::text[]) AS name)";
+/// A table that was never analyzed has no `reltuples`: what was written to it is counted beside.
+const ABOUT: &str = "SELECT COALESCE(pg_catalog.sum(t.rows), 0)::int8, \
+      COALESCE(pg_catalog.sum(t.rows) FILTER (WHERE t.oid = pg_catalog.to_regclass($1[1])), 0)::int8 \
+    FROM (SELECT c.oid, CASE WHEN c.reltuples > 0 THEN c.reltuples::float8 \
+        ELSE pg_catalog.pg_stat_get_live_tuples(c.oid)::float8 END AS rows FROM pg_catalog.pg_class c \
+      WHERE c.oid IN (SELECT pg_catalog.to_regclass(name) FROM pg_catalog.unnest($1::text[]) AS name)) AS t";
 const WAITING: &str = "DECLARE letters NO SCROLL CURSOR FOR SELECT key, blocks FROM landfall.dead_letters \
     WHERE pipeline = $1 AND stream = $2 AND state IN ('parked', 'behind')";
 
@@ -62,6 +66,15 @@ pub struct Applied {
     pub generations: u64,
 }
 
+/// About how much a stream's tables hold, as the server's statistics say; 0 where it has none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct About {
+    /// Rows of all its tables.
+    pub rows: u64,
+    /// Rows of its own table: about as many as it has records.
+    pub records: u64,
+}
+
 /// Who takes what stands.
 pub type TakeStanding<'t> = dyn FnMut(Standing<'_>) -> Result<(), Failure> + Send + 't;
 
@@ -80,15 +93,18 @@ impl PostgresTarget {
         Ok(applied)
     }
 
-    /// About how many rows a stream's tables have, as the server's statistics say; 0 where it has none.
-    pub async fn about(&self, stream: &StreamMapping) -> Result<u64, Failure> {
+    /// About how much a stream's tables hold: cheap, for progress.
+    pub async fn about(&self, stream: &StreamMapping) -> Result<About, Failure> {
         let names: Vec<String> = tables(stream).map(TableShape::qualified).collect();
         let mut link = self.inner.connector.connect().await?;
         let Link { client, driver, .. } = &mut link;
         let row = driver.drive(PATIENCE, client.query_one(ABOUT, &[&names])).await;
-        let read = |row: tokio_postgres::Row| row.try_get::<_, i64>(0).map_err(WireError::Postgres);
-        let about = row.and_then(read).map_err(|error| classify(&error, "look at the statistics of a table"))?;
-        Ok(about.unsigned_abs())
+        let read = |row: tokio_postgres::Row| {
+            let (rows, records) = (row.try_get::<_, i64>(0)?, row.try_get::<_, i64>(1)?);
+            Ok(About { rows: rows.unsigned_abs(), records: records.unsigned_abs() })
+        };
+        let about = row.and_then(|row| read(row).map_err(WireError::Postgres));
+        about.map_err(|error| classify(&error, "look at the statistics of a table"))
     }
 
     /// `server_version_num`.

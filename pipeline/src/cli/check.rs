@@ -2,7 +2,7 @@
 
 mod database;
 mod destination;
-mod finding;
+pub(super) mod finding;
 mod round_trip;
 mod sqlite;
 mod store;

@@ -132,7 +132,8 @@ fn absent(path: &Path) -> String {
     format!("warning: {} is gone or holds less than was captured of it: its lines are not in the base", path.display())
 }
 
-fn told(cut: &CutReport, base: Option<u64>) -> Value {
+/// A checkpoint as JSON.
+pub(super) fn told(cut: &CutReport, base: Option<u64>) -> Value {
     // Strings and numbers only: this cannot fail.
     let mut told = serde_json::to_value(cut).unwrap_or_default();
     if let (Some(bytes), Some(fields)) = (base, told.as_object_mut()) {

@@ -3,7 +3,7 @@
 //! Read from the target, whether a service runs or not. Keys and payloads are the user's values and told only on demand; without it a letter goes
 //! by its number, its code and its place in the source.
 
-mod line;
+pub(super) mod line;
 mod redress;
 
 use super::Outcome;

@@ -29,6 +29,8 @@ mod words;
 #[cfg(test)]
 pub(crate) mod golden;
 #[cfg(test)]
+mod shapes;
+#[cfg(test)]
 mod tests;
 
 pub use exit::Exit;

@@ -62,8 +62,9 @@ fn explained(failure: landfall_connectors::failure::Failure) -> CliFailure {
     }
 }
 
-fn result(plan: &Plan) -> Value {
-    let steps = plan.steps.iter().map(|step| json!({ "object": step.object, "sql": step.sql }));
+/// A plan as JSON.
+pub(super) fn result(plan: &Plan) -> Value {
+    let steps = plan.steps.iter().map(|step| json!({ "object": step.object, "does": step.word(), "sql": step.sql }));
     let refusals =
         plan.refusals.iter().map(|refusal| json!({ "table": refusal.table, "reason": refusal.reason.to_string() }));
     json!({ "steps": steps.collect::<Vec<_>>(), "refusals": refusals.collect::<Vec<_>>() })
@@ -91,10 +92,8 @@ fn planned(plan: &Plan) -> Finished {
 }
 
 fn applied(plan: &Plan) -> Finished {
-    let mut text = String::new();
-    for step in &plan.steps {
-        let _ = writeln!(text, "{}", step.object);
-    }
+    let steps = plan.steps.iter();
+    let text: String = steps.map(|step| format!("{:<13}  {}\n", step.word(), step.object)).collect();
     let beside = plan.steps.iter().filter(|step| step.kind == StepKind::BuildIndex).count();
     let summary = match (plan.steps.len(), beside) {
         (0, _) => "the target had all that the streams need".to_owned(),
@@ -105,4 +104,25 @@ fn applied(plan: &Plan) -> Finished {
         ),
     };
     Finished { exit: Exit::Done, summary, text, result: result(plan) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use landfall_schemas::ddl::Step;
+
+    #[test]
+    fn an_object_with_two_steps_is_named_with_what_each_of_them_does() {
+        let step = |kind, sql: &str| Step { kind, object: "public.users".to_owned(), sql: sql.to_owned() };
+        let steps = vec![
+            step(StepKind::CreateTable, "CREATE TABLE …"),
+            step(StepKind::AddKey, "ALTER TABLE …"),
+            step(StepKind::BuildIndex, "DROP INDEX …"),
+            step(StepKind::BuildIndex, "CREATE INDEX …"),
+        ];
+        let text = applied(&Plan { steps, refusals: Vec::new() }).text;
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[..2], ["create table   public.users", "add key        public.users"]);
+        assert_eq!(lines[2..], ["drop index     public.users", "build index    public.users"]);
+    }
 }

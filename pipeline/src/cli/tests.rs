@@ -37,7 +37,7 @@ fn defined() -> clap::Command {
 }
 
 /// Every command with what is typed for it, in the order of the help.
-fn every(mut see: impl FnMut(&mut clap::Command, &str)) {
+pub(super) fn every(mut see: impl FnMut(&mut clap::Command, &str)) {
     let mut command = defined();
     see(&mut command, "");
     for sub in command.clone().get_subcommands_mut() {

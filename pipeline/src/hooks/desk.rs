@@ -93,8 +93,8 @@ impl Desk {
     }
 
     /// Notes what became of an event.
-    pub(super) fn settle(&self, told: &Outcome) {
-        self.laid.lock().unwrap_or_else(PoisonError::into_inner).tally.settle(told);
+    pub(super) fn settle(&self, told: &Outcome, now_ms: u64) {
+        self.laid.lock().unwrap_or_else(PoisonError::into_inner).tally.settle(told, now_ms);
     }
 
     pub(super) fn report(&self) -> HookReport {

@@ -17,6 +17,7 @@ pub use announce::Announcer;
 pub use desk::Desk;
 
 use crate::config::{Hook, HookAction};
+use crate::queue::clock::{Clock, SystemClock};
 use crate::status::{HookReport, Trouble};
 use desk::Next;
 use event::Event;
@@ -82,7 +83,7 @@ async fn tell_all(desk: &Desk, stop: &CancellationToken) {
         match desk.next(Instant::now()) {
             Next::Event(event) => {
                 let told = Box::pin(tell(desk.hook(), &event, stop)).await;
-                desk.settle(&told);
+                desk.settle(&told, SystemClock.now_ms());
                 said(desk.number(), &event, told);
             }
             Next::Wait(longest) => desk.wait(longest).await,

@@ -7,6 +7,7 @@ use crate::status::{HookReport, Trouble};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     told: u64,
+    last_told_ms: Option<u64>,
     failed: u64,
     dropped: u64,
     failing: bool,
@@ -16,10 +17,12 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn settle(&mut self, told: &Outcome) {
+    /// Notes what telling came to, at a time in Unix milliseconds.
+    pub(super) fn settle(&mut self, told: &Outcome, now_ms: u64) {
         match told {
             Ok(_) => {
                 self.told += 1;
+                self.last_told_ms = Some(now_ms);
                 (self.failing, self.behind) = (false, false);
             }
             Err(trouble) => {
@@ -42,6 +45,7 @@ impl Tally {
     pub(super) fn report(&self) -> HookReport {
         HookReport {
             told: self.told,
+            last_told_ms: self.last_told_ms,
             failed: self.failed,
             dropped: self.dropped,
             failing: self.failing,

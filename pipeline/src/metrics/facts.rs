@@ -2,7 +2,6 @@
 
 use super::MOST_STREAMS;
 use super::ages::Ages;
-use super::copies::Copies;
 use super::requests::Requests;
 use super::sheet::Sheet;
 use super::told::Told;
@@ -18,7 +17,6 @@ use prometheus_client::encoding::DescriptorEncoder;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 use tokio::sync::watch;
 
 /// Where the facts are.
@@ -28,7 +26,6 @@ pub struct Facts {
     pool: Arc<PoolMeter>,
     ages: Arc<Ages>,
     requests: Arc<Requests>,
-    copies: Copies,
     state_dir: PathBuf,
     max_bytes: u64,
 }
@@ -48,7 +45,6 @@ impl Facts {
             pool,
             ages: Arc::default(),
             requests: Arc::default(),
-            copies: Copies::default(),
             state_dir: PathBuf::new(),
             max_bytes: 0,
         }
@@ -86,13 +82,11 @@ impl Collector for Facts {
             pool: self.pool.seen(),
             requests: self.requests.all(),
             ages: &self.ages,
-            copies: &self.copies,
             compared: LastComparison::read(&self.state_dir),
             meters: pairs.map(|(running, report)| (report.name.as_str(), running.progress.meters())).collect(),
             all_meters: running.iter().map(|stream| stream.progress.meters()).collect(),
             syncs: sources.filter_map(|source| Some((source.name.as_str(), source.queue.syncs()?))).collect(),
             max_bytes: self.max_bytes,
-            now: Instant::now(),
             now_seconds: SystemClock.now_ms() as f64 / 1_000.0,
         };
         told.write(&mut Sheet::new(encoder))

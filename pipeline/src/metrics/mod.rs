@@ -6,7 +6,6 @@
 //! stores hold. Owns no threshold: what is too much is said by alert rules.
 
 mod ages;
-mod copies;
 mod facts;
 mod histogram;
 mod meters;

@@ -1,7 +1,7 @@
 //! Samples straight from a report: what each stream and each source says of itself.
 
 use super::sheet::{Labels, Sheet, Value};
-use crate::status::{HealthReport, MeasureReport, SourceReport, StreamCondition, StreamReport};
+use crate::status::{HealthReport, HookReport, MeasureReport, SourceReport, StreamCondition, StreamReport};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -145,6 +145,28 @@ pub(super) fn sources(sheet: &mut Sheet<'_>, sources: &[SourceReport]) -> fmt::R
     sheet.gauge("log_headroom_seconds", "Log of the source between its oldest entry and capture", &headroom)?;
     let loss = log(|log| log.seconds_to_loss);
     sheet.gauge("log_seconds_to_loss", "Time until capture falls off the log, at the present trend", &loss)
+}
+
+/// How hooks fare. A hook is named by its place in the configuration.
+pub(super) fn hooks(sheet: &mut Sheet<'_>, hooks: &[HookReport]) -> fmt::Result {
+    let numbers: Vec<String> = hooks.iter().map(|hook| hook.hook.to_string()).collect();
+    let named = || hooks.iter().zip(&numbers).map(|(hook, number)| (hook, vec![("hook", number.as_str())]));
+    let mut events: Samples<'_> = Vec::with_capacity(hooks.len() * 3);
+    for (hook, labels) in named() {
+        for (outcome, count) in [("delivered", hook.told), ("failed", hook.failed), ("dropped", hook.dropped)] {
+            let mut labels = labels.clone();
+            labels.push(("outcome", outcome));
+            events.push((labels, Value::Whole(count)));
+        }
+    }
+    sheet.counter("hook_events", "Events of a hook, by what became of them, since this process began", &events)?;
+    let waiting: Samples<'_> = named().map(|(hook, labels)| (labels, Value::Whole(hook.waiting))).collect();
+    sheet.gauge("hook_waiting_events", "Events that wait for a hook", &waiting)?;
+    let failing: Samples<'_> = named().map(|(hook, labels)| (labels, Value::from(hook.failing))).collect();
+    sheet.gauge("hook_failing", "The hook was told of nothing since its last trouble", &failing)?;
+    let last = |(hook, labels): (&HookReport, _)| Some((labels, Value::Real(hook.last_told_ms? as f64 / 1_000.0)));
+    let last: Samples<'_> = named().filter_map(last).collect();
+    sheet.gauge("hook_last_success_timestamp_seconds", "When the hook took an event last, Unix time", &last)
 }
 
 #[cfg(test)]

@@ -1,17 +1,15 @@
 //! What is told when somebody looks, as families of samples: names, help and labels of nearly all metrics stand here and in `series`.
 
 use super::ages::Ages;
-use super::copies::Copies;
 use super::histogram::Seen;
 use super::meters::{RETRIED, StreamMeters};
 use super::series::{self, Samples, per_source, per_stream};
 use super::sheet::{Sheet, Value};
-use crate::status::{StatusReport, StreamReport};
+use crate::status::{ForecastReport, StatusReport, StreamReport};
 use crate::verify::LastComparison;
 use crate::worker::PoolSeen;
 use std::fmt;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 /// Everything that is told, gathered.
 pub(super) struct Told<'a> {
@@ -23,7 +21,6 @@ pub(super) struct Told<'a> {
     /// Path, status, how many.
     pub(super) requests: Vec<(&'static str, String, u64)>,
     pub(super) ages: &'a Ages,
-    pub(super) copies: &'a Copies,
     pub(super) compared: LastComparison,
     /// What the workers of labelled streams count.
     pub(super) meters: Vec<(&'a str, &'a StreamMeters)>,
@@ -32,7 +29,6 @@ pub(super) struct Told<'a> {
     /// Syncs of the queues, by source.
     pub(super) syncs: Vec<(&'a str, Seen)>,
     pub(super) max_bytes: u64,
-    pub(super) now: Instant,
     /// Unix time.
     pub(super) now_seconds: f64,
 }
@@ -47,9 +43,11 @@ impl Told<'_> {
         self.lags(sheet)?;
         self.copies(sheet)?;
         self.compared(sheet)?;
+        self.comparing(sheet)?;
         self.meters(sheet)?;
         self.all_meters(sheet)?;
-        self.queues(sheet)
+        self.queues(sheet)?;
+        series::hooks(sheet, &self.report.hooks)
     }
 
     fn process(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
@@ -81,9 +79,26 @@ impl Told<'_> {
         sheet.gauge("copy_records", "Records of a copy under way that are committed", &records)?;
         let estimate = per_stream(self.streams, |stream| stream.copy.map(|copy| Value::Whole(copy.estimate)));
         sheet.gauge("copy_estimated_records", "About how many records the copy has", &estimate)?;
-        let eta =
-            per_stream(self.streams, |stream| self.copies.eta(&stream.name, stream.copy, self.now).map(Value::Real));
+        let of = |value: fn(&ForecastReport) -> Option<f64>| {
+            per_stream(self.streams, move |stream| value(stream.forecast.as_ref()?).map(Value::Real))
+        };
+        let ratio = of(|forecast| Some(forecast.ratio));
+        sheet.gauge("copy_progress_ratio", "How much of a copy under way is done, of 1", &ratio)?;
+        let eta = of(|forecast| forecast.eta_seconds);
         sheet.gauge("copy_eta_seconds", "Seconds until the copy is done, at its pace so far", &eta)
+    }
+
+    /// A comparison under way.
+    fn comparing(&self, sheet: &mut Sheet<'_>) -> fmt::Result {
+        let run = self.report.comparison.as_ref();
+        let running = plain(Value::from(run.is_some()));
+        sheet.gauge("verify_running", "A comparison is under way", &running)?;
+        let ratio = per_stream(self.streams, |stream| stream.comparing.as_ref()?.ratio.map(Value::Real));
+        sheet.gauge("verify_progress_ratio", "How much a comparison under way has read, of 1", &ratio)?;
+        let suspects = per_stream(self.streams, |stream| Some(Value::Whole(stream.comparing.as_ref()?.suspects)));
+        sheet.gauge("verify_suspect_records", "Records that a comparison under way looks at again", &suspects)?;
+        let eta = run.and_then(|run| run.eta_seconds).map(Value::Real).map(plain).unwrap_or_default();
+        sheet.gauge("verify_eta_seconds", "Seconds until a comparison under way has read everything, at its pace", &eta)
     }
 
     fn compared(&self, sheet: &mut Sheet<'_>) -> fmt::Result {

@@ -8,6 +8,7 @@ mod attached;
 mod condition;
 pub mod decision;
 pub mod evolution;
+mod forecast;
 mod health;
 pub mod measure;
 mod parked;
@@ -15,17 +16,19 @@ pub mod readiness;
 pub mod render;
 pub mod report;
 pub mod screen;
+mod source;
 pub mod table;
 
-pub use attached::{ComparedReport, HookReport};
+pub use attached::{ComparedReport, ComparingReport, ComparisonReport, HookReport, Stage};
 pub use condition::StreamCondition;
 pub use evolution::EvolutionReport;
+pub use forecast::{CopyReport, ForecastReport, PACE, Paces};
 pub use health::{HealthReport, MeasureReport};
 pub use parked::ParkedReport;
 pub use report::{
-    BesideReport, ControlReport, CopyReport, HttpReport, LeftOutReport, LogReport, QueueFull, QueueReport,
-    SourceReport, StatusReport, StreamPhase, StreamReport, TargetReport, Trouble, WatchMode,
+    BesideReport, ControlReport, HttpReport, StatusReport, StreamPhase, StreamReport, TargetReport, Trouble,
 };
+pub use source::{LeftOutReport, LogReport, QueueFull, QueueReport, SourceReport, WatchMode};
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,8 @@
 //! [`StatusReport`] and the age of what waits, so that `/readyz` never says what `status` does not.
 
 use super::condition::StreamCondition;
-use super::report::{QueueFull, StatusReport, StreamReport};
+use super::report::{StatusReport, StreamReport};
+use super::source::QueueFull;
 use serde::{Deserialize, Serialize};
 
 /// A stream whose oldest event waits for longer is behind: rows that are read are not what the source says.
@@ -110,7 +111,8 @@ fn of_stream(stream: &StreamReport, age: f64) -> Vec<(&'static str, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::{ControlReport, SourceReport, TargetReport, Trouble};
+    use super::super::report::{ControlReport, TargetReport, Trouble};
+    use super::super::source::SourceReport;
     use super::*;
 
     fn trouble(code: &str) -> Trouble {
@@ -177,7 +179,7 @@ mod tests {
         let source = |full| SourceReport {
             name: "store".into(),
             kind: "json_document".into(),
-            queue: super::super::report::QueueReport { full: Some(full), ..Default::default() },
+            queue: super::super::source::QueueReport { full: Some(full), ..Default::default() },
             watch: None,
             log: None,
             left_out: Vec::new(),

@@ -1,10 +1,11 @@
 //! A report as text: a head line, a table of sources, a table of streams, and a block for each problem that says what to do.
 
-use super::attached::HookReport;
+use super::attached::{ComparisonReport, HookReport};
 use super::condition::StreamCondition;
 use super::health::HealthReport;
 use super::measure::{bytes, count, span};
-use super::report::{ControlReport, QueueFull, SourceReport, StatusReport, StreamReport, WatchMode};
+use super::report::{ControlReport, StatusReport, StreamReport};
+use super::source::{QueueFull, SourceReport, WatchMode};
 use super::table::Table;
 use std::fmt::Write as _;
 
@@ -103,7 +104,8 @@ fn sources(sources: &[SourceReport]) -> Table {
 
 fn streams(streams: &[StreamReport]) -> Table {
     let mut table = Table::new(&[
-        "STREAM", "TABLE", "PHASE", "STATE", "READY", "CAPTURED", "APPLIED", "PARKED", "QUEUED", "LAG", "RATE",
+        "STREAM", "TABLE", "PHASE", "STATE", "READY", "CAPTURED", "APPLIED", "PASSED", "PARKED", "QUEUED", "LAG",
+        "RATE",
     ]);
     for stream in streams {
         table.row([
@@ -117,6 +119,7 @@ fn streams(streams: &[StreamReport]) -> Table {
             if stream.ready { "yes" } else { "no" }.to_owned(),
             count(stream.captured),
             count(stream.applied),
+            count(stream.passed()),
             count(stream.dead_lettered),
             count(stream.queued),
             stream.lag_ms.map_or_else(|| "-".to_owned(), span),
@@ -141,13 +144,16 @@ fn condition(stream: &StreamReport) -> String {
 }
 
 fn doing(stream: &StreamReport) -> String {
+    let eta = stream.forecast.as_ref().and_then(|forecast| forecast.eta_seconds);
+    let left = eta.map_or_else(String::new, |eta| format!(", {} left", span((eta * 1_000.0) as u64)));
     match (&stream.condition, stream.copy) {
         (StreamCondition::Copying { .. }, Some(copy)) => {
-            format!("copying {} of ~{}", count(copy.records), count(copy.estimate))
+            let about = if copy.exact { "" } else { "~" };
+            format!("copying {} of {about}{}{left}", count(copy.records), count(copy.estimate))
         }
         (StreamCondition::Copying { bytes, total, .. }, None) if *total > 0 => {
             let percent = (*bytes as f64 / *total as f64 * 100.0).min(100.0);
-            format!("copying {percent:.0} %")
+            format!("copying {percent:.0} %{left}")
         }
         (StreamCondition::Waiting(trouble), _) => format!("waiting ({})", trouble.code),
         (StreamCondition::Halted(trouble), _) => format!("halted ({})", trouble.code),
@@ -178,6 +184,7 @@ fn problems(report: &StatusReport) -> Vec<String> {
     if let Some(trouble) = report.http.as_ref().and_then(|http| http.trouble.as_ref()) {
         blocks.push(format!("http: {}\n  {}\n", trouble.code, trouble.detail));
     }
+    blocks.extend(report.comparison.iter().map(ComparisonReport::text));
     blocks.extend(report.hooks.iter().filter_map(HookReport::text));
     for source in &report.sources {
         if let Some(full) = source.queue.full {

@@ -1,15 +1,16 @@
 //! The shape of a status report. Its JSON is stable: fields are added, never renamed or given another meaning.
 
-use super::attached::{ComparedReport, HookReport};
+use super::attached::{ComparedReport, ComparingReport, ComparisonReport, HookReport};
 use super::condition::StreamCondition;
 use super::decision;
 use super::evolution::EvolutionReport;
+use super::forecast::{CopyReport, ForecastReport};
 use super::health::HealthReport;
 use super::parked::ParkedReport;
+use super::source::SourceReport;
 use landfall_connectors::checkpoints::{Counts, Phase};
 use landfall_connectors::control::Control;
 use landfall_connectors::failure::Failure;
-use landfall_connectors::source::SourceGauges;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU64;
 
@@ -37,6 +38,9 @@ pub struct StatusReport {
     /// Hooks in the order of the configuration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hooks: Vec<HookReport>,
+    /// A comparison under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<ComparisonReport>,
 }
 
 /// A schema beside the live one.
@@ -83,106 +87,6 @@ pub struct TargetReport {
     /// Its health, where limits are set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthReport>,
-}
-
-/// One source.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct SourceReport {
-    /// Its name.
-    pub name: String,
-    /// `json_document`, …
-    pub kind: String,
-    /// Its queue.
-    pub queue: QueueReport,
-    /// How it learns of changes; `None` while nothing watches.
-    pub watch: Option<WatchMode>,
-    /// What is known of its log, for sources that have one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub log: Option<LogReport>,
-    /// Collections that a pattern wants and that cannot be streams.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub left_out: Vec<LeftOutReport>,
-}
-
-/// A collection that a pattern wants and that is no stream.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct LeftOutReport {
-    /// Its name.
-    pub name: String,
-    /// What stands in the way.
-    pub why: String,
-}
-
-/// The log of a source, as capture sees it.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub struct LogReport {
-    /// Seconds of log between its oldest entry and where capture stands; `None`: the role may not look.
-    pub headroom_seconds: Option<f64>,
-    /// Seconds until capture falls off the log at the present trend; `None`: not in sight.
-    pub seconds_to_loss: Option<f64>,
-    /// Seconds between the source's newest change and what is captured.
-    pub read_lag_seconds: Option<f64>,
-    /// Changes of collections that no stream takes.
-    pub ignored: u64,
-    /// Changes of kinds this version does not know.
-    pub unknown: u64,
-    /// Times the log was opened anew after an error.
-    pub reopened: u64,
-}
-
-impl From<&SourceGauges> for LogReport {
-    fn from(gauges: &SourceGauges) -> Self {
-        Self {
-            headroom_seconds: gauges.headroom_seconds,
-            seconds_to_loss: gauges.seconds_to_loss,
-            read_lag_seconds: gauges.read_lag_seconds,
-            ignored: gauges.ignored,
-            unknown: gauges.unknown.values().sum(),
-            reopened: gauges.reopened,
-        }
-    }
-}
-
-/// How far the copy of a stream from its source has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct CopyReport {
-    /// Records read and committed.
-    pub records: u64,
-    /// About how many there are.
-    pub estimate: u64,
-}
-
-/// A queue.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct QueueReport {
-    /// Bytes on disk.
-    pub bytes: u64,
-    /// Events retained.
-    pub events: u64,
-    /// Segments.
-    pub segments: u64,
-    /// Why it takes nothing, when it does not.
-    pub full: Option<QueueFull>,
-}
-
-/// Why a queue takes nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum QueueFull {
-    /// `queue.max_bytes` is reached.
-    Cap,
-    /// The file system has no room.
-    Disk,
-}
-
-/// How a source learns of changes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WatchMode {
-    /// Events of the file system, and a scan now and then.
-    Events,
-    /// Polling: watching is impossible here.
-    Polling,
 }
 
 /// How rows get into the table.
@@ -263,6 +167,9 @@ pub struct StreamReport {
     /// A copy from the source under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy: Option<CopyReport>,
+    /// How far the copy is, and when it will be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<ForecastReport>,
     /// Pause and throttle, while there is any.
     #[serde(default)]
     pub control: Option<ControlReport>,
@@ -281,6 +188,9 @@ pub struct StreamReport {
     /// What the last comparison has shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared: Option<ComparedReport>,
+    /// How far a comparison under way is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparing: Option<ComparingReport>,
 }
 
 /// Pause and throttle of a stream, and whether it heeds the target's health.
@@ -322,12 +232,14 @@ impl StreamReport {
             partitions_halted: Vec::new(),
             how_to: Vec::new(),
             copy: None,
+            forecast: None,
             control: None,
             held_by: Vec::new(),
             parked: None,
             doubt: None,
             evolution: None,
             compared: None,
+            comparing: None,
         }
     }
 
@@ -383,6 +295,11 @@ impl StreamReport {
     pub fn is_quiet(&self) -> bool {
         let calm = matches!(self.condition, StreamCondition::Stopped | StreamCondition::Following);
         self.phase == StreamPhase::Live && self.queued == 0 && calm
+    }
+
+    /// Settled without a row and without a letter: overtaken by newer ones, left out by a filter, given up, or marks that the service makes itself.
+    pub fn passed(&self) -> u64 {
+        self.superseded + self.filtered + self.discarded
     }
 
     /// captured = applied + superseded + filtered + dead-lettered + discarded + queued.

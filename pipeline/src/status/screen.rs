@@ -155,7 +155,7 @@ mod tests {
         let name = |at: usize| seen.streams[at].name.clone();
         let (first, second) = (name(0), name(1));
         let mut look = |records: u64, queued: u64, rate: f64, seconds: u64| {
-            seen.streams[0].copy = Some(CopyReport { records, estimate: 10_000 });
+            seen.streams[0].copy = Some(CopyReport { records, estimate: 10_000, exact: false });
             seen.streams[1].copy = None;
             seen.streams[1].control = None;
             seen.streams[1].queued = queued;

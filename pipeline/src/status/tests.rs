@@ -53,6 +53,7 @@ fn hook() -> HookReport {
         failed: 1,
         dropped: 0,
         waiting: 0,
+        last_told_ms: Some(1_764_000_000_000),
         failing: true,
         trouble: Some(trouble("hook_failed", "the receiver: answered 500; given up, tried 5 times")),
     }
@@ -87,6 +88,29 @@ fn held() -> StreamReport {
     }
 }
 
+fn copied() -> StreamReport {
+    StreamReport {
+        phase: StreamPhase::Copying,
+        forecast: Some(ForecastReport {
+            done: 430,
+            total: 1_000,
+            unit: "bytes".to_owned(),
+            total_is: "exact".to_owned(),
+            total_from: "file_sizes".to_owned(),
+            ratio: 0.43,
+            per_second: Some(10.0),
+            eta_seconds: Some(57.0),
+            eta_method: PACE.to_owned(),
+        }),
+        comparing: Some(ComparingReport { stage: Stage::Reading, rows: 10, ..ComparingReport::default() }),
+        ..StreamReport::new("kyc", "events", "public.kyc").in_condition(StreamCondition::Copying {
+            records: 10,
+            bytes: 430,
+            total: 1_000,
+        })
+    }
+}
+
 pub(in crate::status) fn report() -> StatusReport {
     let projects = StreamReport {
         phase: StreamPhase::Live,
@@ -100,14 +124,6 @@ pub(in crate::status) fn report() -> StatusReport {
         ..StreamReport::new("log", "events", "public.log")
             .counted(90_000, counts(40_000, 0, 0))
             .in_condition(StreamCondition::Halted(trouble("history_lost", "logs/a.ndjson shrank from 900 to 10 bytes")))
-    };
-    let kyc = StreamReport {
-        phase: StreamPhase::Copying,
-        ..StreamReport::new("kyc", "events", "public.kyc").in_condition(StreamCondition::Copying {
-            records: 10,
-            bytes: 430,
-            total: 1_000,
-        })
     };
     let wait = StreamReport::new("late", "store", "public.late").in_condition(StreamCondition::Waiting(trouble(
         "unparsable",
@@ -138,7 +154,7 @@ pub(in crate::status) fn report() -> StatusReport {
             },
         ],
         beside: Vec::new(),
-        streams: vec![throttled(), projects, log, kyc, wait, paused(), held()],
+        streams: vec![throttled(), projects, log, copied(), wait, paused(), held()],
         http: Some(HttpReport {
             address: None,
             trouble: Some(trouble(
@@ -147,12 +163,35 @@ pub(in crate::status) fn report() -> StatusReport {
             )),
         }),
         hooks: vec![hook()],
+        comparison: Some(ComparisonReport {
+            started_ms: 1_764_000_000_000,
+            ratio: Some(0.437),
+            eta_seconds: Some(70.0),
+            eta_method: PACE.to_owned(),
+        }),
     }
 }
 
 #[test]
 fn the_text_is_a_table_and_a_block_for_each_problem() {
     crate::cli::golden::check("status.txt", &render::text(&report()));
+}
+
+#[test]
+fn the_numbers_of_a_line_add_up() {
+    let mut seen = report();
+    seen.streams[0].filtered = 5;
+    seen.streams[0].queued -= 5;
+    let text = render::text(&seen);
+    let rows: Vec<Vec<&str>> =
+        text.lines().map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect()).collect();
+    let head = rows.iter().position(|cells| cells.first() == Some(&"STREAM")).expect("a head");
+    let at = |name: &str| rows[head].iter().position(|cell| *cell == name).expect("a column");
+    let number = |row: &[&str], name: &str| row[at(name)].replace(',', "").parse::<u64>().expect("a number");
+    for row in &rows[head + 1..=head + seen.streams.len()] {
+        let settled: u64 = ["APPLIED", "PASSED", "PARKED", "QUEUED"].iter().map(|name| number(row, name)).sum();
+        assert_eq!(number(row, "CAPTURED"), settled, "{row:?}");
+    }
 }
 
 #[test]

@@ -162,7 +162,9 @@ impl Comparison<'_> {
         let (began, mut round) = (Instant::now(), 0);
         while open.iter().any(Open::is_looked_at) && (round < LEAST_ROUNDS || began.elapsed() < self.settling) {
             round += 1;
-            self.progress.looks_again_at(open.iter().map(|open| open.cases.open().count() as u64).sum());
+            for open in open.iter() {
+                self.progress.of(open.stream.name.as_str()).looks_again_at(open.cases.open().count() as u64);
+            }
             let looking = open.iter().map(|open| {
                 let wanted = open.cases.open().filter(|_| open.is_looked_at()).map(|(record, _)| record);
                 Looking::new(&open.stream, (places, open.rule), wanted)
@@ -228,6 +230,7 @@ impl Comparison<'_> {
 
     fn result(&self, mut open: Open, state: &RunState) -> (StreamResult, bool) {
         open.cases.end();
+        self.progress.of(open.stream.name.as_str()).ends();
         let Open { stream, cases, mut reasons, lost, rounds, repair: open_repair, .. } = open;
         let part = state.part(stream.name.as_str()).cloned().unwrap_or_default();
         // What was lost may be there again for the next run.

@@ -32,16 +32,18 @@ mod sides;
 mod source_side;
 mod spill;
 mod target_side;
+mod under_way;
 
 pub use finding::Values;
 pub use last::LastComparison;
+pub(crate) use progress::Counted;
 pub use progress::{Progress, Reached};
 pub use repair::Repair;
 pub(crate) use repair::take as keys_to_repair;
 pub use report::{Verdict, VerifyReport};
 pub use sample::Sample;
 
-use crate::assemble;
+use crate::assemble::{self, Target};
 use crate::config::Pipeline;
 use crate::queue::clock::{Clock, SystemClock};
 use comparison::Comparison;
@@ -54,6 +56,7 @@ use run_state::RunState;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use under_way::Telling;
 
 /// What a run is asked for.
 #[derive(Clone, Debug)]
@@ -96,8 +99,7 @@ pub enum Start {
 /// Compares. Fails only where nothing can be compared at all (state directory, target's address, unknown stream): everything else is part
 /// of the report.
 pub async fn verify(pipeline: &Pipeline, options: &Options, progress: &Progress) -> Result<VerifyReport, Failure> {
-    let clock = SystemClock;
-    let now_ms = clock.now_ms();
+    let now_ms = SystemClock.now_ms();
     let target = assemble::target(pipeline)?;
     let mut wanted = Vec::new();
     for stream in self::wanted(pipeline, options)? {
@@ -107,6 +109,21 @@ pub async fn verify(pipeline: &Pipeline, options: &Options, progress: &Progress)
     if options.start == Start::Anew || !state.resumed {
         state.forget(now_ms)?;
     }
+    let mut telling = Telling::of(&pipeline.state_dir, state.started_ms());
+    let compare = compare((pipeline, options, progress), (&target, &wanted), state);
+    tokio::select! {
+        report = Box::pin(compare) => report,
+        never = telling.tell(progress) => match never {},
+    }
+}
+
+async fn compare(
+    (pipeline, options, progress): (&Pipeline, &Options, &Progress),
+    (target, wanted): (&Target, &[Grown]),
+    mut state: RunState,
+) -> Result<VerifyReport, Failure> {
+    let clock = SystemClock;
+    expect(target, wanted, progress).await;
     let follower = Follower::of(pipeline, options);
     let mut service = follower.settle(&[]).await;
     // Only what stands before anything is read can be settled by it.
@@ -119,7 +136,7 @@ pub async fn verify(pipeline: &Pipeline, options: &Options, progress: &Progress)
             continue;
         }
         let comparison = Comparison {
-            target: &target,
+            target,
             spec,
             grown,
             follower: &follower,
@@ -152,6 +169,19 @@ pub async fn verify(pipeline: &Pipeline, options: &Options, progress: &Progress)
     let report = report.of(results);
     last::remember(&pipeline.state_dir, &report);
     Ok(report)
+}
+
+/// Learns how much there is to read. A target that does not answer costs the forecast, not the comparison.
+async fn expect(target: &Target, wanted: &[Grown], progress: &Progress) {
+    for grown in wanted {
+        let counted = progress.of(grown.mapping.name.as_str());
+        match target.about(&grown.mapping).await {
+            Ok(about) => counted.expect((about.records, about.rows)),
+            Err(failure) => {
+                tracing::debug!(code = failure.code, "how much there is to read is not known: {}", failure.detail)
+            }
+        }
+    }
 }
 
 /// The doubts whose streams were compared whole, and are equal.

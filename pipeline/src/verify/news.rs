@@ -1,9 +1,11 @@
-//! What comparisons have shown, as the service sees it: `verify` is another process, and leaves its verdicts in the state directory.
+//! What comparisons have shown, as the service sees it: `verify` is another process, and leaves its verdicts in the state directory, and how
+//! far it is.
 //!
 //! Looks whether the file was replaced, and reads it then. One that cannot be read is as none: the next comparison writes it anew.
 
 use super::last::LastComparison;
-use crate::status::ComparedReport;
+use super::under_way::UnderWay;
+use crate::status::{ComparedReport, ComparingReport, ComparisonReport};
 use landfall_connectors::failure::Failure;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -24,6 +26,7 @@ struct Seen {
     /// Which file it was: it is replaced whole, so another one has another of these.
     file: Option<(u64, i64, i64)>,
     last: LastComparison,
+    under_way: Option<UnderWay>,
 }
 
 impl Comparisons {
@@ -32,12 +35,24 @@ impl Comparisons {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).last.streams.get(stream)?.report()
     }
 
+    /// The run under way, as it was seen last.
+    pub(crate) fn under_way(&self) -> Option<ComparisonReport> {
+        Some(self.0.lock().unwrap_or_else(PoisonError::into_inner).under_way.as_ref()?.run.clone())
+    }
+
+    /// How far it is with a stream; `None` where it does not compare it.
+    pub(crate) fn comparing(&self, stream: &str) -> Option<ComparingReport> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).under_way.as_ref()?.streams.get(stream).cloned()
+    }
+
     /// Looks now.
     pub(crate) fn look(&self, state_dir: &Path) {
         let file = LastComparison::metadata(state_dir).map(|found| name_of(&found));
+        let under_way = UnderWay::read(state_dir);
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.under_way = under_way;
         if seen.file != file {
-            *seen = Seen { file, last: LastComparison::read(state_dir) };
+            (seen.file, seen.last) = (file, LastComparison::read(state_dir));
         }
     }
 }

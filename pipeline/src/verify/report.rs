@@ -287,7 +287,7 @@ impl VerifyReport {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     #[test]
@@ -308,8 +308,8 @@ mod tests {
         assert_eq!(some(Tallies { parked: 1, extra: 1, ..Tallies::default() }), Verdict::Different);
     }
 
-    #[test]
-    fn the_json_has_the_shape_that_programs_rely_on() {
+    /// A report in which everything is said.
+    pub(crate) fn example() -> VerifyReport {
         let value = |text: &str| Some(Value::from(text));
         let column =
             ColumnFinding { column: "doc".into(), at: Some("/a/0".into()), source: value("x"), target: value("y") };
@@ -341,7 +341,12 @@ mod tests {
             findings_left_out: 8,
         };
         let report = VerifyReport { pipeline: "shop".into(), version: "1".into(), ..VerifyReport::default() };
-        let text = serde_json::to_string_pretty(&report.of(vec![stream])).unwrap();
+        report.of(vec![stream])
+    }
+
+    #[test]
+    fn the_json_has_the_shape_that_programs_rely_on() {
+        let text = serde_json::to_string_pretty(&example()).unwrap();
         crate::cli::golden::check("verify-report.json", &(text + "\n"));
     }
 }

@@ -51,7 +51,7 @@ impl Comparison<'_> {
         done?;
         let (reread, read) = read?;
         match read {
-            None => {}
+            None => names.iter().for_each(|(name, _)| self.progress.of(name).source_is_read()),
             Some(Err(failure)) => lost.push((None, failure)),
             Some(Ok(read)) => self.keep_source(&names, (read, started_ms), (state, &mut lost))?,
         }
@@ -66,11 +66,12 @@ impl Comparison<'_> {
     ) -> Result<(), Failure> {
         for (stream, (name, identity)) in self.streams().zip(names) {
             if state.stream(name, identity).target.is_some() {
+                self.progress.of(name).target_is_read();
                 continue;
             }
-            self.progress.expect(self.target.about(stream).await.unwrap_or(0));
+            let counted = self.progress.of(name);
             let (file, started_ms) = (state.spill(name, "target"), self.clock.now_ms());
-            let how = (self.sample, self.progress);
+            let how = (self.sample, &*counted);
             match target_side::read(self.target, stream, (places, &file), how).await {
                 Ok(read) => {
                     state.stream(name, identity).target = Some(SidePart {
@@ -82,6 +83,7 @@ impl Comparison<'_> {
                         spilled: read.spilled,
                     });
                     state.save()?;
+                    counted.target_is_read();
                     fail::fail_point!("verify::after_target");
                 }
                 Err(failure) => lost.push((Some(name.clone()), failure)),
@@ -105,6 +107,7 @@ impl Comparison<'_> {
             let (spilled, (events, perhaps)) = (read.spilled, read.seen);
             let part = SidePart { started_ms, ended_ms, spilled, events, perhaps, generations: 0 };
             state.stream(name, identity).source = Some(part);
+            self.progress.of(name).source_is_read();
         }
         state.save()?;
         fail::fail_point!("verify::after_source");

@@ -1,7 +1,7 @@
 //! The source's side: every record as a second reading meets it, through the mapping, as rows and their hashes.
 
 use super::fingerprint::{Fingerprints, KeptKey, Places, RecordId, Sum};
-use super::progress::Progress;
+use super::progress::{Counted, Progress};
 use super::record_state::PERHAPS;
 use super::sample::Sample;
 use super::spill::{Entry, Kind, Spill, Spilled};
@@ -13,6 +13,7 @@ use landfall_schemas::offset::Version;
 use landfall_schemas::rejection::RejectCode;
 use landfall_schemas::row::RowSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// What no source says; left out of every comparison.
 const NO_VERSION: Version = Version(0);
@@ -127,7 +128,6 @@ impl Lens {
 pub(super) struct SourceSide {
     streams: Vec<OneStream>,
     sample: Sample,
-    progress: Progress,
     stored: Vec<u8>,
 }
 
@@ -135,6 +135,7 @@ pub(super) struct SourceSide {
 struct OneStream {
     lens: Lens,
     spill: Spill,
+    counted: Arc<Counted>,
     /// Keys met, and of them those that capture has read only perhaps.
     seen: u64,
     perhaps: u64,
@@ -158,10 +159,12 @@ impl SourceSide {
     ) -> Result<Self, Failure> {
         let make = |(stream, file): (&&StreamMapping, &PathBuf)| {
             let spill = Spill::create(file, streams.len())?;
-            Ok(OneStream { lens: Lens::new(stream, places(repeats)), spill, seen: 0, perhaps: 0 })
+            let counted = progress.of(stream.name.as_str());
+            counted.begins();
+            Ok(OneStream { lens: Lens::new(stream, places(repeats)), spill, counted, seen: 0, perhaps: 0 })
         };
         let streams = streams.iter().zip(files).map(make).collect::<Result<_, Failure>>()?;
-        Ok(Self { streams, sample, progress: progress.clone(), stored: Vec::new() })
+        Ok(Self { streams, sample, stored: Vec::new() })
     }
 
     /// Ends all spills.
@@ -178,6 +181,7 @@ impl Taker for SourceSide {
     fn restart(&mut self) -> Result<(), Failure> {
         for stream in &mut self.streams {
             (stream.seen, stream.perhaps) = (0, 0);
+            stream.counted.begins();
             stream.spill.restart()?;
         }
         Ok(())
@@ -187,7 +191,7 @@ impl Taker for SourceSide {
         let stream = &mut self.streams[seen.stream];
         stream.seen += 1;
         stream.perhaps += u64::from(seen.part == Part::Perhaps);
-        self.progress.record();
+        stream.counted.record();
         if self.sample != Sample::All && !self.sample.takes(stream.lens.record(seen.key).0) {
             return Ok(());
         }

@@ -1,7 +1,7 @@
 //! The target's side: the rows of a stream's tables as PostgreSQL sends them, hashed, and its dead letters.
 
 use super::fingerprint::{KeptKey, Places, Sum};
-use super::progress::Progress;
+use super::progress::Counted;
 use super::sample::Sample;
 use super::source_side::Lens;
 use super::spill::{Entry, Kind, Spill, Spilled};
@@ -22,7 +22,7 @@ pub(super) async fn read(
     target: &Target,
     stream: &StreamMapping,
     (places, file): (Places, &Path),
-    (sample, progress): (Sample, &Progress),
+    (sample, counted): (Sample, &Counted),
 ) -> Result<ReadTarget, Failure> {
     let mut spill = Spill::create(file, 1)?;
     let mut lens = Lens::new(stream, places);
@@ -30,7 +30,7 @@ pub(super) async fn read(
     let applied = target
         .standing(stream, &mut |standing| {
             stored.clear();
-            progress.row();
+            counted.row();
             let (record, sum, order, kind) = match standing {
                 Standing::Row { table, fields } => {
                     let print = lens.prints().row(table, fields);

@@ -164,7 +164,7 @@ fn rows_of_a_gone_collection<T: Sink>(
         return Ok(applier.mapping.on_drop);
     }
     if let Some(word) = word.filter(|word| word.subject == COLLECTION_GONE) {
-        tracing::warn!(stream = %name, actor = word.actor, deleted = word.accept, "the collection is gone: {}", arrival.how);
+        tracing::warn!(stream = %name, actor = word.actor, accept = word.accept, "the collection is gone: {}", arrival.how);
         return Ok(if word.accept { OnDrop::Delete } else { OnDrop::Keep });
     }
     let detail = format!(

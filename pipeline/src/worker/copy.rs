@@ -62,7 +62,8 @@ pub(super) async fn copy<T: Sink + Checkpoints + Ranges + 'static>(
     let Some(ranges) = copying.planned().await? else { return Ok(CopyEnd::Stopped) };
     let records = ranges.iter().map(|range| range.counts.read()).sum();
     let estimate = copying.asking(|| source.snapshot.estimate(applier.stream)).await?.unwrap_or_default();
-    applier.progress.copy(Some(CopyProgress { records, estimate: estimate.max(records) }));
+    let exact = source.snapshot.is_exact();
+    applier.progress.copy(Some(CopyProgress { records, estimate: estimate.max(records), exact }));
     let ended = copying.ranges(ranges).await;
     let ended = match ended {
         Ok(CopyEnd::Complete) => copying.compared().await,

@@ -88,6 +88,18 @@ impl Evolution {
     }
 
     /// The target did what there was room for.
+    /// Says what became of new fields.
+    pub(super) fn say(&self, mapping: &StreamMapping, widened: &Widened) {
+        tracing::info!(
+            stream = %mapping.name,
+            columns_added = widened.added,
+            columns_wider = widened.wider,
+            columns_narrow = widened.narrow,
+            fields_left = widened.left,
+            "columns for new fields"
+        );
+    }
+
     pub(super) fn settled(&self, widened: Widened) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.tries = 0;

@@ -32,6 +32,8 @@ pub struct CopyProgress {
     pub records: u64,
     /// About how many there are.
     pub estimate: u64,
+    /// There are exactly so many.
+    pub exact: bool,
 }
 
 /// A snapshot of a stream's progress.

@@ -18,7 +18,7 @@ use futures_util::future::join_all;
 use landfall_connectors::checkpoints::{
     Admission, Checkpoint, Checkpoints, Leftovers, OwnerNonce, Phase, Rebinding, Word,
 };
-use landfall_connectors::evolve::{Evolves, Widened};
+use landfall_connectors::evolve::Evolves;
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::retry::Pace;
 use landfall_connectors::sink::{Applied, Ranges, Sink, Writer};
@@ -180,8 +180,7 @@ impl<T: Sink + Checkpoints + Ranges + Evolves + 'static> StreamWorker<T> {
         }
         match self.target.widen(&self.mapping, self.owner, &wanted).await {
             Ok(widened) => {
-                let Widened { added, wider, narrow, left } = widened;
-                tracing::info!(stream = %self.mapping.name, added, wider, narrow, left, "columns for new fields");
+                evolution.say(&self.mapping, &widened);
                 evolution.settled(widened);
                 Ok(())
             }

@@ -71,6 +71,22 @@ pub struct Step {
     pub sql: String,
 }
 
+impl Step {
+    /// What it does with its object, for people: an object may have more than one step, and no two of them read alike.
+    pub fn word(&self) -> &'static str {
+        match self.kind {
+            StepKind::CreateSchema => "create schema",
+            StepKind::CreateTable => "create table",
+            StepKind::AddColumn => "add column",
+            StepKind::AddKey => "add key",
+            StepKind::CreateIndex => "create index",
+            // One that an earlier try left half built is taken away first.
+            StepKind::BuildIndex if self.sql.starts_with("DROP") => "drop index",
+            StepKind::BuildIndex => "build index",
+        }
+    }
+}
+
 /// What a step does.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum StepKind {

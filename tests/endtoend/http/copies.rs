@@ -48,12 +48,22 @@ fn a_copy_tells_how_far_it_is_and_the_log_how_much_there_is_left() {
     assert!(records > 0.0 && records < estimate && estimate <= DOCUMENTS as f64 * 1.1, "{records} of {estimate}");
     let eta = seen.value(&of("copy_eta_seconds"));
     assert!((0.1..300.0).contains(&eta), "{eta} s for {records} of {estimate}");
+    let ratio = seen.value(&of("copy_progress_ratio"));
+    assert!((ratio - records / estimate).abs() < 1e-9, "{ratio} for {records} of {estimate}");
+    let told = http.get("/api/v1/status").expect(200).json()["streams"][0]["forecast"].clone();
+    let words =
+        ["unit", "total_is", "total_from", "eta_method"].map(|name| told[name].as_str().unwrap_or("").to_owned());
+    assert_eq!(words, ["records", "estimate", "collection_metadata", "mean_pace"], "{told}");
+    assert!(told["done"].as_f64() >= Some(records) && told["total"].as_f64() == Some(estimate), "{told}");
+    let pace = told["per_second"].as_f64().unwrap_or(0.0);
+    assert!((1.0..=RATE as f64 * 2.0).contains(&pace) && told["eta_seconds"].as_f64().is_some(), "{told}");
     let answer = http.get("/readyz").expect(503).json();
     assert!(reasons(&answer).contains(&("starting".to_owned(), Some("things".to_owned()))), "{answer}");
     wait_until(SOON * 2, "the copy is done", || http.get("/readyz").status == 200);
     ready(&http);
     let metrics = scrape(&http);
     assert!(!metrics.samples.contains_key(&of("copy_records")), "the copy is over");
+    assert!(http.get("/api/v1/status").expect(200).json()["streams"][0]["forecast"].is_null());
     let rows = metrics.value("landfall_rows_written_total{stream=\"things\",operation=\"upsert\"}");
     assert_eq!(rows, site.database().count("select count(*) from things") as f64);
     assert!(metrics.value("landfall_read_lag_seconds{source=\"app\"}") >= 0.0);

@@ -4,49 +4,11 @@ use super::{ROWS, end, found, prepared, ready, scrape, site, start, wait_series}
 use landfall_tests::config::Config;
 use landfall_tests::http::Exposition;
 use landfall_tests::manner::Manner;
+use landfall_tests::metric_book::{self, Family};
 use landfall_tests::site::Site;
 use landfall_tests::wait::wait_until;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-
-/// Families that are there while a stream follows a document and nothing is wrong.
-const ALWAYS: &[&str] = &[
-    "landfall_build_info",
-    "landfall_ready",
-    "landfall_stream_ready",
-    "landfall_stream_halted",
-    "landfall_stream_held",
-    "landfall_stream_paused",
-    "landfall_stream_held_by_health",
-    "landfall_stream_captured_events_total",
-    "landfall_stream_settled_events",
-    "landfall_stream_queued_events",
-    "landfall_accounting_difference_events",
-    "landfall_rows_written_total",
-    "landfall_queue_lag_seconds",
-    "landfall_apply_lag_seconds",
-    "landfall_batch_events",
-    "landfall_commit_duration_seconds",
-    "landfall_event_latency_seconds",
-    "landfall_queue_bytes",
-    "landfall_queue_max_bytes",
-    "landfall_queue_events",
-    "landfall_queue_segments",
-    "landfall_queue_full",
-    "landfall_queue_sync_duration_seconds",
-    "landfall_retries_total",
-    "landfall_oldest_parked_seconds",
-    "landfall_pool_connections",
-    "landfall_pool_idle_connections",
-    "landfall_pool_waiting",
-    "landfall_slow_statements_total",
-    "landfall_http_requests_total",
-    "process_cpu_seconds_total",
-    "process_resident_memory_bytes",
-    "process_open_fds",
-    "process_max_fds",
-    "process_start_time_seconds",
-];
 
 /// Every number of a stream that a report and the metrics both have.
 fn agree(metrics: &Exposition, status: &Value, stream: &str) {
@@ -83,9 +45,13 @@ fn metrics_tell_what_status_tells_and_what_stands_in_the_table() {
     let metrics = wait_series(&http, "landfall_stream_queued_events{stream=\"users\"}", |events| events == 0.0);
     assert_eq!(site.database().count("select count(*) from users"), ROWS);
     agree(&metrics, site.status().unwrap().json(), "users");
-    for family in ALWAYS {
-        assert!(metrics.families.contains_key(*family), "no {family}");
-    }
+    let listed = metric_book::families();
+    let missing: Vec<&Family> =
+        listed.iter().filter(|one| one.always && !metrics.families.contains_key(&one.name)).collect();
+    assert!(missing.is_empty(), "the book says that these are always there: {missing:?}");
+    let unlisted: Vec<_> =
+        metrics.families.keys().filter(|name| !listed.iter().any(|one| one.name == **name)).collect();
+    assert!(unlisted.is_empty(), "not in the book: {unlisted:?}");
     assert_eq!(metrics.value("landfall_ready"), 1.0);
     let _ = wait_series(&http, "landfall_queue_lag_seconds{stream=\"users\"}", |seconds| seconds == 0.0);
     let batches = metrics.value("landfall_batch_events_count");

@@ -2,29 +2,10 @@
 
 use super::{TOKEN, config, end, found, prepared};
 use landfall_tests::certificates::Certificates;
-use landfall_tests::http::{Answer, Http};
+use landfall_tests::http::Http;
 use landfall_tests::site::Site;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use landfall_tests::tls_http::ask;
 use serde_json::json;
-use std::io::Write;
-use std::path::Path;
-use std::sync::Arc;
-
-/// Asks over TLS, as a client that trusts this authority and asks for this name.
-fn ask(http: &Http, authority: &Path, name: &str, head: &str) -> Answer {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(authority).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = config.with_root_certificates(roots).with_no_client_auth();
-    let name = ServerName::try_from(name.to_owned()).unwrap();
-    let connection = ClientConnection::new(Arc::new(config), name).unwrap();
-    let mut stream = StreamOwned::new(connection, http.connect().unwrap());
-    stream.write_all(format!("{head}Connection: close\r\n\r\n").as_bytes()).unwrap();
-    Answer::read(&mut stream)
-}
 
 #[test]
 fn beyond_this_machine_everything_but_a_sign_of_life_needs_tls_and_the_token() {

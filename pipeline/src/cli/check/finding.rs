@@ -6,7 +6,7 @@ use std::fmt;
 /// How a point came out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Level {
+pub(in crate::cli) enum Level {
     Pass,
     Warn,
     Fail,
@@ -14,34 +14,34 @@ pub(super) enum Level {
 
 /// One point.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Finding {
+pub(in crate::cli) struct Finding {
     /// `config`, `state`, `target`, or the name of a source or stream.
-    pub(super) subject: String,
+    pub(in crate::cli) subject: String,
     /// Stable name.
-    pub(super) code: &'static str,
+    pub(in crate::cli) code: &'static str,
     /// How it came out.
-    pub(super) level: Level,
+    pub(in crate::cli) level: Level,
     /// What was seen.
-    pub(super) message: String,
+    pub(in crate::cli) message: String,
     /// What to do.
-    pub(super) suggestion: Option<String>,
+    pub(in crate::cli) suggestion: Option<String>,
 }
 
 impl Finding {
-    pub(super) fn pass(subject: &str, code: &'static str, message: impl Into<String>) -> Self {
+    pub(in crate::cli) fn pass(subject: &str, code: &'static str, message: impl Into<String>) -> Self {
         Self { subject: subject.to_owned(), code, level: Level::Pass, message: message.into(), suggestion: None }
     }
 
-    pub(super) fn warn(subject: &str, code: &'static str, message: impl Into<String>) -> Self {
+    pub(in crate::cli) fn warn(subject: &str, code: &'static str, message: impl Into<String>) -> Self {
         Self { level: Level::Warn, ..Self::pass(subject, code, message) }
     }
 
-    pub(super) fn fail(subject: &str, code: &'static str, message: impl Into<String>) -> Self {
+    pub(in crate::cli) fn fail(subject: &str, code: &'static str, message: impl Into<String>) -> Self {
         Self { level: Level::Fail, ..Self::pass(subject, code, message) }
     }
 
     #[must_use]
-    pub(super) fn suggest(mut self, what: impl Into<String>) -> Self {
+    pub(in crate::cli) fn suggest(mut self, what: impl Into<String>) -> Self {
         self.suggestion = Some(what.into());
         self
     }

@@ -63,7 +63,7 @@ pub(super) fn all(letter: &StoredLetter) -> String {
 }
 
 /// As JSON.
-pub(super) fn json(letter: &StoredLetter) -> Value {
+pub(in crate::cli) fn json(letter: &StoredLetter) -> Value {
     let mut value = json!({
         "id": letter.id,
         "stream": letter.stream,

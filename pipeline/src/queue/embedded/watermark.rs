@@ -83,7 +83,7 @@ impl Watermark {
         let turn = self.turn + 1;
         let at = if turn.is_multiple_of(2) { 0 } else { PAGE as u64 };
         if let Err(error) = write_all(&*self.file, &[&encode(self.id, turn, mark)], at) {
-            tracing::warn!(%error, "the watermark was not written; the one before stands");
+            tracing::warn!(detail = %error, "the watermark was not written; the one before stands");
             return Ok(false);
         }
         self.file.sync().map_err(|error| failures::sync_failed(FILE, &error))?;

@@ -78,6 +78,10 @@ impl Snapshot for BaseSnapshot {
     fn estimate(&self, stream: StreamId) -> BoxFuture<'_, Result<u64, Failure>> {
         Box::pin(self.count(stream))
     }
+
+    fn is_exact(&self) -> bool {
+        true
+    }
 }
 
 async fn on_a_thread<O: Send + 'static>(

@@ -5,7 +5,7 @@ use super::write::BaseFile;
 use super::{directory, file, half_made, unusable};
 use crate::assemble;
 use crate::config::Pipeline;
-use crate::verify::Progress;
+use crate::verify::{Counted, Progress};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::reread::{NOT_JSON, Reread, Said, Seen, Taker};
 use landfall_connectors::retrace::Retrace;
@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Readings of a source that is being written to: a half-written file heals sooner.
@@ -107,6 +108,7 @@ fn lines(
     into: &Path,
     progress: &Progress,
 ) -> Result<Vec<PathBuf>, Failure> {
+    let counted: Vec<_> = streams.iter().map(|stream| progress.of(stream.name.as_str())).collect();
     let create = |stream: &StreamMapping| LastLines::create(into.join(format!("{}.lines", stream.name)));
     let mut all = streams.iter().map(create).collect::<Result<Vec<_>, _>>()?;
     let gone = patiently(|again| {
@@ -114,7 +116,7 @@ fn lines(
             all.iter_mut().try_for_each(LastLines::restart)?;
         }
         retrace.read(&mut |line| {
-            progress.record();
+            counted[line.stream].record();
             all[line.stream].add(line.key, line.said, &line.moment)
         })
     })?;
@@ -127,34 +129,35 @@ fn lines(
 }
 
 /// One reading in which every stream was read whole.
-fn whole(reread: &mut dyn Reread, taker: &mut BaseTaker<'_>) -> Result<(), Failure> {
+fn whole(reread: &mut dyn Reread, taker: &mut BaseTaker) -> Result<(), Failure> {
     match reread.read(taker)?.into_iter().flatten().next() {
         None => Ok(()),
         Some(unread) => Err(unread),
     }
 }
 
-struct BaseTaker<'a> {
+struct BaseTaker {
     files: Vec<OneStream>,
-    progress: &'a Progress,
 }
 
 struct OneStream {
     file: BaseFile,
+    counted: Arc<Counted>,
     /// Keys met, where a store can hold one twice: the first stands.
     met: Option<HashSet<KeyHash>>,
     /// A record that is no JSON is being written: its document is read again.
     looked_into: bool,
 }
 
-impl<'a> BaseTaker<'a> {
-    fn create(streams: &[StreamMapping], into: &Path, progress: &'a Progress) -> Result<Self, Failure> {
+impl BaseTaker {
+    fn create(streams: &[StreamMapping], into: &Path, progress: &Progress) -> Result<Self, Failure> {
         let one = |stream: &StreamMapping| {
             let json = stream.format == RecordFormat::Json;
             let file = BaseFile::create(&file(into, &stream.name))?;
-            Ok(OneStream { file, met: json.then(HashSet::new), looked_into: json })
+            let counted = progress.of(stream.name.as_str());
+            Ok(OneStream { file, counted, met: json.then(HashSet::new), looked_into: json })
         };
-        Ok(Self { files: streams.iter().map(one).collect::<Result<_, Failure>>()?, progress })
+        Ok(Self { files: streams.iter().map(one).collect::<Result<_, Failure>>()? })
     }
 
     fn finish(self) -> Result<(), Failure> {
@@ -162,7 +165,7 @@ impl<'a> BaseTaker<'a> {
     }
 }
 
-impl Taker for BaseTaker<'_> {
+impl Taker for BaseTaker {
     fn restart(&mut self) -> Result<(), Failure> {
         for stream in &mut self.files {
             stream.met.iter_mut().for_each(HashSet::clear);
@@ -188,7 +191,7 @@ impl Taker for BaseTaker<'_> {
         {
             return Ok(());
         }
-        self.progress.record();
+        stream.counted.record();
         stream.file.add(seen.key, record)
     }
 }

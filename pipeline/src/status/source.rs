@@ -1,0 +1,95 @@
+//! Sources in a report: their queues, how they learn of changes, and what is known of their logs.
+
+use landfall_connectors::source::SourceGauges;
+use serde::{Deserialize, Serialize};
+
+/// One source.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SourceReport {
+    /// Its name.
+    pub name: String,
+    /// `json_document`, …
+    pub kind: String,
+    /// Its queue.
+    pub queue: QueueReport,
+    /// How it learns of changes; `None` while nothing watches.
+    pub watch: Option<WatchMode>,
+    /// What is known of its log, for sources that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogReport>,
+    /// Collections that a pattern wants and that cannot be streams.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOutReport>,
+}
+
+/// A collection that a pattern wants and that is no stream.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LeftOutReport {
+    /// Its name.
+    pub name: String,
+    /// What stands in the way.
+    pub why: String,
+}
+
+/// The log of a source, as capture sees it.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct LogReport {
+    /// Seconds of log between its oldest entry and where capture stands; `None`: the role may not look.
+    pub headroom_seconds: Option<f64>,
+    /// Seconds until capture falls off the log at the present trend; `None`: not in sight.
+    pub seconds_to_loss: Option<f64>,
+    /// Seconds between the source's newest change and what is captured.
+    pub read_lag_seconds: Option<f64>,
+    /// Changes of collections that no stream takes.
+    pub ignored: u64,
+    /// Changes of kinds this version does not know.
+    pub unknown: u64,
+    /// Times the log was opened anew after an error.
+    pub reopened: u64,
+}
+
+impl From<&SourceGauges> for LogReport {
+    fn from(gauges: &SourceGauges) -> Self {
+        Self {
+            headroom_seconds: gauges.headroom_seconds,
+            seconds_to_loss: gauges.seconds_to_loss,
+            read_lag_seconds: gauges.read_lag_seconds,
+            ignored: gauges.ignored,
+            unknown: gauges.unknown.values().sum(),
+            reopened: gauges.reopened,
+        }
+    }
+}
+
+/// A queue.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct QueueReport {
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Events retained.
+    pub events: u64,
+    /// Segments.
+    pub segments: u64,
+    /// Why it takes nothing, when it does not.
+    pub full: Option<QueueFull>,
+}
+
+/// Why a queue takes nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueFull {
+    /// `queue.max_bytes` is reached.
+    Cap,
+    /// The file system has no room.
+    Disk,
+}
+
+/// How a source learns of changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WatchMode {
+    /// Events of the file system, and a scan now and then.
+    Events,
+    /// Polling: watching is impossible here.
+    Polling,
+}
