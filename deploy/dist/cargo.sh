@@ -3,7 +3,7 @@
 #
 # `make build`, `make demo`, `make bench`, `make dist` and the image all go this way, so that there is one release program and no second build beside
 # it. No path of this machine gets into it, neither in its panics nor in its line tables: /landfall is the repository, /cargo/NAME-VERSION a
-# dependency, /rust the toolchain.
+# dependency.
 set -eu
 repository=$(cd "$(dirname "$0")/../.." && pwd -P)
 
@@ -14,9 +14,8 @@ mold=$(command -v mold || true)
 # The folders of unpacked dependencies have to be there to be named.
 "$cargo" fetch --locked --quiet --target x86_64-unknown-linux-gnu --manifest-path "$repository/Cargo.toml"
 
-flags="--remap-path-prefix=$(cd "$repository" && rustc --print sysroot)=/rust"
-flags="$flags$(printf '\037')--remap-path-prefix=$repository=/landfall"
-c_flags="-ffile-prefix-map=$repository=/landfall"
+flags="--remap-path-prefix=$repository=/landfall"
+c_flags="${CFLAGS:-} -ffile-prefix-map=$repository=/landfall"
 for folder in "$home"/registry/src/*; do
     flags="$flags$(printf '\037')--remap-path-prefix=$folder=/cargo"
     c_flags="$c_flags -ffile-prefix-map=$folder=/cargo"
