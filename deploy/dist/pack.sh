@@ -57,7 +57,7 @@ archive() {
     written "$root" "$root/completions" "$root/man/man1" "$root/prometheus" "$root/grafana"
     lay "$root/systemd" deploy/systemd/landfall.service deploy/systemd/landfall.sysusers.conf deploy/systemd/landfall.yaml
     tar --create --directory "$work/archive" --sort=name --format=ustar --owner=0 --group=0 --numeric-owner \
-        --mode=u=rwX,go=rX --mtime="@$SOURCE_DATE_EPOCH" "$name" | gzip -9 -n >"$out/$name.tar.gz"
+        --mode=u=rwX,go=rX --mtime="@$SOURCE_DATE_EPOCH" "$name" | gzip -n >"$out/$name.tar.gz"
 }
 
 debian() {
@@ -83,7 +83,7 @@ debian() {
     install -m 0755 "$here/debian/postinst" "$here/debian/prerm" "$here/debian/postrm" "$root/DEBIAN/"
     find "$root" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
     # gzip: every dpkg reads it, and it gives the same bytes whatever the number of processors.
-    dpkg-deb --root-owner-group -Zgzip --build "$root" "$out/landfall_${version}_amd64.deb" >/dev/null
+    dpkg-deb --root-owner-group -Zgzip -z6 --build "$root" "$out/landfall_${version}_amd64.deb" >/dev/null
 }
 
 rm -f "$out"/landfall[-_]* "$out/SHA256SUMS"
