@@ -168,19 +168,21 @@ fn a_library_that_is_not_everywhere_is_found() {
 /// A repository of one small program whose line tables hold where it was built.
 fn small_repository() -> PathBuf {
     let at = folder("release-paths");
-    fs::create_dir_all(at.join("deploy/dist")).unwrap();
-    fs::create_dir_all(at.join("src")).unwrap();
+    fs::create_dir_all(at.join("deploy/dist")).expect("a folder of this test is writable");
+    fs::create_dir_all(at.join("src")).expect("a folder of this test is writable");
     for script in ["cargo.sh", "fit.sh"] {
-        fs::copy(place("dist").join(script), at.join("deploy/dist").join(script)).unwrap();
+        fs::copy(place("dist").join(script), at.join("deploy/dist").join(script))
+            .expect("a folder of this test is writable");
     }
     let manifest = "[package]\nname = \"small\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n[profile.release]\ndebug = \"line-tables-only\"\n";
-    fs::write(at.join("Cargo.toml"), manifest).unwrap();
-    fs::write(at.join("Cargo.lock"), "version = 4\n\n[[package]]\nname = \"small\"\nversion = \"0.0.0\"\n").unwrap();
+    fs::write(at.join("Cargo.toml"), manifest).expect("a folder of this test is writable");
+    fs::write(at.join("Cargo.lock"), "version = 4\n\n[[package]]\nname = \"small\"\nversion = \"0.0.0\"\n")
+        .expect("a folder of this test is writable");
     let there = at.join("src/there.rs");
-    fs::write(&there, "pub fn place() -> &'static str { file!() }").unwrap();
+    fs::write(&there, "pub fn place() -> &'static str { file!() }").expect("a folder of this test is writable");
     let main =
         format!("#[path = \"{}\"]\nmod there;\nfn main() {{ println!(\"{{}}\", there::place()); }}", there.display());
-    fs::write(at.join("src/main.rs"), main).unwrap();
+    fs::write(at.join("src/main.rs"), main).expect("a folder of this test is writable");
     at
 }
 
