@@ -15,12 +15,15 @@ MOLD := $(shell command -v mold 2>/dev/null)
 ifneq ($(MOLD),)
   WITH_MOLD := $(MOLD) -run
 endif
+# What is handed out, demonstrated and measured is one build.
+RELEASE := CARGO=$(CARGO) deploy/dist/cargo.sh
 
-.PHONY: help setup build demo demo-mongo test lint deny kill-test bench soak verify-load clean
+.PHONY: help setup build dist demo demo-mongo test lint deny kill-test bench soak verify-load clean
 
 help:
 	@echo "make setup      install what is missing (PostgreSQL, python3, openssl, promtool, systemd-analyze and Chromium from Debian, helm where there is a Go, MongoDB test servers; MONGO=skip: not those)"
 	@echo "make build      the product: target/release/landfall"
+	@echo "make dist       target/dist: an archive and a Debian package of it, with completions, manual, unit, rules, licences, and their sums"
 	@echo "make demo       a whole pipeline on a sample store, in under two minutes after the build"
 	@echo "make demo       STORE=flux|pend|finance|myfinance: one of the four example stores, with edits of every kind"
 	@echo "make demo-mongo the same from MongoDB, on a test server that is installed in seconds"
@@ -38,7 +41,11 @@ setup:
 	@deploy/setup/deployment.sh
 
 build:
-	$(WITH_MOLD) $(CARGO) build --release --locked -p landfall-pipeline --bin landfall
+	$(RELEASE) build --release --locked -p landfall-pipeline --bin landfall
+
+dist: build
+	@deploy/dist/fit.sh target/release/landfall
+	@deploy/dist/pack.sh target/release/landfall target/dist
 
 # STORE=flux|pend|finance|myfinance: one of the example stores instead of the small one.
 demo: build
@@ -66,8 +73,10 @@ test: setup lint
 kill-test: setup
 	ROUNDS=$(ROUNDS) SEED=$(SEED) $(WITH_MOLD) $(CARGO) test --locked -p landfall-tests --test recovery -- --nocapture --test-threads=1 kill_rounds
 
-bench: setup
-	$(WITH_MOLD) $(CARGO) bench --locked -p landfall-benches
+bench: setup build
+	$(RELEASE) run --release --locked --quiet -p landfall-benches --bin bench_table -- --clear
+	$(RELEASE) bench --locked -p landfall-benches $(if $(BENCH_ARGS),-- $(BENCH_ARGS))
+	$(RELEASE) run --release --locked --quiet -p landfall-benches --bin bench_table
 
 soak: setup
 	LANDFALL_SOAK=$(TIME) LANDFALL_DOWN_SECONDS=60 $(WITH_MOLD) $(CARGO) test --locked -p landfall-tests --test recovery -- --nocapture --test-threads=1 soak target_down

@@ -6,16 +6,15 @@
 use landfall_benches::bare_merge::{self, BareBatch, BareLane};
 use landfall_benches::batches::batches;
 use landfall_benches::cluster::Cluster;
-use landfall_benches::landfall;
 use landfall_benches::measured::Measured;
-use landfall_benches::mix::Mix;
 use landfall_benches::report::{self, Target, Title};
 use landfall_benches::rounds::interleaved;
 use landfall_benches::run_dir;
 use landfall_benches::session::Session;
 use landfall_benches::sizes::Sizes;
+use landfall_benches::steady_run::SteadyRun;
 use landfall_benches::users_pipeline::{self, Source};
-use landfall_benches::users_table::{self, Counted};
+use landfall_benches::users_table;
 
 /// Connections of the bare loop, and `max_connections` of the pipeline.
 const LANES: usize = 2;
@@ -25,8 +24,7 @@ const BATCH: usize = 2_000;
 struct Bench {
     cluster: Cluster,
     sizes: Sizes,
-    mix: Mix,
-    lines: Vec<u8>,
+    steady: SteadyRun,
     bare: Vec<Vec<BareBatch>>,
 }
 
@@ -34,12 +32,9 @@ fn main() {
     let sizes = Sizes::read();
     let cluster = Cluster::start("end-to-end");
     let mut session = cluster.session();
-    users_table::seed(&mut session, sizes.table_rows);
-    let mix = Mix::steady(sizes.table_rows, sizes.events, 1);
-    let bare = bare_merge::prepare(&batches(&mix.changes, LANES, BATCH));
-    let mut lines = Vec::new();
-    mix.write_lines(&mut lines);
-    let bench = Bench { cluster, sizes, mix, lines, bare };
+    let steady = SteadyRun::new(&mut session, sizes);
+    let bare = bare_merge::prepare(&batches(&steady.mix.changes, LANES, BATCH));
+    let bench = Bench { cluster, sizes, steady, bare };
     let mut other = bench.cluster.session();
     let runs = interleaved(sizes.rounds, || bench.bare(&mut session), || bench.ours(&mut other));
     let note = "process start to process end; 2 connections, 80/15/5, right after a checkpoint";
@@ -56,28 +51,13 @@ impl Bench {
         let server = (&mut *session, self.cluster.postmaster());
         let (measured, ()) =
             Measured::with_server(self.sizes.events, server, || bare_merge::apply_all(&mut lanes, &self.bare));
-        self.check(session, "bare.users");
+        self.steady.check(session, "bare.users");
         measured
     }
 
     fn ours(&self, session: &mut Session) -> Measured {
-        session.execute("DROP SCHEMA IF EXISTS landfall CASCADE; DROP TABLE IF EXISTS public.users");
         let folder = run_dir::fresh("end-to-end-pipeline");
-        let pipeline = users_pipeline::write(&folder, &self.cluster.url(), Source::Lines);
-        landfall::schema_apply(&pipeline);
-        users_table::fill(session, "public.users");
-        session.execute("REINDEX TABLE public.users; ANALYZE public.users");
-        std::fs::write(folder.join("lines/users.ndjson"), &self.lines).expect("a bench's own disk has room");
-        session.checkpoint();
-        let server = (&mut *session, self.cluster.postmaster());
-        let measured = landfall::run_until_caught_up(&pipeline, self.sizes.events, server);
-        assert_eq!(landfall::applied(session), self.sizes.events, "checkpoints cover every event");
-        self.check(session, "public.users");
-        measured
-    }
-
-    fn check(&self, session: &mut Session, table: &str) {
-        let expected = Counted { rows: self.mix.rows_after, written: self.mix.written_after };
-        assert_eq!(users_table::counted(session, table), expected, "rows counted in PostgreSQL");
+        let site = users_pipeline::write(&folder, &self.cluster.url(), Source::Lines);
+        self.steady.by_landfall((session, &self.cluster), &site)
     }
 }

@@ -171,7 +171,8 @@ fn bindir() -> PathBuf {
     Path::new("/usr/lib/postgresql").join(newest.to_string()).join("bin")
 }
 
-pub(crate) fn free_port() -> u16 {
+/// A port of the loopback address that nobody has just now.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
     listener.local_addr().expect("a bound listener has an address").port()
 }

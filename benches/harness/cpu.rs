@@ -73,6 +73,16 @@ pub fn of_process(pid: u32) -> f64 {
     ticks(pid).map_or(0.0, |(own, _, _)| own)
 }
 
+/// Seconds that the threads of a process were ready to run and had no processor, to the nanosecond.
+pub fn waited(pid: u32) -> f64 {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let waits = threads.filter_map(|thread| {
+        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split_whitespace().nth(1)?.parse::<f64>().ok()
+    });
+    waits.sum::<f64>() / 1e9
+}
+
 /// A process with its reaped children.
 fn process(pid: u32) -> f64 {
     ticks(pid).map_or(0.0, |(own, reaped, _)| own + reaped)

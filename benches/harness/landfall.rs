@@ -8,6 +8,7 @@ use crate::memory;
 use crate::run_dir::repository;
 use crate::session::Session;
 use crate::site::Site;
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 
 /// Between two looks at a running process.
 const LOOK: Duration = Duration::from_millis(5);
+/// A stop that takes longer has failed.
+const FAREWELL: Duration = Duration::from_secs(30);
 /// Checkpoints that did not move for this long have settled.
 const STILL: Duration = Duration::from_secs(2);
 /// A run that takes longer has failed.
@@ -36,7 +39,12 @@ fn command(pipeline: &Site, words: &[&str]) -> Command {
     let log = File::options().create(true).append(true).open(pipeline.folder().join("landfall.log"));
     let log = log.expect("a bench's own folder is writable");
     let mut command = Command::new(binary());
-    command.arg("-c").arg(pipeline.file()).arg("-q").args(words).envs(pipeline.variables().iter().cloned());
+    command
+        .arg("-c")
+        .arg(pipeline.file())
+        .args(pipeline.log_options())
+        .args(words)
+        .envs(pipeline.variables().iter().cloned());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     command
 }
@@ -152,6 +160,16 @@ impl Running {
             let ended = self.0.try_wait().expect("a child can be waited for");
             assert!(ended.is_none(), "landfall ended by itself: {ended:?}");
             assert!(begun.elapsed() < PATIENCE, "landfall does not get there");
+            std::thread::sleep(LOOK);
+        }
+    }
+
+    /// Has it stop, as a service manager would, and waits for that.
+    pub fn stop(mut self) {
+        kill_process(Pid::from_child(&self.0), Signal::TERM).expect("a child of ours can be told to stop");
+        let begun = Instant::now();
+        while self.0.try_wait().expect("a child can be waited for").is_none() {
+            assert!(begun.elapsed() < FAREWELL, "landfall does not stop");
             std::thread::sleep(LOOK);
         }
     }

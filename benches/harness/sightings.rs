@@ -53,7 +53,11 @@ pub struct Delays(Vec<f64>);
 impl Delays {
     /// From what was done to what was seen.
     pub fn between(done: &[Instant], seen: &[Instant]) -> Self {
-        let times = done.iter().zip(seen).map(|(done, seen)| (*seen - *done).as_secs_f64() * 1e3);
+        Self::of(done.iter().zip(seen).map(|(done, seen)| (*seen - *done).as_secs_f64() * 1e3))
+    }
+
+    /// Of these milliseconds.
+    pub fn of(times: impl Iterator<Item = f64>) -> Self {
         let mut times: Vec<f64> = times.collect();
         times.sort_by(f64::total_cmp);
         Self(times)

@@ -98,7 +98,8 @@ fn the_image_is_small_and_its_user_a_number() {
     assert!(bases[0].starts_with(&format!("rust:{minor}-")), "{} builds with {minor}", bases[0]);
     let user = file.lines().rev().find_map(|line| line.strip_prefix("USER ")).expect("a user");
     assert!(user.split(':').all(|number| number.parse::<u32>().is_ok_and(|number| number > 0)), "USER {user}");
-    assert!(file.contains("cargo build --release --locked"), "built as everywhere else");
+    assert!(file.contains("deploy/dist/cargo.sh build --release --locked"), "built as everywhere else");
+    assert!(file.contains("deploy/dist/fit.sh target/release/landfall"), "and looked at");
 }
 
 #[test]
@@ -113,8 +114,10 @@ fn what_is_built_is_sent_to_the_builder() {
         assert!(manifest.contains(&format!("\"{room}\"")) && sent.iter().any(|path| path == room), "{room} is sent");
     }
     for path in &sent {
+        let path = path.strip_suffix("/*.sh").unwrap_or(path);
         assert!(landfall_tests::repository::root().join(path).exists(), "{path} is there to be sent");
     }
+    assert!(sent.iter().any(|path| path == "deploy/dist/*.sh"), "what it is built with is sent");
 }
 
 #[test]

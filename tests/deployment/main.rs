@@ -11,5 +11,6 @@ mod helm;
 mod live;
 mod metrics;
 mod prometheus;
+mod release;
 mod runbooks;
 mod systemd;

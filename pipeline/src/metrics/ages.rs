@@ -1,7 +1,8 @@
 //! How old the oldest event of each stream is that is not applied.
 //!
 //! The time stands in the queue and nowhere else, so that the age is right after a restart too. It is read now and then, one event a stream that
-//! is behind, and seldomer where a look takes longer: the queue is there for its readers.
+//! is behind, and seldomer where a look takes longer: the queue is there for its readers. Before a stream is admitted nobody knows what of the retained
+//! events is applied, and the oldest counts; when it is admitted it is looked at again, or a service would not be ready for a second after each start.
 
 use crate::queue::clock::{Clock, SystemClock};
 use crate::queue::{Cursor, ReadLimit};
@@ -16,6 +17,8 @@ use std::time::{Duration, Instant};
 const LOOK: Duration = Duration::from_secs(1);
 /// … and at least so many times what one took.
 const SHARE: u32 = 50;
+/// Between two questions whether a stream was admitted meanwhile; nothing is read for it.
+const GLANCE: Duration = Duration::from_millis(50);
 /// One event is enough.
 const ONE: ReadLimit = ReadLimit { events: 1, bytes: 1 };
 
@@ -42,11 +45,16 @@ pub(crate) async fn look_after(service: Arc<Service>, ages: Arc<Ages>) -> Result
         loop {
             let began = Instant::now();
             let looked = Arc::clone(&service);
+            // Those that were not admitted before the look began: what it says of them holds until they are.
+            let waiting: Vec<_> = service.streams.all().into_iter().filter(|stream| !is_admitted(stream)).collect();
             // It may touch the disk. A panic in it leaves what was seen before.
             if let Ok(seen) = tokio::task::spawn_blocking(move || look(&looked)).await {
                 ages.note(seen);
             }
-            tokio::time::sleep(LOOK.max(began.elapsed() * SHARE)).await;
+            tokio::select! {
+                () = tokio::time::sleep(LOOK.max(began.elapsed() * SHARE)) => {}
+                () = admitted(&waiting) => {}
+            }
         }
     };
     tokio::select! {
@@ -54,6 +62,21 @@ pub(crate) async fn look_after(service: Arc<Service>, ages: Arc<Ages>) -> Result
         () = stop.cancelled() => {}
     }
     Ok(())
+}
+
+/// Waits until one of these is admitted; for good where there is none.
+async fn admitted(waiting: &[Arc<RunningStream>]) {
+    if waiting.is_empty() {
+        std::future::pending::<()>().await;
+    }
+    while !waiting.iter().any(|stream| is_admitted(stream)) {
+        tokio::time::sleep(GLANCE).await;
+    }
+}
+
+/// Whether its checkpoints are known.
+fn is_admitted(stream: &RunningStream) -> bool {
+    !stream.progress.view().checkpoints.is_empty()
 }
 
 fn look(service: &Service) -> BTreeMap<String, u64> {

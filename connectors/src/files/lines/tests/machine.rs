@@ -155,17 +155,13 @@ impl World {
         self.bench.exists(LOG)
     }
 
-    fn shift(&mut self) {
-        shift(&self.bench);
-    }
-
     fn rotate(&mut self) {
         if !self.exists() {
             return;
         }
         self.finish_line();
         self.note("rotate");
-        self.shift();
+        shift(&self.bench);
         self.bench.rename(LOG, &format!("{LOG}.1"));
         if self.dice.roll(3) > 0 {
             self.append();
@@ -178,7 +174,7 @@ impl World {
         }
         self.finish_line();
         self.note("copytruncate");
-        self.shift();
+        shift(&self.bench);
         self.bench.copy_truncate(LOG, &format!("{LOG}.1"));
     }
 
@@ -197,7 +193,7 @@ impl World {
         self.start();
         let halfway = self.exists() && self.dice.roll(2) == 0;
         let listed = if halfway {
-            self.shift();
+            shift(&self.bench);
             fs::copy(self.bench.dir.join(LOG), self.bench.dir.join(format!("{LOG}.1"))).unwrap();
             Interruption::Truncate(self.new_lines())
         } else {
