@@ -95,3 +95,22 @@ fn it_needs_no_plugin_and_takes_any_data_source() {
     }
     none("panels of Grafana itself, over the variable `datasource`", &broken);
 }
+
+#[test]
+fn no_panel_lies_over_another() {
+    let panels = panels();
+    let place = |panel: &Value, side: &str| panel["gridPos"][side].as_u64().expect("a panel has its place");
+    let apart = |one: &Value, other: &Value, from: &str, long: &str| {
+        place(one, from) + place(one, long) <= place(other, from)
+            || place(other, from) + place(other, long) <= place(one, from)
+    };
+    let mut broken = Vec::new();
+    for (at, one) in panels.iter().enumerate() {
+        for other in &panels[at + 1..] {
+            if !apart(one, other, "x", "w") && !apart(one, other, "y", "h") {
+                broken.push(format!("{} and {}", one["title"], other["title"]));
+            }
+        }
+    }
+    none("panels beside one another", &broken);
+}
