@@ -52,7 +52,7 @@ pub use landfall_connectors::postgres::status::StreamStatus;
 pub(crate) use landfall_connectors::postgres::{Applied, Cut, Side, Standing, fingerprint};
 pub use landfall_connectors::postgres::{Decision, PostgresTarget as Target};
 pub(crate) use landfall_connectors::postgres::{
-    LetterChoice, LetterValues, PAGE, PAGE_WITH_VALUES, Reach, StoredLetter,
+    LetterChoice, LetterReader, LetterValues, PAGE, PAGE_WITH_VALUES, Reach, StoredLetter,
 };
 pub(crate) use landfall_connectors::postgres::{MappingChange, WantedStream};
 

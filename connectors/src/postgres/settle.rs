@@ -4,17 +4,13 @@
 //! rolled back (promise 3). Letters keep their payload when they are settled: what was given up can be looked at later.
 
 use super::advance::Claim;
-use super::classify::classify;
 use super::decisions::{RECORD, unreadable};
-use super::letters::LetterChoice;
-use super::schema;
 use super::target::PostgresTarget;
 use super::wire::{Link, WireError};
 use super::write::prepare;
-use crate::deadletter::ParkedOp;
 use crate::failure::Failure;
-use crate::settlement::{Ending, Renewed, Settlement, Waiting};
-use landfall_schemas::offset::{Offset, Sequence, Version};
+use crate::settlement::{Ending, Renewed, Settlement};
+use landfall_schemas::offset::{Offset, Sequence};
 use landfall_schemas::stream::{PartitionId, StreamName};
 use serde_json::json;
 use std::collections::HashSet;
@@ -42,9 +38,6 @@ const RENEW: &str = "UPDATE landfall.dead_letters AS d \
     FROM unnest($4::int8[], $5::text[], $6::text[], $7::text[], $8::text[], $9::int8[], $10::text[], $11::bool[]) \
       AS r (id, code, path, expected, found, byte_at, sqlstate, blocks) \
     WHERE d.pipeline = $1 AND d.stream = $2 AND d.id = r.id AND d.state IN ('parked', 'behind')";
-/// A letter with the version of a copy was parked by it: no event has a barrier's version.
-const WAITING: &str = "d.id, d.partition, d.event_offset, d.version, d.op, d.blocks, d.key, EXISTS (SELECT FROM landfall.ranges r \
-    WHERE r.pipeline = d.pipeline AND r.stream = d.stream AND r.copy = d.version)";
 const PARKED: &str = "SELECT stream, code, pg_catalog.count(*), \
       pg_catalog.max(pg_catalog.date_part('epoch', pg_catalog.now() - created_at))::int8 \
     FROM landfall.dead_letters WHERE pipeline = $1 AND state IN ('parked', 'behind') GROUP BY stream, code";
@@ -176,41 +169,6 @@ fn state(ending: Ending) -> &'static str {
 }
 
 impl PostgresTarget {
-    /// Heads of a stream behind number `after`, by number, without their payloads: what is to be taken up, key by key. Not those that `act` has
-    /// touched: they have had their turn.
-    pub async fn heads(
-        &self,
-        stream: &StreamName,
-        (choice, only, act): (&LetterChoice, Option<i64>, Uuid),
-        (after, most): (i64, u32),
-    ) -> Result<Vec<Waiting>, Failure> {
-        let sql = format!(
-            "SELECT {WAITING}, ''::bytea FROM landfall.dead_letters d \
-             WHERE d.pipeline = $1 AND d.stream = $2 AND d.id > $3 AND d.state = 'parked' AND ($4::text IS NULL OR d.code = $4) \
-             AND ($5::int8 IS NULL OR d.created_at <= pg_catalog.now() - $5 * interval '1 millisecond') \
-             AND ($6::int8 IS NULL OR d.id = $6) AND d.act IS DISTINCT FROM $7 ORDER BY d.id LIMIT {most}"
-        );
-        let pipeline = self.inner.pipeline.as_str();
-        let age = choice.age();
-        self.waiting(&sql, &[&pipeline, &stream.as_str(), &after, &choice.code, &age, &only, &act]).await
-    }
-
-    /// What waits under a key, in the order of its events, from `from` on.
-    pub async fn line_up(
-        &self,
-        stream: &StreamName,
-        key: &[u8],
-        (from, most): (Offset, u32),
-    ) -> Result<Vec<Waiting>, Failure> {
-        let sql = format!(
-            "SELECT {WAITING}, d.payload FROM landfall.dead_letters d \
-             WHERE d.pipeline = $1 AND d.stream = $2 AND d.key = $3 AND d.event_offset >= $4 \
-             AND (d.state = 'behind' OR d.state = 'parked' AND d.blocks) ORDER BY d.event_offset LIMIT {most}"
-        );
-        let pipeline = self.inner.pipeline.as_str();
-        self.waiting(&sql, &[&pipeline, &stream.as_str(), &key, &from.0.cast_signed()]).await
-    }
-
     /// What waits of each stream, by the code of its reason: stream, code, how many, and seconds since the oldest was parked.
     pub async fn parked(&self) -> Result<Vec<(String, String, u64, u64)>, Failure> {
         let rows = self.read_rows(PARKED, &[&self.inner.pipeline]).await?;
@@ -250,31 +208,4 @@ impl PostgresTarget {
         let rows = self.read_rows(ACTED, &[&act, &letter]).await?;
         Ok(rows.first().is_some_and(|row| row.try_get(0).unwrap_or(false)))
     }
-
-    async fn waiting(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Waiting>, Failure> {
-        let limit = self.inner.connector.exchange_limit();
-        let mut link = self.inner.connector.connect().await?;
-        schema::require(&mut link, limit).await?;
-        let Link { client, driver, .. } = &mut link;
-        let asked = async { client.query(sql, parameters).await?.iter().map(waiting).collect() };
-        driver.drive(limit, asked).await.map_err(|error: WireError| classify(&error, "read dead letters"))
-    }
-}
-
-fn waiting(row: &Row) -> Result<Waiting, Error> {
-    Ok(Waiting {
-        id: row.try_get(0)?,
-        partition: PartitionId(row.try_get::<_, i32>(1)? as u16),
-        offset: Offset(row.try_get::<_, i64>(2)?.cast_unsigned()),
-        version: Version(row.try_get(3)?),
-        op: match row.try_get::<_, &str>(4)? {
-            "upsert" => ParkedOp::Upsert,
-            "delete" => ParkedOp::Delete,
-            _ => ParkedOp::Reject,
-        },
-        blocks: row.try_get(5)?,
-        key: row.try_get(6)?,
-        of_copy: row.try_get(7)?,
-        payload: row.try_get(8)?,
-    })
 }

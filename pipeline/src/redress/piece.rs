@@ -4,7 +4,7 @@
 //! of one key's letters are, until its piece is committed.
 
 use super::order::{Order, Tally, Verb};
-use crate::assemble::{LetterChoice, Target};
+use crate::assemble::{LetterChoice, LetterReader, Target};
 use crate::transform::RowPlan;
 use crate::worker::AtRest;
 use landfall_connectors::deadletter::ParkedOp;
@@ -14,10 +14,12 @@ use landfall_schemas::offset::Offset;
 use landfall_schemas::rejection::{RejectCode, Rejection};
 use landfall_schemas::row::{Row, RowOp, RowSet};
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Heads of one piece: a commit each would be slow, and thousands would keep the stream at rest for long.
 const HEADS: u32 = 200;
+/// Time after which a piece takes no further key: the stream rests meanwhile, and who asked waits. A far or busy server gets smaller pieces.
+const LONGEST: Duration = Duration::from_secs(2);
 /// Letters of a key that are read at once: each may hold a record of 16 MiB.
 const PAGE: u32 = 16;
 /// Bytes of rows after which a piece takes no further key.
@@ -63,8 +65,9 @@ impl<'a> Maker<'a> {
             older_than: self.order.older_than.map(|age| age.min(Duration::from_secs(u64::from(u32::MAX)))),
             ..LetterChoice::default()
         };
-        let stream = &self.rest.mapping.name;
-        let heads = self.target.heads(stream, (&choice, self.order.only, self.order.act), (after, HEADS)).await?;
+        let (stream, began) = (&self.rest.mapping.name, Instant::now());
+        let mut letters = self.target.letter_reader().await?;
+        let heads = letters.heads(stream, (&choice, self.order.only, self.order.act), (after, HEADS)).await?;
         let mut piece = Piece {
             rows: RowSet::default(),
             origins: HashMap::new(),
@@ -86,14 +89,14 @@ impl<'a> Maker<'a> {
         let mut met = HashSet::new();
         for head in &heads {
             let full = piece.rows.buffer.len() >= ROW_BYTES || piece.settlement.ended.len() >= LETTERS;
-            if full {
+            if full || began.elapsed() >= LONGEST {
                 break;
             }
             piece.after = Some(head.id);
             if !head.blocks {
                 self.beside(head, &mut piece);
             } else if met.insert(head.key.clone()) {
-                self.key(head, refused, &mut piece).await?;
+                self.key((&mut letters, head), refused, &mut piece).await?;
             }
         }
         self.finish(&mut piece)?;
@@ -110,13 +113,19 @@ impl<'a> Maker<'a> {
     }
 
     /// All letters of a key, until one cannot be mapped.
-    async fn key(&mut self, head: &Waiting, refused: &RefusedLetters, piece: &mut Piece) -> Result<(), Failure> {
+    async fn key(
+        &mut self,
+        (letters, head): (&mut LetterReader, &Waiting),
+        refused: &RefusedLetters,
+        piece: &mut Piece,
+    ) -> Result<(), Failure> {
         let mut from = Offset(0);
         let mut last: Option<Last> = None;
         'key: loop {
-            let page = self.target.line_up(&self.rest.mapping.name, &head.key, (from, PAGE)).await?;
+            let page = letters.line_up(&self.rest.mapping.name, &head.key, (from, PAGE)).await?;
             let Some(end) = page.last() else { break };
             from = end.offset.plus(1);
+            let is_last = page.len() < PAGE as usize;
             for letter in page {
                 let given_up = match self.order.verb {
                     Verb::Retry => false,
@@ -134,6 +143,9 @@ impl<'a> Maker<'a> {
                         break 'key;
                     }
                 }
+            }
+            if is_last {
+                break;
             }
         }
         if let Some(Last { ended, row }) = last {

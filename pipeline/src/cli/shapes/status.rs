@@ -58,6 +58,7 @@ fn stream(condition: StreamCondition) -> StreamReport {
             actor: "ada".to_owned(),
             reason: String::new(),
         }),
+        held_by: vec!["standby_lag".to_owned()],
         parked: Some(ParkedReport { by_code: [("column_type".to_owned(), 1)].into(), oldest_seconds: 1 }),
         doubt: Some("b0b7".to_owned()),
         evolution: Some(EvolutionReport { columns: 1, misfits: 1, resting: Some(trouble()) }),
