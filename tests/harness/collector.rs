@@ -77,7 +77,8 @@ impl Collector {
             bytes.extend_from_slice(&piece[..read]);
             let text = String::from_utf8_lossy(&bytes).into_owned();
             let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-            let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            let length =
+                head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
             if body.len() >= length.unwrap_or(0) {
                 break (head.to_owned(), body.to_owned());
             }
@@ -85,7 +86,10 @@ impl Collector {
         let status = self.status.load(Ordering::SeqCst);
         // Kept before it is answered: what the service counts as sent is here.
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).push(Sent { head, body, status });
-        write!(stream, "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}")
+        write!(
+            stream,
+            "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}"
+        )
     }
 }
 

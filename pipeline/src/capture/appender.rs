@@ -43,7 +43,7 @@ impl Appender {
                 Ok(durable) => {
                     if span.is_sampled() {
                         span.say("landfall.source", source.clone());
-                        span.say("landfall.events", batch.changes().len() as u64);
+                        span.say("landfall.changes", batch.changes().len() as u64);
                         span.end();
                     }
                     fail::fail_point!("capture::after_append");

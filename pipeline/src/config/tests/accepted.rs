@@ -99,7 +99,9 @@ fn the_whole_example_becomes_plain_values() {
 #[test]
 fn all_batches_are_traced_unless_a_share_is_named_and_none_without_the_section() {
     let with = |traces: &str| {
-        let text = format!("name: x\ntarget: {{ url: \"postgres://localhost/x\" }}\nstate: {{ dir: ./s }}\n{traces}\nsources: {{ s: {{ kind: json_document, path: a.json }} }}\nstreams: {{ t: {{ source: s, key: id }} }}\n");
+        let text = format!(
+            "name: x\ntarget: {{ url: \"postgres://localhost/x\" }}\nstate: {{ dir: ./s }}\n{traces}\nsources: {{ s: {{ kind: json_document, path: a.json }} }}\nstreams: {{ t: {{ source: s, key: id }} }}\n"
+        );
         validate(&text).unwrap_or_else(|problems| panic!("{problems}")).traces
     };
     assert!(with("").is_none());
