@@ -4,7 +4,6 @@ use super::Sampler;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
-use tracing::field::{DisplayValue, display};
 
 /// What a span is of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -139,8 +138,8 @@ impl OpenSpan {
     }
 
     /// For the log: how whoever reads a line finds the span.
-    pub(crate) fn trace_id(&self) -> Option<DisplayValue<TraceId>> {
-        self.0.as_ref().map(|begun| display(begun.span.trace))
+    pub(crate) fn trace_id(&self) -> Option<tracing::field::DisplayValue<TraceId>> {
+        self.0.as_ref().map(|begun| tracing::field::display(begun.span.trace))
     }
 
     /// Says something of the batch; what was said under this name before is replaced.
