@@ -226,5 +226,6 @@ fn nothing_is_sent_where_no_batch_is_sampled() {
     let _document = prepared(&site);
     let log = site.catch_up().stderr;
     assert_eq!(site.database().count("select count(*) from orders"), 20);
+    assert!(!log.contains("holds a password"), "the address of a collector is no secret: {log}");
     assert!(collector.sent().is_empty() && !log.contains("trace_id"), "{:#?}\n{log}", collector.sent());
 }

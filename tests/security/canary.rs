@@ -245,7 +245,11 @@ fn no_secret_of_the_configuration_is_anywhere_in_a_whole_life_at_trace() {
     secret_file(&stage.site, "target", &stage.site.login().as_role("postgres", &wrong).url());
     assert_ne!(stage.finish(&["check"]).code, Some(0));
     let broken = stage.site.config().text().replace("\"timeout\"", "\"timeoutt\"");
-    std::fs::write(stage.site.path("broken.yaml"), broken.replace(HOOK_TOKEN, "file:secrets/nothing")).unwrap();
+    std::fs::write(
+        stage.site.path("broken.yaml"),
+        broken.replace(HOOK_TOKEN, "file:secrets/nothing").replace(TRACES_TOKEN, "file:secrets/nothing"),
+    )
+    .unwrap();
     assert_eq!(stage.finish(&["-c", "broken.yaml", "check"]).code, Some(2));
 
     let spied = std::fs::read_to_string(stage.site.path("spied.txt")).unwrap();

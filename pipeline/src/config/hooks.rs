@@ -111,7 +111,11 @@ fn hook(node: &Node, at: usize, reading: &mut Reading<'_>, warnings: &mut Vec<pe
         (Some(run), None) => words(run, reading).map(HookAction::Run),
         (None, Some(post)) => {
             let advice = "`https://host/path`, by way of `\"${HOOK_URL}\"` or `file:PATH`";
-            let url = post::url(post, Key { path: &path, name: "post", advice }, reading, warnings);
+            let key = Key { path: &path, name: "post", advice };
+            let url = post::url(post, key, reading);
+            if url.is_some() {
+                post::warn(post, key, warnings);
+            }
             let advice = "`\"${HOOK_TOKEN}\"` or `file:PATH`";
             let shown = Key { path: &path, name: "token", advice };
             let token = token.map(|node| post::bearer(node, shown, reading, warnings));

@@ -33,18 +33,12 @@ pub(super) struct Key<'k> {
 }
 
 /// Reads an address. Neither it nor its problem is shown.
-pub(super) fn url(
-    node: &Node,
-    key: Key<'_>,
-    reading: &mut Reading<'_>,
-    warnings: &mut Vec<permission::Warning>,
-) -> Option<At<Secret>> {
+pub(super) fn url(node: &Node, key: Key<'_>, reading: &mut Reading<'_>) -> Option<At<Secret>> {
     let url = reading.secret(node, key.name)?;
     if let Some(what) = fault(url.value.reveal()) {
         reading.problems.add(url.at, format!("{} {what}", key.name), key.advice);
         return None;
     }
-    warn(node, format!("{}.{}", key.path, key.name), warnings);
     Some(url)
 }
 
@@ -86,15 +80,15 @@ pub(super) fn bearer(
         reading.problems.add(token.at, format!("{} {what}", key.name), key.advice);
         return None;
     }
-    warn(node, format!("{}.{}", key.path, key.name), warnings);
+    warn(node, key, warnings);
     Some(token.value)
 }
 
-/// One that stands in the file itself is worth protecting.
-fn warn(node: &Node, key: String, warnings: &mut Vec<permission::Warning>) {
+/// A secret that stands in the file itself is worth protecting.
+pub(super) fn warn(node: &Node, key: Key<'_>, warnings: &mut Vec<permission::Warning>) {
     let written =
         matches!(&node.value, Value::Scalar { text, .. } if !text.contains("${") && !text.starts_with("file:"));
     if written {
-        warnings.push(permission::Warning::InlinePassword { at: node.at, key });
+        warnings.push(permission::Warning::InlinePassword { at: node.at, key: format!("{}.{}", key.path, key.name) });
     }
 }

@@ -50,14 +50,14 @@ pub fn traces(
     endpoint.iter().chain(&token).for_each(|secret| reading.problems.hide(secret.at));
     let ratio = section.get("ratio").map_or(Some(1.0), |node| reading.share(node, "traces.ratio"));
     section.close(reading);
-    let url = endpoint.and_then(|node| address(node, reading, warnings));
+    let url = endpoint.and_then(|node| address(node, reading));
     let token = token.map(|node| post::bearer(node, TOKEN, reading, warnings));
     let token = token.map_or(Some(None), |token| token.map(Some));
     Some(Some(Traces { to: Post { url: url?, token: token? }, ratio: ratio? }))
 }
 
-fn address(node: &Node, reading: &mut Reading<'_>, warnings: &mut Vec<permission::Warning>) -> Option<Secret> {
-    let url = post::url(node, ENDPOINT, reading, warnings)?;
+fn address(node: &Node, reading: &mut Reading<'_>) -> Option<Secret> {
+    let url = post::url(node, ENDPOINT, reading)?;
     let text = url.value.reveal().trim_end_matches('/');
     let what = match text {
         text if text.contains(['?', '#']) => "endpoint has more than a path behind its host",
