@@ -26,6 +26,7 @@ use crate::replay::{self, Replays};
 use crate::service::{RunningSource, Service};
 use crate::streams::{Enlisted, Origin, RunningStream};
 use crate::supervise::Supervisor;
+use crate::traces::Traces;
 use crate::worker::{CopyPace, CopySource, PoolMeter, WriterPool};
 use landfall_connectors::checkpoints::{Leftovers, OwnerNonce};
 use landfall_connectors::failure::{Failure, FailureClass};
@@ -99,6 +100,7 @@ pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
         owner: OwnerNonce(Uuid::new_v4()),
         making: Arc::new(Semaphore::new(1)),
     };
+    let supervisor = Supervisor::default();
     let mut service = Service {
         sources: Vec::new(),
         streams: Arc::default(),
@@ -106,7 +108,8 @@ pub async fn start(pipeline: &Pipeline) -> Result<Assembled, LockRefused> {
         replays: Replays::default(),
         shadows: Shadows::default(),
         succession: Succession::default(),
-        supervisor: Supervisor::default(),
+        traces: Traces::start(pipeline.traces.as_ref(), &pipeline.name, &supervisor),
+        supervisor,
         drain: CancellationToken::new(),
         deadline: CancellationToken::new(),
         started: Instant::now(),
@@ -228,8 +231,9 @@ fn start_source(
         _ => open_files(spec, start)?,
     };
     let queue: Arc<dyn Queue> = queue;
+    let traced = (service.traces.tracer(), spec.name.to_string());
     let rereading = rereading((spec.clone(), at), Arc::clone(&queue), Arc::clone(&service.streams));
-    let capture = capture::start_with(&service.supervisor, source, (Arc::clone(&queue), wake), Some(rereading));
+    let capture = capture::start_with(&service.supervisor, source, (Arc::clone(&queue), wake), traced, Some(rereading));
     service.sources.push(RunningSource {
         name: spec.name.clone(),
         kind: spec.kind.name(),

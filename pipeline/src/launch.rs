@@ -55,6 +55,7 @@ impl Launcher {
             clock: Arc::new(SystemClock),
             copy: copy_source(service, &stream),
             base: None,
+            tracer: service.traces.tracer(),
         };
         let table = NewTable { target: Arc::clone(&self.target), making: Arc::clone(&self.making), bulk: source.bulk };
         service.supervisor.task("stream worker", async move {

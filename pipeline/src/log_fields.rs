@@ -36,6 +36,10 @@ pub const LOG_FIELDS: &[(&str, &str)] = &[
     ("table", "a table of the target"),
     ("task", "a part of the service that ended"),
     ("tls", "whether the service is spoken to over TLS"),
+    (
+        "trace_id",
+        "the trace of the batch that a line is about, when it is sampled: the collector has its span under it",
+    ),
     ("tries", "how many times it was tried"),
     ("until", "end of a range of a file: the first byte behind it"),
     ("wait_ms", "how long is waited before the next try, in milliseconds"),

@@ -17,6 +17,7 @@ use crate::replay::cut::Held;
 use crate::replay::into::{Shadows, Succession};
 use crate::streams::{RunningStream, Streams};
 use crate::supervise::Supervisor;
+use crate::traces::Traces;
 use crate::verify::news::Comparisons;
 use crate::worker::{CopySource, StreamProgressView, StreamState};
 use landfall_connectors::checkpoints::{Leftovers, Word};
@@ -92,6 +93,8 @@ pub struct Service {
     pub comparisons: Arc<Comparisons>,
     /// Who is told what happens.
     pub hooks: Desks,
+    /// Spans of batches, for a collector.
+    pub traces: Traces,
 }
 
 /// What a service that was waited for has come to.
@@ -275,6 +278,8 @@ impl Service {
             source.capture.stop();
         }
         self.drain.cancel();
+        // What is drained is still traced, with the tracers that were handed out.
+        self.traces.close();
         let ended = async {
             // Trimming and the control socket watch the supervisor's token; workers watch `drain` and `deadline`.
             self.supervisor.stop().cancel();

@@ -38,6 +38,7 @@ const CONSTANTS: &[&str] = &[
     "constNOT_COMPARED:&str=",
     "constTOO_OLD:&str=",
     "constNOT_JSON:&str=",
+    "constTRACES_FAILED:&str=",
 ];
 
 fn pages() -> BTreeMap<String, String> {

@@ -39,6 +39,7 @@ mod shared_tables;
 mod sqlite;
 mod sqlite_triggers;
 mod stores;
+mod traces;
 mod unparsable;
 mod verify;
 mod watch;

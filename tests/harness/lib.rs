@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod browser;
 pub mod certificates;
+pub mod collector;
 pub mod config;
 pub mod database;
 pub mod directory_store;

@@ -5,6 +5,7 @@
 use crate::mongo::{Guarded, READER};
 use bson::doc;
 use landfall_tests::certificates::Certificates;
+use landfall_tests::collector::Collector;
 use landfall_tests::config::Config;
 use landfall_tests::database::Database;
 use landfall_tests::http::Http;
@@ -27,12 +28,17 @@ const TOKEN: &str = "canary-http-t0ken-41d7";
 const HOOK_ADDRESS: &str = "canary-hook-addre55-5e02";
 /// Written into the configuration itself.
 const HOOK_TOKEN: &str = "canary-hook-t0ken-c3b8";
+/// In a file, and in the address that is posted to while the service runs.
+const TRACES_ADDRESS: &str = "canary-traces-addre55-90aa";
+/// Written into the configuration itself, and shown to the collector.
+const TRACES_TOKEN: &str = "canary-traces-t0ken-6f13";
 /// Says all that a program that is told can see.
 const SPY: &str =
     "{ cat; tr '\\0' '\\n' < /proc/$$/cmdline; tr '\\0' '\\n' < /proc/$$/environ; } >> spied.txt\necho heard >&2";
 
 struct Stage {
     site: Site,
+    collector: Collector,
     authority: PathBuf,
     secrets: Vec<String>,
 }
@@ -72,6 +78,7 @@ fn stage(name: &str, mongo: Option<&Guarded>) -> Stage {
             json!({ "listen": "127.0.0.1:0", "token": "${CANARY_TOKEN}", "tls": { "cert": cert, "key": key } }),
         )
         .section("hooks", hooks)
+        .section("traces", json!({ "endpoint": "file:secrets/traces", "token": TRACES_TOKEN }))
         .lines("log", "log.ndjson")
         .document("store", "store.json")
         .stream("events", "log", lines)
@@ -85,6 +92,8 @@ fn stage(name: &str, mongo: Option<&Guarded>) -> Stage {
     secret_file(&site, "target", &site.login().url());
     // Nobody listens there: what cannot be told is said in the log.
     secret_file(&site, "hook", &format!("http://127.0.0.1:1/{HOOK_ADDRESS}"));
+    let collector = Collector::start(200);
+    secret_file(&site, "traces", &format!("{}/{TRACES_ADDRESS}", collector.endpoint()));
     if let Some(guarded) = mongo {
         secret_file(&site, "mongo", &guarded.uri(Some(("reader", READER))));
     }
@@ -93,9 +102,9 @@ fn stage(name: &str, mongo: Option<&Guarded>) -> Stage {
     std::fs::rename(site.path("spy.new"), site.path("spy.sh")).unwrap();
     std::fs::write(site.path("log.ndjson"), "{\"id\":1,\"n\":1}\n{\"id\":2,\"n\":\"odd\"}\n").unwrap();
     std::fs::write(site.path("store.json"), r#"{"users":[{"id":1},{"id":2},{"id":3}]}"#).unwrap();
-    let secrets = [PASSWORD, TOKEN, HOOK_ADDRESS, HOOK_TOKEN, READER].map(str::to_owned);
+    let secrets = [PASSWORD, TOKEN, HOOK_ADDRESS, HOOK_TOKEN, TRACES_ADDRESS, TRACES_TOKEN, READER].map(str::to_owned);
     let secrets = secrets.into_iter().chain([line_of(&key)]).collect();
-    Stage { site, authority, secrets }
+    Stage { site, collector, authority, secrets }
 }
 
 impl Stage {
@@ -225,12 +234,22 @@ fn no_secret_of_the_configuration_is_anywhere_in_a_whole_life_at_trace() {
             finished.stderr
         );
     }
+    let sent = stage.collector.sent();
+    assert!(!sent.is_empty() && !stage.collector.spans().is_empty(), "spans were sent: {}", finished.stderr);
+    for one in sent {
+        assert!(one.head.contains(TRACES_ADDRESS) && one.head.contains(TRACES_TOKEN), "their owner was shown them");
+        stage.expect_silent("a request to the collector", &one.body);
+    }
     // A target that refuses the password, and a configuration that is refused, are told of without them.
     let wrong = format!("{PASSWORD}-wrong");
     secret_file(&stage.site, "target", &stage.site.login().as_role("postgres", &wrong).url());
     assert_ne!(stage.finish(&["check"]).code, Some(0));
     let broken = stage.site.config().text().replace("\"timeout\"", "\"timeoutt\"");
-    std::fs::write(stage.site.path("broken.yaml"), broken.replace(HOOK_TOKEN, "file:secrets/nothing")).unwrap();
+    std::fs::write(
+        stage.site.path("broken.yaml"),
+        broken.replace(HOOK_TOKEN, "file:secrets/nothing").replace(TRACES_TOKEN, "file:secrets/nothing"),
+    )
+    .unwrap();
     assert_eq!(stage.finish(&["-c", "broken.yaml", "check"]).code, Some(2));
 
     let spied = std::fs::read_to_string(stage.site.path("spied.txt")).unwrap();

@@ -1,7 +1,8 @@
 //! The appender thread: makes batches durable, in order, and waits when the queue is full.
 
-use super::{Shared, ended, partner_gone};
+use super::{Shared, Traced, ended, partner_gone};
 use crate::queue::AppendFailure;
+use crate::traces::Name;
 use landfall_connectors::failure::Failure;
 use landfall_schemas::event::ChangeBatch;
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -12,6 +13,7 @@ const FULL_RETRY: Duration = Duration::from_millis(100);
 
 pub(super) struct Appender {
     pub(super) shared: Shared,
+    pub(super) traced: Traced,
 }
 
 impl Appender {
@@ -35,8 +37,15 @@ impl Appender {
         }
         loop {
             fail::fail_point!("capture::before_append");
+            let (tracer, source) = &self.traced;
+            let mut span = tracer.begin(Name::Append);
             match self.shared.queue.append(batch) {
                 Ok(durable) => {
+                    if span.is_sampled() {
+                        span.say("landfall.source", source.clone());
+                        span.say("landfall.changes", batch.changes().len() as u64);
+                        span.end();
+                    }
                     fail::fail_point!("capture::after_append");
                     self.shared.update(|report| {
                         report.full = None;

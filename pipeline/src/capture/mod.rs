@@ -12,6 +12,7 @@ pub(crate) use doubts::Rereading;
 
 use crate::queue::{FullReason, Queue};
 use crate::supervise::Supervisor;
+use crate::traces::Tracer;
 use landfall_connectors::failure::Failure;
 use landfall_connectors::source::{Condition, Decision, Source, SourceGauges};
 use landfall_connectors::wake::Wake;
@@ -23,6 +24,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Batches in circulation: one being filled, one waiting, one being synced.
 const BATCHES: usize = 3;
+
+/// What appends are traced with, and the source's name there.
+pub(crate) type Traced = (Tracer, String);
 
 /// What the reader thread is told from outside.
 #[derive(Debug)]
@@ -123,7 +127,7 @@ impl Shared {
 
 /// Starts capture of one source.
 pub fn start(supervisor: &Supervisor, source: Box<dyn Source>, queue: Arc<dyn Queue>, wake: Wake) -> CaptureHandle {
-    start_with(supervisor, source, (queue, wake), None)
+    start_with(supervisor, source, (queue, wake), Traced::default(), None)
 }
 
 /// The same of a source that may be read a second time for records in doubt.
@@ -131,6 +135,7 @@ pub(crate) fn start_with(
     supervisor: &Supervisor,
     source: Box<dyn Source>,
     (queue, wake): (Arc<dyn Queue>, Wake),
+    traced: Traced,
     reread: Option<Rereading>,
 ) -> CaptureHandle {
     let report = Arc::new(Mutex::new(CaptureReport::default()));
@@ -148,7 +153,7 @@ pub(crate) fn start_with(
     };
     let doubts = doubts::Doubts::of(reread);
     let reader = reader::Reader { shared: shared(&report), source, full, emptied, ordered, doubts };
-    let appender = appender::Appender { shared: shared(&report) };
+    let appender = appender::Appender { shared: shared(&report), traced };
     supervisor.thread("capture reader", move || reader.run());
     supervisor.thread("capture appender", move || appender.run(&filled, &empty));
     CaptureHandle { report, orders, wake }

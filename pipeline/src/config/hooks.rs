@@ -1,15 +1,13 @@
 //! `hooks`: which programs and which addresses are told what happens.
 //!
-//! Owns the rule that nothing is posted beyond this machine in clear text. Starts nothing and connects to nothing: whether a program is there is found
-//! when it is told something.
+//! Starts nothing and connects to nothing: whether a program is there is found when it is told something.
 
 use super::permission;
+use super::post::{self, Key, Post};
 use super::reference::resolve;
-use super::secret::Secret;
 use super::section::{At, Reading, Section};
-use super::tree::{Node, Value};
+use super::tree::Node;
 use crate::timeline::Occasion;
-use hyper::Uri;
 use std::fmt;
 use std::time::Duration;
 
@@ -25,8 +23,6 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(600);
 const HEADROOM: Duration = Duration::from_secs(3_600);
 /// Beyond this no log reaches back.
 const LONGEST_HEADROOM: Duration = Duration::from_secs(86_400 * 365);
-/// A longer token does not fit into a request's head.
-const MAX_TOKEN: usize = 1_024;
 
 /// One of `hooks`.
 #[derive(Clone, Debug)]
@@ -55,16 +51,6 @@ pub enum HookAction {
     Run(Vec<String>),
     /// `post`: an address.
     Post(Box<Post>),
-}
-
-/// An address that is posted to.
-#[derive(Clone)]
-#[expect(missing_debug_implementations, reason = "addresses of receivers hold secrets")]
-pub struct Post {
-    /// `https://…`, or `http://…` on this machine.
-    pub url: Secret,
-    /// What the receiver must be shown.
-    pub token: Option<Secret>,
 }
 
 impl HookAction {
@@ -124,10 +110,17 @@ fn hook(node: &Node, at: usize, reading: &mut Reading<'_>, warnings: &mut Vec<pe
     let action = match (run, post) {
         (Some(run), None) => words(run, reading).map(HookAction::Run),
         (None, Some(post)) => {
-            let url = url(post, &path, reading, warnings);
-            let token = token.map(|node| bearer(node, &path, reading, warnings));
+            let advice = "`https://host/path`, by way of `\"${HOOK_URL}\"` or `file:PATH`";
+            let key = Key { path: &path, name: "post", advice };
+            let url = post::url(post, key, reading);
+            if url.is_some() {
+                post::warn(post, key, warnings);
+            }
+            let advice = "`\"${HOOK_TOKEN}\"` or `file:PATH`";
+            let shown = Key { path: &path, name: "token", advice };
+            let token = token.map(|node| post::bearer(node, shown, reading, warnings));
             let token = token.map_or(Some(None), |token| token.map(Some));
-            url.zip(token).map(|(url, token)| HookAction::Post(Box::new(Post { url, token })))
+            url.zip(token).map(|(url, token)| HookAction::Post(Box::new(Post { url: url.value, token })))
         }
         (Some(_), Some(_)) => {
             reading.problems.add(run_at, format!("{path} has both `run` and `post`"), "two hooks");
@@ -177,64 +170,4 @@ fn words(node: &Node, reading: &mut Reading<'_>) -> Option<Vec<String>> {
     }
     words[0] = resolve(&words[0], &reading.surroundings.base).to_string_lossy().into_owned();
     Some(words)
-}
-
-fn url(node: &Node, path: &str, reading: &mut Reading<'_>, warnings: &mut Vec<permission::Warning>) -> Option<Secret> {
-    let url = reading.secret(node, "post")?;
-    if let Some(what) = fault(url.value.reveal()) {
-        reading.problems.add(url.at, what, "`https://host/path`, by way of `\"${HOOK_URL}\"` or `file:PATH`");
-        return None;
-    }
-    warn(node, format!("{path}.post"), warnings);
-    Some(url.value)
-}
-
-/// What is wrong with an address. Never shows it.
-fn fault(url: &str) -> Option<&'static str> {
-    let Ok(uri) = url.parse::<Uri>() else { return Some("post is not a URL") };
-    let Some(authority) = uri.authority().filter(|authority| !authority.host().is_empty()) else {
-        return Some("post is not a URL with a host");
-    };
-    if authority.as_str().contains('@') {
-        return Some("post holds a user and a password, which are not sent: `token` is");
-    }
-    match uri.scheme_str() {
-        Some("https") => None,
-        Some("http") if is_this_machine(authority.host()) => None,
-        Some("http") => Some("post reaches beyond this machine in clear text"),
-        _ => Some("post is neither https nor http"),
-    }
-}
-
-/// Whether a host is this machine, by its name or its address.
-pub(crate) fn is_this_machine(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn bearer(
-    node: &Node,
-    path: &str,
-    reading: &mut Reading<'_>,
-    warnings: &mut Vec<permission::Warning>,
-) -> Option<Secret> {
-    let token = reading.secret(node, "token")?;
-    let text = token.value.reveal();
-    if text.len() > MAX_TOKEN || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        let what = "token must be at most 1,024 characters that are letters, digits or signs, without spaces";
-        reading.problems.add(token.at, what, "`\"${HOOK_TOKEN}\"` or `file:PATH`");
-        return None;
-    }
-    warn(node, format!("{path}.token"), warnings);
-    Some(token.value)
-}
-
-/// One that stands in the file itself is worth protecting.
-fn warn(node: &Node, key: String, warnings: &mut Vec<permission::Warning>) {
-    let written =
-        matches!(&node.value, Value::Scalar { text, .. } if !text.contains("${") && !text.starts_with("file:"));
-    if written {
-        warnings.push(permission::Warning::InlinePassword { at: node.at, key });
-    }
 }

@@ -11,7 +11,7 @@ use super::section::{At, Reading, Section};
 use super::stream::{Setting, WrittenStream};
 use super::template::Template;
 use super::tree::{self, Entry, Node, Value};
-use super::{hooks, http, source, stream, stream_conflicts, target};
+use super::{hooks, http, source, stream, stream_conflicts, target, traces};
 use landfall_schemas::ident::Ident;
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
@@ -127,7 +127,9 @@ fn hide_urls(root: &Node, problems: &mut Problems) {
         _ => &[],
     };
     let told = hooks.iter().flat_map(|hook| ["post", "token"].into_iter().filter_map(|key| child(hook, key)));
-    uris.chain(target).chain(token).chain(told).for_each(|secret| problems.hide(secret.at));
+    let traces = child(root, "traces");
+    let sent = ["endpoint", "token"].into_iter().filter_map(|key| child(traces?, key));
+    uris.chain(target).chain(token).chain(told).chain(sent).for_each(|secret| problems.hide(secret.at));
 }
 
 fn sections(file: &Path, root: &Node, reading: &mut Reading<'_>, secrets: &mut Vec<Warning>) -> Option<Pipeline> {
@@ -138,6 +140,7 @@ fn sections(file: &Path, root: &Node, reading: &mut Reading<'_>, secrets: &mut V
     let retention = target::queue(&mut section, reading);
     let http = http::http(&mut section, reading, secrets);
     let hooks = hooks::hooks(&mut section, reading, secrets);
+    let traces = traces::traces(&mut section, reading, secrets);
     let sources = source::sources(&mut section, name.as_deref().unwrap_or_default(), secrets, reading);
     let source_names = names_of(section.get("sources"));
     // Streams are read against a schema even where the target is wrong, so that their problems show in the same run.
@@ -166,6 +169,7 @@ fn sections(file: &Path, root: &Node, reading: &mut Reading<'_>, secrets: &mut V
         retention: retention?,
         http: http?,
         hooks: hooks?,
+        traces: traces?,
         sources,
         streams: streams.into_iter().map(|stream| stream.mapping).collect(),
         templates: patterns.into_iter().filter_map(template).collect(),

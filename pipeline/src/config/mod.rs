@@ -19,6 +19,7 @@ pub mod mongo;
 pub mod permission;
 pub mod pipeline;
 pub mod place;
+pub mod post;
 pub mod problem;
 pub mod quantity;
 pub mod reference;
@@ -30,6 +31,7 @@ pub mod stream_conflicts;
 pub mod table_layout;
 pub mod target;
 pub mod template;
+pub mod traces;
 pub mod tree;
 pub mod value_rule;
 
@@ -38,8 +40,10 @@ pub use hooks::{Hook, HookAction};
 pub use http::{Http, HttpTls};
 pub use load::{ConfigError, load, validate};
 pub use pipeline::{Pipeline, Reference, SnapshotPace, SourceKind, SourceSpec, SslMode, Target};
+pub use post::Post;
 pub use secret::Secret;
 pub use template::Template;
+pub use traces::Traces;
 
 #[cfg(test)]
 pub(crate) mod tests;

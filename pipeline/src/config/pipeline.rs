@@ -7,6 +7,7 @@ use super::http::Http;
 use super::problem::Problems;
 use super::secret::Secret;
 use super::template::Template;
+use super::traces::Traces;
 use crate::queue::Retention;
 use landfall_connectors::files::lines::LinesFormat;
 use landfall_connectors::files::pattern::Pattern;
@@ -41,6 +42,8 @@ pub struct Pipeline {
     pub http: Option<Http>,
     /// Who is told what happens, in the order of the file.
     pub hooks: Vec<Hook>,
+    /// Which collector is sent spans of batches, if one is.
+    pub traces: Option<Traces>,
     /// The sources, in the order of the file. Each has at least one stream or pattern.
     pub sources: Vec<SourceSpec>,
     /// The streams, in the order of the file.

@@ -256,6 +256,19 @@ impl Reading<'_> {
         value
     }
 
+    /// A share of a whole: a number from 0 to 1.
+    pub fn share(&mut self, node: &Node, what: &str) -> Option<f64> {
+        let value = match &node.value {
+            Value::Scalar { text, plain: true } => text.parse::<f64>().ok(),
+            _ => None,
+        };
+        let value = value.filter(|value| (0.0..=1.0).contains(value));
+        if value.is_none() {
+            self.problems.add(node.at, format!("{what} must be a number from 0 to 1"), "a share like `0.1`");
+        }
+        value
+    }
+
     /// A duration within bounds.
     pub fn duration(&mut self, node: &Node, what: &str, bounds: RangeInclusive<Duration>) -> Option<Duration> {
         let value = self.scalar(node).and_then(|text| quantity::duration(&text));

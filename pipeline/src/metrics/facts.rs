@@ -87,6 +87,7 @@ impl Collector for Facts {
             all_meters: running.iter().map(|stream| stream.progress.meters()).collect(),
             syncs: sources.filter_map(|source| Some((source.name.as_str(), source.queue.syncs()?))).collect(),
             max_bytes: self.max_bytes,
+            spans: self.service.traces.tally().map(|tally| tally.counts().to_vec()).unwrap_or_default(),
             now_seconds: SystemClock.now_ms() as f64 / 1_000.0,
         };
         told.write(&mut Sheet::new(encoder))

@@ -169,6 +169,13 @@ pub(super) fn hooks(sheet: &mut Sheet<'_>, hooks: &[HookReport]) -> fmt::Result 
     sheet.gauge("hook_last_success_timestamp_seconds", "When the hook took an event last, Unix time", &last)
 }
 
+/// What became of spans.
+pub(super) fn spans(sheet: &mut Sheet<'_>, counts: &[(&'static str, u64)]) -> fmt::Result {
+    let spans: Samples<'_> =
+        counts.iter().map(|(outcome, count)| (vec![("outcome", *outcome)], Value::Whole(*count))).collect();
+    sheet.counter("trace_spans", "Spans of sampled batches, by what became of them, since this process began", &spans)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

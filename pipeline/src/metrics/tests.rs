@@ -26,7 +26,7 @@ const OPENING: &str = "# Metrics
 `GET /metrics` tells these, as Prometheus text or as OpenMetrics by the `Accept` header ([HTTP](http.md) says who may ask). Gauges are read
 from what `landfall status` shows, so the two cannot differ. Counters and histograms count since the process began, unless the help
 says otherwise. Labels are names of the configuration or fixed words, never keys or values; the first 1,100 streams have series, `status`
-tells of the others. A metric is left out while there is nothing to tell (*told* says which are always there once a stream follows): no copy runs, no comparison was made or is under way, the source has no log, there are no hooks. A hook
+tells of the others. A metric is left out while there is nothing to tell (*told* says which are always there once a stream follows): no copy runs, no comparison was made or is under way, the source has no log, there are no hooks, nothing is traced. A hook
 is named by its place in the configuration, from 1; `status` says what it is.
 
 Rules over them: `deploy/prometheus/alerts.yaml` and `recording.yaml`; panels: `deploy/grafana/landfall.json`.
@@ -131,6 +131,7 @@ impl Collector for Example {
             all_meters: vec![&meters],
             syncs: vec![("store", Histogram::new(&[1.0]).seen())],
             max_bytes: 1,
+            spans: if is_full { vec![("sent", 1), ("dropped", 0)] } else { Vec::new() },
             now_seconds: 2.0,
         };
         told.write(&mut Sheet::new(encoder))

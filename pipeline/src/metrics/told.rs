@@ -29,6 +29,8 @@ pub(super) struct Told<'a> {
     /// Syncs of the queues, by source.
     pub(super) syncs: Vec<(&'a str, Seen)>,
     pub(super) max_bytes: u64,
+    /// What became of spans, by outcome; empty: nothing is traced.
+    pub(super) spans: Vec<(&'static str, u64)>,
     /// Unix time.
     pub(super) now_seconds: f64,
 }
@@ -47,7 +49,8 @@ impl Told<'_> {
         self.meters(sheet)?;
         self.all_meters(sheet)?;
         self.queues(sheet)?;
-        series::hooks(sheet, &self.report.hooks)
+        series::hooks(sheet, &self.report.hooks)?;
+        series::spans(sheet, &self.spans)
     }
 
     fn process(&self, sheet: &mut Sheet<'_>) -> fmt::Result {

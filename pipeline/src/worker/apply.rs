@@ -6,10 +6,12 @@
 use super::brake::Brake;
 use super::evolution::Evolution;
 use super::progress::{StreamProgress, StreamState};
+use super::traced;
 use super::writers::WriterPool;
 use crate::queue::Queue;
 use crate::queue::clock::Clock;
 use crate::supervise::reaction::{Reaction, reaction};
+use crate::traces::{Name, OpenSpan, Tracer};
 use landfall_connectors::checkpoints::{Checkpoints, Counts, OwnerNonce, Phase};
 use landfall_connectors::failure::Failure;
 use landfall_connectors::retry::Pace;
@@ -27,6 +29,11 @@ const ABANDON: Duration = Duration::from_secs(5);
 
 /// Something that is committed as one batch.
 pub(super) trait Attempt: Send {
+    /// What its span is called.
+    fn name(&self) -> Name {
+        Name::Apply
+    }
+
     /// What is committed.
     fn batch(&self) -> &SinkBatch;
 
@@ -74,12 +81,11 @@ pub(super) struct Applier<T: Sink> {
     pub(super) clock: Arc<dyn Clock>,
     /// Cancelled when the stream's lanes shall end: what waits behind a brake is prepared anew.
     pub(super) together: CancellationToken,
+    pub(super) tracer: Tracer,
 }
 
 impl<T: Sink + Checkpoints + Ranges + 'static> Applier<T> {
     pub(super) async fn apply(&self, prepared: &mut impl Attempt, phase: Phase) -> Outcome {
-        let mut backoff = Pace::new();
-        let mut parked_more = false;
         tokio::select! {
             () = self.brake.release(prepared.events()) => {}
             // What waits behind a brake is applied after the next start.
@@ -87,7 +93,22 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Applier<T> {
             () = self.together.cancelled() => return Outcome::Readmit,
             () = self.deadline.cancelled() => return Outcome::Stopped,
         }
+        let mut span = self.tracer.begin(prepared.name());
+        let outcome = self.settled(prepared, phase, &mut span).await;
+        if span.is_sampled() {
+            traced::describe(&mut span, (&self.mapping, phase), (prepared, &outcome));
+            span.end();
+        }
+        outcome
+    }
+
+    /// Tries until it is known what became of the batch.
+    async fn settled(&self, prepared: &mut impl Attempt, phase: Phase, span: &mut OpenSpan) -> Outcome {
+        let mut backoff = Pace::new();
+        let mut parked_more = false;
+        let mut tries = 0;
         loop {
+            tries += 1;
             let attempt = unless_abandoned(&self.deadline, async {
                 let mut writer = self.writers.borrow().await;
                 let began = Instant::now();
@@ -95,6 +116,7 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Applier<T> {
                 (done, began.elapsed())
             });
             let Some((attempt, took)) = attempt.await else { return Outcome::Stopped };
+            traced::tried(span, tries, took);
             self.progress.meters().exchanged(took);
             self.brake.exchanged(took);
             let failure = match attempt {
@@ -104,14 +126,15 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Applier<T> {
                     return Outcome::Committed { parked_more };
                 }
                 Err(ApplyFailure::Refused(rows)) => {
-                    tracing::warn!(stream = %self.mapping.name, rows = rows.len(), "rows refused by the target are parked");
+                    tracing::warn!(stream = %self.mapping.name, rows = rows.len(), trace_id = span.trace_id(), "rows refused by the target are parked");
                     prepared.park_refused(&self.mapping, &rows);
                     parked_more = true;
                     continue;
                 }
                 Err(ApplyFailure::Failed(failure)) => failure,
             };
-            tracing::warn!(stream = %self.mapping.name, code = failure.code, "{}", failure.detail);
+            tracing::warn!(stream = %self.mapping.name, code = failure.code, trace_id = span.trace_id(), "{}", failure.detail);
+            span.say("landfall.code", failure.code);
             self.progress.state(StreamState::Waiting(phase, failure.clone()));
             match reaction(failure.class) {
                 Reaction::Retry => {
@@ -119,7 +142,7 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Applier<T> {
                         return Outcome::Stopped;
                     }
                 }
-                Reaction::Settle => match self.settle(prepared.batch()).await {
+                Reaction::Settle => match self.settle(prepared.batch(), span).await {
                     Some(Settled::Applied(applied)) => {
                         self.committed(prepared, phase, &applied);
                         return Outcome::Committed { parked_more };
@@ -162,7 +185,7 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Applier<T> {
     }
 
     /// Reads what the batch moves until it can be read, and compares. `None`: the service stops.
-    async fn settle(&self, batch: &SinkBatch) -> Option<Settled> {
+    async fn settle(&self, batch: &SinkBatch, span: &OpenSpan) -> Option<Settled> {
         let mut backoff = Pace::new();
         loop {
             let read = async {
@@ -174,7 +197,7 @@ impl<T: Sink + Checkpoints + Ranges + 'static> Applier<T> {
             match unless_abandoned(&self.deadline, read).await? {
                 Ok(settled) => return Some(settled),
                 Err(failure) => {
-                    tracing::warn!(stream = %self.mapping.name, code = failure.code, "settling: {}", failure.detail);
+                    tracing::warn!(stream = %self.mapping.name, code = failure.code, trace_id = span.trace_id(), "settling: {}", failure.detail);
                     if self.pause(&mut backoff).await {
                         return None;
                     }

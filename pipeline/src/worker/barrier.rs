@@ -8,6 +8,7 @@ use super::copy::{CopyEnd, copy};
 use super::copy_batch::CopyOrigin;
 use super::copy_source::CopySource;
 use super::prepare::Barrier;
+use crate::traces::Name;
 use landfall_connectors::checkpoints::{Checkpoint, Checkpoints, Counts, Phase, Word};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::sink::{Advance, Ranges, Sink, SinkBatch, Writer};
@@ -190,6 +191,10 @@ struct Passing {
 }
 
 impl Attempt for Passing {
+    fn name(&self) -> Name {
+        Name::Barrier
+    }
+
     fn batch(&self) -> &SinkBatch {
         &self.batch
     }

@@ -5,6 +5,7 @@
 
 use super::apply::Attempt;
 use super::prepare::new_field;
+use crate::traces::Name;
 use crate::transform::{Encoded, Noticed, RowPlan};
 use landfall_connectors::deadletter::{DeadLetter, ParkedOp};
 use landfall_connectors::failure::{Failure, FailureClass};
@@ -155,6 +156,10 @@ impl CopyBatch {
 }
 
 impl Attempt for CopyBatch {
+    fn name(&self) -> Name {
+        Name::Copy
+    }
+
     fn batch(&self) -> &SinkBatch {
         &self.batch
     }

@@ -17,6 +17,7 @@ mod lane;
 mod prepare;
 mod progress;
 mod stream;
+mod traced;
 mod words;
 mod writers;
 

@@ -64,6 +64,8 @@ pub struct StreamWorker<T: Sink> {
     pub copy: Option<CopySource>,
     /// What is loaded before its first event, where the queue does not hold the whole history.
     pub base: Option<Base>,
+    /// What its batches are traced with.
+    pub tracer: crate::traces::Tracer,
 }
 
 /// What a failed try means for the stream.
@@ -308,6 +310,7 @@ impl<T: Sink + Checkpoints + Ranges + Evolves + 'static> StreamWorker<T> {
             evolution: Arc::clone(evolution),
             clock: Arc::clone(&self.clock),
             together: CancellationToken::new(),
+            tracer: self.tracer.clone(),
         }
     }
 

@@ -36,6 +36,7 @@ http: { listen: "0.0.0.0:8650", token: "${LANDFALL_TOKEN}", tls: { cert: tls/ser
 hooks:
   - { on: [halted, held, recovered], run: [hooks/page.sh, "--loud"], timeout: 5s }
   - { on: [headroom_low], post: "${LANDFALL_HOOK}", token: "${LANDFALL_TOKEN}", headroom_below: 4h }
+traces: { endpoint: "https://otlp.example/base/", token: "${LANDFALL_TOKEN}", ratio: 0.25 }
 sources:
   store: { kind: json_document, path: data/projects.json, rescan: 10s }
   events: { kind: json_lines, path: "logs/*.ndjson", operation: { from: op, delete: d, upsert: [c, u], record: after } }
@@ -88,7 +89,25 @@ fn the_whole_example_becomes_plain_values() {
         (tls.cert.as_path(), tls.key.as_path()),
         (Path::new("/etc/landfall/tls/server.pem"), Path::new("/etc/server.key"))
     );
+    let traces = pipeline.traces.as_ref().expect("traces");
+    assert_eq!(traces.to.url.reveal(), "https://otlp.example/base/v1/traces");
+    assert_eq!(traces.to.token.as_ref().map(|token| token.reveal()), Some("canary-password-of-http"));
+    assert!((traces.ratio - 0.25).abs() < f64::EPSILON);
     assert!(!format!("{pipeline:?}").contains("canary"));
+}
+
+#[test]
+fn all_batches_are_traced_unless_a_share_is_named_and_none_without_the_section() {
+    let with = |traces: &str| {
+        let text = format!(
+            "name: x\ntarget: {{ url: \"postgres://localhost/x\" }}\nstate: {{ dir: ./s }}\n{traces}\nsources: {{ s: {{ kind: json_document, path: a.json }} }}\nstreams: {{ t: {{ source: s, key: id }} }}\n"
+        );
+        validate(&text).unwrap_or_else(|problems| panic!("{problems}")).traces
+    };
+    assert!(with("").is_none());
+    let ratio = |traces: &str| with(traces).map(|traces| traces.ratio);
+    assert_eq!(ratio("traces: { endpoint: \"http://localhost:4318\" }"), Some(1.0));
+    assert_eq!(ratio("traces: { endpoint: \"http://[::1]:4318/\", ratio: 0 }"), Some(0.0));
 }
 
 #[test]

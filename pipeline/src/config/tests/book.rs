@@ -24,7 +24,7 @@ In paths, words in capitals stand for names of your own. A default of — means:
 ";
 
 /// Where each section of the schema stands in a configuration.
-const PLACES: [(&str, &str); 28] = [
+const PLACES: [(&str, &str); 29] = [
     ("target", "target"),
     ("health", "target.health"),
     ("health_query", "target.health.query"),
@@ -34,6 +34,7 @@ const PLACES: [(&str, &str); 28] = [
     ("http", "http"),
     ("http_tls", "http.tls"),
     ("hook", "hooks.N"),
+    ("traces", "traces"),
     ("source_json_document", "sources.SOURCE"),
     ("source_json_lines", "sources.SOURCE"),
     ("source_json_directory", "sources.SOURCE"),

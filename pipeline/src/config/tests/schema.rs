@@ -19,7 +19,7 @@ type Section = (&'static str, &'static str, &'static [&'static str]);
 
 const REFUSED_IN_SOURCES: [&str; 2] = ["follow_symlinks", "key"];
 
-const SECTIONS: [Section; 26] = [
+const SECTIONS: [Section; 27] = [
     ("target", "name: x\ntarget: { url: \"postgres://localhost/x\" HOLE }\nstate: { dir: ./s }\nSTORE STREAM", &[]),
     (
         "health",
@@ -37,6 +37,7 @@ const SECTIONS: [Section; 26] = [
     ("http", "HEAD http: { listen: 127.0.0.1:1 HOLE }\nSTORE STREAM", &[]),
     ("http_tls", "HEAD http: { listen: 127.0.0.1:1, tls: { cert: a, key: b HOLE } }\nSTORE STREAM", &[]),
     ("hook", "HEAD hooks: [{ on: [halted], post: \"https://h/\" HOLE }]\nSTORE STREAM", &[]),
+    ("traces", "HEAD traces: { endpoint: \"https://h/\" HOLE }\nSTORE STREAM", &[]),
     (
         "source_json_document",
         "HEAD sources: { s: { kind: json_document, path: a.json HOLE } }\nSTREAM",

@@ -9,6 +9,7 @@ use crate::queue::{Cursor, Queue, ReadLimit};
 use crate::replay::base_copy::{self, BaseSnapshot};
 use crate::service::Service;
 use crate::streams::{Ears, Origin, RunningStream};
+use crate::traces::Tracer;
 use crate::worker::{self, Base, CopyPace, CopySource, StreamState, StreamWorker, WriterPool};
 use landfall_connectors::checkpoints::{Leftovers, OwnerNonce};
 use landfall_connectors::control::Control;
@@ -159,6 +160,8 @@ impl Shadow {
             clock: Arc::new(SystemClock),
             copy: source.copy.clone().map(|copy| CopySource { siblings: siblings(), ..copy }),
             base: self.base(state_dir, (stream.id, &stream.mapping))?,
+            // Spans are of the live tables: an event is in one span.
+            tracer: Tracer::default(),
         })
     }
 
