@@ -2,6 +2,7 @@
 
 use super::{LINES, SOON, append, expect_sum, mend, parked, redress, row, rows};
 use landfall_tests::kill_point::KillPoint;
+use landfall_tests::site::Site;
 use std::time::Duration;
 
 #[test]
@@ -54,6 +55,22 @@ fn letters_of_a_paused_stream_are_taken_up_and_nothing_else_of_it_is_applied() {
     service.terminate();
     let _ = service.finish(Duration::from_secs(30)).expect(0);
     expect_sum(&site, 9);
+}
+
+/// Connections that were made to the database so far.
+fn sessions(site: &Site) -> i64 {
+    site.database().count("select sessions from pg_stat_database where datname = current_database()")
+}
+
+#[test]
+fn hundreds_of_keys_are_taken_up_over_a_few_connections() {
+    let lines: Vec<String> = (0..600).map(|n| format!(r#"{{"id":"k{n}","n":"{n}x","t":"t{n}"}}"#)).collect();
+    let site = parked("redress_connections", &lines.iter().map(String::as_str).collect::<Vec<_>>());
+    let before = sessions(&site);
+    let _ = site.finish(&["deadletter", "discard", "--all", "--yes"]).expect(0);
+    let made = sessions(&site) - before;
+    assert!((1..100).contains(&made), "{made} connections for 600 keys");
+    assert_eq!(expect_sum(&site, 600)[5], 600);
 }
 
 #[test]
