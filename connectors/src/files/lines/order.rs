@@ -64,15 +64,21 @@ pub(super) fn remembered(
 pub(super) fn pieces<'a>(files: impl Iterator<Item = &'a FileStat>, remembered: &[Remembered]) -> Option<Vec<Piece>> {
     let (mut read, mut unread) = (Vec::new(), Vec::new());
     for (file, stat) in files.enumerate() {
-        let Some(known) = remembered.iter().find(|known| known.stat.same_inode(stat) && known.offset > 0) else {
-            unread.push(Piece { file, from: 0, until: None });
-            continue;
+        let known = remembered.iter().find(|known| known.stat.same_inode(stat));
+        // A copy that holds less than was read is remembered for longer than it is.
+        let stretches = known.map(|known| known.stretches.iter().filter(|(from, _)| *from < known.offset));
+        let stretches: Vec<_> = stretches.into_iter().flatten().collect();
+        let from = match known {
+            Some(known) if stretches.first().is_some_and(|(from, _)| *from == 0) => known.offset,
+            _ => 0,
         };
-        let ends = known.stretches.iter().skip(1).map(|(from, _)| *from).chain([known.offset]);
-        for ((from, turns), until) in known.stretches.iter().zip(ends) {
-            read.push((*turns, Piece { file, from: *from, until: Some(until) }));
+        if from > 0 {
+            let ends = stretches.iter().skip(1).map(|(from, _)| *from).chain([from]);
+            for ((from, turns), until) in stretches.iter().zip(ends) {
+                read.push((*turns, Piece { file, from: *from, until: Some(until) }));
+            }
         }
-        unread.push(Piece { file, from: known.offset, until: None });
+        unread.push(Piece { file, from, until: None });
     }
     read.sort_by_key(|(turns, _)| *turns);
     let ordered = read.windows(2).all(|pair| pair[0].1.file == pair[1].1.file || pair[0].0.1 < pair[1].0.0);
@@ -102,6 +108,17 @@ mod tests {
         let found = pieces(files.iter(), &remembered).expect("in order");
         let read = [(1, 0, Some(40)), (0, 0, Some(100)), (1, 40, Some(60))];
         assert_eq!(ranges(&found), [read.as_slice(), &[(0, 100, None), (1, 60, None), (2, 0, None)]].concat());
+    }
+
+    #[test]
+    fn what_is_remembered_beyond_the_end_or_not_from_the_beginning_leaves_no_byte_out() {
+        let files = [stat(1)];
+        let found =
+            pieces(files.iter(), &[known(1, 50, &[(0, (1, 1)), (50, (3, 3)), (80, (5, 5))])]).expect("in order");
+        assert_eq!(ranges(&found), [(0, 0, Some(50)), (0, 50, None)]);
+        for known in [known(1, 50, &[]), known(1, 50, &[(10, (1, 1))]), known(1, 0, &[(0, (1, 1))])] {
+            assert_eq!(ranges(&pieces(files.iter(), &[known]).expect("in order")), [(0, 0, None)]);
+        }
     }
 
     #[test]
