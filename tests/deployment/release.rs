@@ -96,7 +96,9 @@ fn assert_archive(root: &Path) {
     none("the archive holds it", &missing(&below(root), &wanted));
     assert_eq!(run(&root.join("landfall"), &["--version"], root), format!("landfall {}\n", version()));
     let sections = run(Path::new("readelf"), &["--sections", "--wide", "landfall"], root);
-    assert!(!sections.contains(".debug_") && !sections.contains(".symtab"), "what is handed out is stripped");
+    // A program that is less optimised is loaded with a word for a debugger; its tables are gone all the same.
+    let kept = [".debug_info", ".debug_line", ".symtab"].into_iter().find(|name| sections.contains(name));
+    assert_eq!(kept, None, "what is handed out is stripped");
     let notice = fs::read_to_string(root.join("THIRD-PARTY.txt")).expect("licences of others");
     for name in [
         "\ntokio 1.",
