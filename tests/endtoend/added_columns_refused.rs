@@ -67,6 +67,7 @@ fn without_the_right_to_alter_fields_rest_and_once_it_is_granted_they_get_column
         watcher.count("select count(*) from landfall.added_columns") == 1
     });
     site.expect_stream("orders", "not resting", |stream| stream.resting().is_empty());
+    wait_until(SOON, "every record", || watcher.count("select count(*) from orders") == number);
     end(service);
     site.reach(admin);
     site.expect_equal("in the rest and in the column");
