@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Enough that reading them takes more than a moment.
-const RECORDS: u32 = 100_000;
+const RECORDS: u32 = 400_000;
 
 fn loaded(name: &str) -> (Site, Landfall, Http) {
     let config = Config::new(name)
