@@ -5,6 +5,7 @@
 
 use landfall_benches::caller::{self, Answer, Caller};
 use landfall_benches::cluster::{Cluster, free_port};
+use landfall_benches::collector::Collector;
 use landfall_benches::landfall::{self, Running};
 use landfall_benches::measured::Measured;
 use landfall_benches::mix::{Change, Mix};
@@ -74,29 +75,35 @@ fn is_ready(address: SocketAddr) -> bool {
 
 impl Bench {
     /// The same work with every eye on it, and unwatched.
+    ///
+    /// Two in a hundred are less than what the rate of one run differs from that of the next: more rounds than elsewhere, and processor time beside it,
+    /// which is what a rate is made of where processors are the limit.
     fn cost(&self) {
         let (mut session, mut other) = (self.cluster.session(), self.cluster.session());
         let steady = SteadyRun::new(&mut session, self.sizes);
         let site = || users_pipeline::write(&run_dir::fresh("service-cost"), &self.cluster.url(), Source::Lines);
-        let mut scrapes = 0;
+        let (collector, mut scrapes) = (Collector::start(), 0);
         let unwatched = || steady.by_landfall((&mut session, &self.cluster), &site());
         let watched = || -> Measured {
             let (site, address) = answering(site().logging(&["--log-format", "json"]));
-            let scraper = Scraper::start(address);
+            let site = site.also(&format!("traces: {{ endpoint: \"{}\" }}\n", collector.endpoint()));
+            let (scraper, sent) = (Scraper::start(address), collector.taken());
             let measured = steady.by_landfall((&mut other, &self.cluster), &site);
             let answered = scraper.end();
-            assert!(answered > 0, "a run is scraped at least once");
+            assert!(answered > 0 && collector.taken() > sent, "a run is scraped, and tells of its batches");
             scrapes += answered;
             measured
         };
-        // Two in a hundred are little: more rounds than elsewhere.
         let runs = interleaved(2 * self.sizes.rounds, unwatched, watched);
         let note = format!(
-            "HTTP on, scraped each second ({scrapes} scrapes in all), log at info as JSON; baseline: the same without HTTP, log of errors"
+            "HTTP on, scraped each second ({scrapes} scrapes in all), a span of each batch sent ({} posts), log at info as JSON; baseline: none of it, log of errors",
+            collector.taken()
         );
-        let title =
-            Title { name: "metrics and log, watched", unit: "events", target: Target::AtLeast(0.98), note: &note };
+        let title = Title { name: "metrics, traces, log", unit: "events", target: Target::AtLeast(0.98), note: &note };
         report::comparison(title, &runs);
+        let (cost, control) = (runs.cpu_ratio().median.recip() - 1.0, runs.cpu_control().median - 1.0);
+        let note = format!("client and server; A/A {:+.1} %", control * 100.0);
+        report::figure("metrics, traces, log: processor time", (cost * 100.0, "%"), Target::AtMost(2.0), &note);
     }
 
     /// A service of so many streams that are live and ready.

@@ -13,6 +13,7 @@ pub mod by_hand;
 pub mod caller;
 pub mod chance;
 pub mod cluster;
+pub mod collector;
 pub mod cpu;
 pub mod document;
 pub mod landfall;

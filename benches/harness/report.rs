@@ -65,6 +65,7 @@ pub fn comparison(title: Title<'_>, runs: &Comparison) {
     let enough = runs.ours.iter().chain(&runs.baseline).all(|run| run.cpu.client + run.cpu.server > 0.01);
     if enough {
         line["cpu_ratio"] = spread(runs.cpu_ratio());
+        line["cpu_control"] = spread(runs.cpu_control());
     }
     put(&line);
 }
@@ -121,7 +122,7 @@ pub fn table() -> String {
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut out = String::from(
         "ratio: ours ÷ the baselines around it, median (min–max) · A/A: baseline ÷ the baseline before it · cpu: processor time of \
-         the baseline ÷ ours\nCPU: seconds of client + server per million units · ~: more than 8 % of the machine went to others\n\n",
+         the baseline ÷ ours, and its A/A\nCPU: seconds of client + server per million units · ~: more than 8 % of the machine went to others\n\n",
     );
     for line in lines {
         out.push_str(&row(&line));
@@ -151,7 +152,7 @@ fn row(line: &Value) -> String {
     let mut out = format!("{:<44} {noisy}{} {:<8} {met:<6}", text("name"), range(&line["ratio"]), text("target"));
     out.push_str(&format!(" A/A {}", range(&line["control"])));
     if !line["cpu_ratio"].is_null() {
-        out.push_str(&format!(" cpu {}", range(&line["cpu_ratio"])));
+        out.push_str(&format!(" cpu {} A/A {}", range(&line["cpu_ratio"]), range(&line["cpu_control"])));
     }
     for side in ["ours", "baseline"] {
         out.push_str(&format!("\n{:<4}{side:<9}{}", "", side_text(&line[side], text("unit"))));

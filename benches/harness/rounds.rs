@@ -54,17 +54,30 @@ impl Comparison {
 
     /// The A/A control: each baseline's rate over the one before.
     pub fn control(&self) -> Spread {
-        let pairs = self.baseline.windows(2).map(|pair| pair[1].rate() / pair[0].rate());
-        // One run alone has nothing to be set against.
-        Spread::of(pairs.chain((self.baseline.len() == 1).then_some(1.0)))
+        self.neighbours(Measured::rate)
     }
 
     /// Processor time of the baseline over that of ours, client and server together: what the ratio would be on a quiet
     /// machine whose processors are the limit.
     pub fn cpu_ratio(&self) -> Spread {
-        let used = |run: &Measured| (run.cpu.client + run.cpu.server) / run.units;
         Spread::of(self.ours.iter().enumerate().map(|(at, ours)| self.around(at, used) / used(ours)))
     }
+
+    /// The A/A control of processor time.
+    pub fn cpu_control(&self) -> Spread {
+        self.neighbours(used)
+    }
+
+    fn neighbours(&self, of: impl Fn(&Measured) -> f64) -> Spread {
+        let pairs = self.baseline.windows(2).map(|pair| of(&pair[1]) / of(&pair[0]));
+        // One run alone has nothing to be set against.
+        Spread::of(pairs.chain((self.baseline.len() == 1).then_some(1.0)))
+    }
+}
+
+/// Processor time for a unit, client and server together.
+fn used(run: &Measured) -> f64 {
+    (run.cpu.client + run.cpu.server) / run.units
 }
 
 impl Spread {

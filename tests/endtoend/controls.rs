@@ -3,7 +3,6 @@
 use landfall_tests::config::Config;
 use landfall_tests::document_store::DocumentStore;
 use landfall_tests::landfall::Landfall;
-use landfall_tests::manner::Manner;
 use landfall_tests::seed::Seed;
 use landfall_tests::site::Site;
 use landfall_tests::wait::wait_until;
@@ -28,13 +27,6 @@ fn rows(site: &Site) -> i64 {
     site.database().count("select count(*) from users")
 }
 
-fn add(document: &mut DocumentStore, records: usize) {
-    for _ in 0..records {
-        let _ = document.insert("users");
-    }
-    document.write(Manner::Atomic);
-}
-
 fn queued(site: &Site, what: &str, at_least: u64) {
     site.expect_stream("users", what, |stream| {
         let report: serde_json::Value = serde_json::from_str(&stream.text()).unwrap();
@@ -53,9 +45,9 @@ fn a_pause_holds_rows_and_not_capture_and_outlives_the_service() {
     let service = site.run_and_listen();
     site.expect_soon_equal("before the pause");
     let _ = site.finish(&["pause", "users", "--actor", "ada", "--reason", "a long vacuum"]).expect(0);
-    add(&mut document, 30);
+    document.add("users", 30);
     queued(&site, "queued behind the pause", 30);
-    add(&mut document, 30);
+    document.add("users", 30);
     queued(&site, "growing behind the pause", 60);
     assert_eq!(rows(&site), 40, "nothing is applied");
     let told = site.finish(&["status"]).expect(0).stdout;
@@ -87,7 +79,7 @@ fn a_pause_and_its_end_need_no_service() {
     site.catch_up();
     let _ = site.finish(&["pause"]).expect(0);
     let _ = site.finish(&["run", "--until-caught-up"]).expect(0);
-    add(&mut document, 5);
+    document.add("users", 5);
     let _ = site.finish(&["run", "--until-caught-up"]).expect(4);
     assert_eq!(rows(&site), 40);
     let _ = site.finish(&["resume", "users"]).expect(0);
@@ -104,7 +96,7 @@ fn a_throttle_holds_the_rate_and_is_taken_off_live() {
     site.expect_soon_equal("before the throttle");
     let _ = site.finish(&["throttle", "users", "--rows-per-second", "50"]).expect(0);
     let before = Instant::now();
-    add(&mut document, 300);
+    document.add("users", 300);
     wait_until(SOON, "the throttled rows to arrive", || rows(&site) == 340);
     // The first second's rows go at once; the other five are waited for.
     let took = before.elapsed();
@@ -113,7 +105,7 @@ fn a_throttle_holds_the_rate_and_is_taken_off_live() {
     let told = site.finish(&["status"]).expect(0).stdout;
     assert!(told.contains("at most 50 rows a second"), "{told}");
     let _ = site.finish(&["throttle", "users", "--rows-per-second", "1"]).expect(0);
-    add(&mut document, 300);
+    document.add("users", 300);
     let _ = site.finish(&["throttle", "--off"]).expect(0);
     site.expect_soon_equal("no longer throttled");
     site.expect_witness("no longer throttled");
@@ -141,7 +133,7 @@ fn a_throttled_stream_writes_at_its_rate_give_or_take_a_tenth() {
     let service = site.run_and_listen();
     site.expect_soon_equal("before the throttle");
     let _ = site.finish(&["throttle", "users", "--rows-per-second", "100"]).expect(0);
-    add(&mut document, 1_500);
+    document.add("users", 1_500);
     let seen = arrivals(&site, 1_540);
     // A batch pays for the time behind it: rows before the last arrival over the time between the first one and that.
     let [first, second, .., before_last, last] = seen.as_slice() else { panic!("batches: {seen:?}") };

@@ -9,7 +9,6 @@ use crate::http::{TOKEN, end, ready, scrape, start, wait_series};
 use landfall_tests::config::Config;
 use landfall_tests::document_store::DocumentStore;
 use landfall_tests::http::Http;
-use landfall_tests::manner::Manner;
 use landfall_tests::seed::Seed;
 use landfall_tests::site::Site;
 use landfall_tests::wait::{wait_for, wait_until};
@@ -26,11 +25,11 @@ const LONG_ENOUGH: f64 = 3.0;
 fn config(name: &str, health: &Value) -> Config {
     let source = json!({ "kind": "json_document", "path": "store.json", "rescan": "1s" });
     let target = json!({ "url": "${DATABASE_URL}", "schema": "public", "max_connections": 2, "health": health });
-    Config::new(name)
-        .section("target", target)
-        .section("http", json!({ "listen": "127.0.0.1:0", "token": "file:token" }))
-        .source("store", source)
-        .stream("users", "store", json!({ "select": "/users", "key": "id" }))
+    Config::new(name).section("target", target).http().source("store", source).stream(
+        "users",
+        "store",
+        json!({ "select": "/users", "key": "id" }),
+    )
 }
 
 /// Its store and its tables, audited.
@@ -63,13 +62,6 @@ fn press(site: &Site, pressure: &str) {
 
 fn rows(site: &Site) -> i64 {
     site.database().count("select count(*) from users")
-}
-
-fn add(document: &mut DocumentStore, records: usize) {
-    for _ in 0..records {
-        let _ = document.insert("users");
-    }
-    document.write(Manner::Atomic);
 }
 
 /// What `status -o json` says of a limit now.
@@ -105,7 +97,7 @@ fn expect_nothing_written(site: &Site, document: &mut DocumentStore, name: &str)
     });
     let before = before.unwrap_or_else(|| panic!("rows still come while {name} holds"));
     let from = measure(site, name)["held_seconds"].as_f64().unwrap();
-    add(document, 20);
+    document.add("users", 20);
     site.expect_stream("users", "queued behind the hold", |stream| {
         serde_json::from_str::<Value>(&stream.text()).unwrap()["queued"].as_u64() >= Some(20)
     });
@@ -196,7 +188,7 @@ fn who_is_told_to_ignores_it_and_the_word_outlives_the_service() {
     assert!(shown.contains("ignores the target's health"), "with no service running too: {shown}");
     let (service, http) = start(&site);
     expect_measure(&site, "query", "holding", holds);
-    add(&mut document, 10);
+    document.add("users", 10);
     site.expect_soon_equal("still ignoring it");
     let said = http.order("/api/v1/throttle", TOKEN, r#"{"target_health":"heed","reason":"it is over"}"#).expect(200);
     assert_eq!(said.json()["change"], json!({ "to": "target_health", "heeding": "heed" }));
@@ -244,7 +236,7 @@ fn a_query_that_gives_no_number_is_told_and_holds_nothing_back() {
     ready(&http);
     let blind = expect_measure(&site, "query", "unreadable", |seen| seen["trouble"]["code"] == "health_unreadable");
     assert!(blind["holds"] == false && blind["words"].as_str().unwrap().contains("holds nothing back"), "{blind}");
-    add(&mut document, 5);
+    document.add("users", 5);
     site.expect_soon_equal("unread");
     assert_eq!(scrape(&http).value("landfall_target_health_unreadable{reason=\"query\"}"), 1.0);
     told(&http, "health_unreadable");

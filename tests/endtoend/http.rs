@@ -31,10 +31,11 @@ pub(crate) const ROWS: i64 = 40;
 /// A configuration that is answered for over HTTP, on a port that the system chooses.
 pub(crate) fn config(name: &str) -> Config {
     let source = json!({ "kind": "json_document", "path": "store.json", "rescan": "1s" });
-    Config::new(name)
-        .section("http", json!({ "listen": "127.0.0.1:0", "token": "file:token" }))
-        .source("store", source)
-        .stream("users", "store", json!({ "select": "/users", "key": "id" }))
+    Config::new(name).http().source("store", source).stream(
+        "users",
+        "store",
+        json!({ "select": "/users", "key": "id" }),
+    )
 }
 
 /// A site of it with the first revision in its store and its tables made.

@@ -19,6 +19,12 @@ impl Config {
         }))
     }
 
+    /// Answers over HTTP on a port that the system chooses; orders need what stands in the site's file `token`.
+    #[must_use]
+    pub fn http(self) -> Self {
+        self.section("http", json!({ "listen": "127.0.0.1:0", "token": "file:token" }))
+    }
+
     /// A document source.
     #[must_use]
     pub fn document(self, source: &str, path: &str) -> Self {

@@ -36,6 +36,14 @@ impl DocumentStore {
         self.next_key
     }
 
+    /// Adds so many records under new keys and replaces the file at once.
+    pub fn add(&mut self, collection: &str, records: usize) {
+        for _ in 0..records {
+            let _ = self.insert(collection);
+        }
+        self.write(Manner::Atomic);
+    }
+
     /// Gives a key a new record.
     pub fn put(&mut self, collection: &str, key: u64) {
         // Every third key is a string, so that 5 and "5" both occur in a long enough life.

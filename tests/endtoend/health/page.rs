@@ -18,7 +18,7 @@ fn the_page_shows_the_reason_and_has_it_ignored() {
     browser.wait_text("#needs-list", SOON, |text| text.contains("throttled") && text.contains(words));
     browser.wait_text("[data-stream=users] [data-field=state]", SOON, |text| text.contains("throttled"));
     browser.wait_text("#events-list", SOON, |text| text.contains("throttled_by_health"));
-    super::add(&mut document, 5);
+    document.add("users", 5);
     browser.click("[data-stream=users] .act");
     browser.click("#choose-form [value=ignore]");
     browser.fill("#reason", "tonight");

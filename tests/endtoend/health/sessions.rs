@@ -1,6 +1,6 @@
 //! Sessions of others: who waits for a lock, who works, and who may look. On a server of its own, where nobody else works.
 
-use super::{SOON, add, config, expect_measure, expect_nothing_written, holds, measure, prepared, rows, told};
+use super::{SOON, config, expect_measure, expect_nothing_written, holds, measure, prepared, rows, told};
 use crate::http::{end, ready, start};
 use landfall_tests::database::{Database, Login};
 use landfall_tests::postgres_server::PostgresServer;
@@ -34,7 +34,7 @@ fn sessions_of_others_that_wait_for_a_lock_hold_it_and_our_own_do_not() {
     // Our own writer waits for a lock: that is a slow batch, and no other session's wait.
     let mut holder = site.database();
     holder.run("begin; lock table users in access exclusive mode");
-    add(&mut document, 5);
+    document.add("users", 5);
     let waits =
         "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query_start < now() - interval '1 s'";
     wait_until(SOON, "our writer to wait for a second", || site.database().count(waits) > 0);
@@ -65,7 +65,7 @@ fn sessions_of_others_at_work_hold_it() {
     let mut document = prepared(&site);
     let (service, http) = start(&site);
     ready(&http);
-    add(&mut document, 5);
+    document.add("users", 5);
     site.expect_soon_equal("while it is well");
     // In another database: it is one server.
     let sleepers: Vec<_> = (0..3).map(|_| session(&server.login("postgres"), "select pg_sleep(120)")).collect();
@@ -97,7 +97,7 @@ fn a_role_that_may_not_look_is_told_and_writes_until_it_may() {
         let blind = expect_measure(&site, name, "unreadable", |seen| seen["trouble"]["code"] == "health_unreadable");
         assert!(!holds(&blind) && blind["value"].is_null(), "{blind}");
     }
-    add(&mut document, 5);
+    document.add("users", 5);
     wait_until(SOON, "rows come all the same", || rows(&site) == super::ROWS + 5);
     told(&http, "may not see sessions");
     // Granted while it runs.

@@ -1,6 +1,6 @@
 //! A real standby that stops replaying: its lag holds the service back, in seconds and in bytes.
 
-use super::{SOON, add, config, expect_measure, expect_nothing_written, holds, prepared};
+use super::{SOON, config, expect_measure, expect_nothing_written, holds, prepared};
 use crate::http::{end, ready, start};
 use landfall_tests::database::Database;
 use landfall_tests::postgres_server::PostgresServer;
@@ -16,14 +16,14 @@ fn lagging(name: &str, measure: &str, limit: &Value) {
     let mut follower = Database::connect(&standby.login("db")).unwrap();
     let (service, http) = start(&site);
     ready(&http);
-    add(&mut document, 5);
+    document.add("users", 5);
     site.expect_soon_equal("while the standby follows");
     expect_measure(&site, measure, "looked at", |seen| seen["trouble"].is_null() && seen["holds"] == false);
     follower.run("select pg_wal_replay_pause()");
     // Nothing lags behind a server that nobody writes to.
     let held = std::cell::RefCell::new(Value::Null);
     wait_until(SOON, "the standby's lag to hold", || {
-        add(&mut document, 5);
+        document.add("users", 5);
         *held.borrow_mut() = super::measure(&site, measure);
         holds(&held.borrow())
     });

@@ -4,19 +4,19 @@ use super::{SOON, TOKEN, end, scrape, start, wait_series};
 use landfall_tests::config::Config;
 use landfall_tests::http::Http;
 use landfall_tests::landfall::Landfall;
+use landfall_tests::postgres_server::PostgresServer;
+use landfall_tests::proxy::FaultProxy;
 use landfall_tests::site::Site;
 use landfall_tests::wait::{wait_for, wait_until};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Enough that reading them takes more than a moment.
-const RECORDS: u32 = 400_000;
+/// Rows that a slow line lets through one by one: a minute of reading, whatever the machine.
+const RECORDS: u32 = 20_000;
+const ROW: Duration = Duration::from_millis(3);
 
 fn loaded(name: &str) -> (Site, Landfall, Http) {
-    let config = Config::new(name)
-        .section("http", json!({ "listen": "127.0.0.1:0", "token": "file:token" }))
-        .lines("log", "log.ndjson")
-        .stream("events", "log", json!({ "key": "id" }));
+    let config = Config::new(name).http().lines("log", "log.ndjson").stream("events", "log", json!({ "key": "id" }));
     let site = Site::new(config);
     std::fs::write(site.path("token"), TOKEN).unwrap();
     let lines: String = (0..RECORDS).map(|id| format!("{{\"id\":{id},\"t\":\"some text of {id}\"}}\n")).collect();
@@ -30,9 +30,14 @@ fn loaded(name: &str) -> (Site, Landfall, Http) {
     (site, service, http)
 }
 
-/// A comparison that is stopped in the midst of its reading, and what it said last.
-fn frozen(site: &Site) -> (Landfall, Value) {
+/// A comparison over a slow line that is stopped in the midst of its reading, what it said last, and the line.
+fn frozen(site: &mut Site) -> (Landfall, Value, FaultProxy) {
+    let direct = site.login().clone();
+    let line = FaultProxy::start(PostgresServer::shared().port());
+    line.delay(ROW);
+    site.reach(direct.through(line.port()));
     let verify = site.command(&["verify", "-o", "json"]).start();
+    site.reach(direct);
     let file = site.path("state/verify/progress.json");
     let mut last = Value::Null;
     let mut read = || {
@@ -43,7 +48,7 @@ fn frozen(site: &Site) -> (Landfall, Value) {
     verify.freeze();
     let read = found.and_then(|()| read());
     assert!(read.is_some(), "it never said that it has read something: {last}\n{}", verify.stderr());
-    (verify, last)
+    (verify, last, line)
 }
 
 fn running(http: &Http) -> bool {
@@ -56,9 +61,9 @@ fn status(http: &Http) -> Value {
 
 #[test]
 fn a_comparison_is_seen_while_it_runs_and_is_gone_with_its_end() {
-    let (site, service, http) = loaded("http_comparing");
+    let (mut site, service, http) = loaded("http_comparing");
     assert!(!running(&http), "none runs");
-    let (verify, said) = frozen(&site);
+    let (verify, said, line) = frozen(&mut site);
     let ratio = said["streams"]["events"]["ratio"].as_f64().unwrap();
     let _ = wait_series(&http, "landfall_verify_progress_ratio{stream=\"events\"}", |told| told == ratio);
     assert!(running(&http) && ratio < 1.0, "{ratio}");
@@ -70,6 +75,7 @@ fn a_comparison_is_seen_while_it_runs_and_is_gone_with_its_end() {
     assert!(stream["records"].as_u64().is_some_and(|records| records > 0), "{stream}");
     let people = site.finish(&["status"]).stdout;
     assert!(people.contains("a comparison is under way, ") && people.contains(" % read"), "{people}");
+    line.heal();
     verify.thaw();
     let ended = verify.finish(Duration::from_secs(120)).expect(0);
     wait_until(SOON, "its end is seen", || !running(&http));
@@ -80,8 +86,8 @@ fn a_comparison_is_seen_while_it_runs_and_is_gone_with_its_end() {
 
 #[test]
 fn a_comparison_that_was_killed_is_not_under_way() {
-    let (site, service, http) = loaded("http_compare_kill");
-    let (mut verify, _) = frozen(&site);
+    let (mut site, service, http) = loaded("http_compare_kill");
+    let (mut verify, _, _line) = frozen(&mut site);
     wait_until(SOON, "it is seen", || running(&http));
     verify.kill();
     wait_until(SOON, "its death is seen", || !running(&http));

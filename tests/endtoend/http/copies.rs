@@ -23,10 +23,7 @@ fn copied_slowly(database: &MongoDatabase) -> Site {
         "kind": "mongodb", "uri": "${MONGODB_URI_UNDER_TEST}", "database": database.name(),
         "snapshot": { "readers": 1, "rows_per_second": RATE },
     });
-    let config = Config::new("http_copy")
-        .section("http", json!({ "listen": "127.0.0.1:0", "token": "file:token" }))
-        .source("app", source)
-        .collection("things", "app", "things");
+    let config = Config::new("http_copy").http().source("app", source).collection("things", "app", "things");
     let site = Site::new(config).mongo(database.uri());
     std::fs::write(site.path("token"), TOKEN).unwrap();
     site.apply_schema();

@@ -1,9 +1,7 @@
 //! Orders over HTTP do what the commands do, and are remembered with who gave them.
 
 use super::{ROWS, SOON, TOKEN, end, ready, site, start};
-use landfall_tests::document_store::DocumentStore;
 use landfall_tests::http::Http;
-use landfall_tests::manner::Manner;
 use landfall_tests::site::Site;
 use landfall_tests::wait::wait_until;
 use serde_json::Value;
@@ -11,13 +9,6 @@ use std::time::{Duration, Instant};
 
 fn rows(site: &Site) -> i64 {
     site.database().count("select count(*) from users")
-}
-
-fn add(document: &mut DocumentStore, records: usize) {
-    for _ in 0..records {
-        let _ = document.insert("users");
-    }
-    document.write(Manner::Atomic);
 }
 
 /// It is among what happened. A state that lasts for less than a report is not seen.
@@ -38,7 +29,7 @@ fn pause_resume_and_throttle_hold_what_the_commands_hold() {
     ready(&http);
     let said = http.order("/api/v1/pause", TOKEN, r#"{"streams":["users"],"reason":"a long vacuum"}"#).expect(200);
     assert_eq!(said.json()["streams"][0], "users");
-    add(&mut document, 5);
+    document.add("users", 5);
     site.expect_stream("users", "queued behind the pause", |stream| {
         serde_json::from_str::<Value>(&stream.text()).unwrap()["queued"].as_u64() >= Some(5)
     });
@@ -55,7 +46,7 @@ fn pause_resume_and_throttle_hold_what_the_commands_hold() {
     told(&http, "resumed");
     let _ = http.ask("POST", "/api/v1/throttle", &named, r#"{"streams":[],"rows_per_second":20}"#).expect(200);
     let began = Instant::now();
-    add(&mut document, 100);
+    document.add("users", 100);
     wait_until(SOON, "the throttled rows arrive", || rows(&site) == ROWS + 105);
     assert!(began.elapsed() >= Duration::from_secs(3), "100 rows at 20 a second came in {:?}", began.elapsed());
     let _ = http.ask("POST", "/api/v1/throttle", &named, r#"{"rows_per_second":null}"#).expect(200);

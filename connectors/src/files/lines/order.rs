@@ -4,11 +4,10 @@
 //! capture has not read yet comes last, chain by chain, as its next pass would take it. Where remembered turns overlap there is no such order.
 
 use super::LinesConfig;
-use super::body::OpenBodies;
 use super::generation::Standing;
 use super::ledger::Ledger;
 use super::listing::View;
-use super::survey::{Copies, Survey};
+use super::survey;
 use crate::failure::Failure;
 use crate::files::root::{FileStat, Root};
 use landfall_schemas::position::PositionTable;
@@ -37,19 +36,9 @@ pub(super) fn remembered(
     root: &Root,
     positions: &PositionTable,
 ) -> Result<Option<Vec<Remembered>>, Failure> {
-    let (mut ledger, mut bodies) = (Ledger::load(positions)?, OpenBodies::default());
+    let mut ledger = Ledger::load(positions)?;
     let Ok(view) = View::take(root, &config.pattern, &ledger) else { return Ok(None) };
-    Survey {
-        root,
-        pattern: &config.pattern,
-        view,
-        ledger: &mut ledger,
-        bodies: &mut bodies,
-        copies: &mut Copies::default(),
-        later: false,
-        arrivals: Vec::new(),
-    }
-    .run();
+    survey::once((root, &config.pattern), view, &mut ledger);
     let generations = ledger.lineages.values().flat_map(|lineage| &lineage.generations);
     let found = generations.filter_map(|generation| match generation.standing {
         Standing::Listed(stat) => {

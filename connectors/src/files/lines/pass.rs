@@ -110,7 +110,10 @@ impl Pass {
             if generation.offset != before {
                 ledger.taken_up(&task.base, &task.slot, before);
             }
-            let Some(generation) = ledger.generation(&task.base, &task.slot) else { continue };
+            let Some(generation) = ledger.generation(&task.base, &task.slot) else {
+                self.tasks.pop_front();
+                continue;
+            };
             let trouble = match ended {
                 Ok(Ended::Enough) => {
                     ledger.save(batch, Some((&task.base, &task.slot)));

@@ -5,13 +5,13 @@
 //! its opening is looked for again. What is not there in several listings is gone, and told.
 
 use super::LinesConfig;
-use super::body::{Body, OpenBodies};
+use super::body::Body;
 use super::generation::{Generation, Standing};
 use super::ledger::Ledger;
 use super::listing::View;
 use super::operation::Interpreter;
 use super::rotation::is_compressed;
-use super::survey::{Copies, Survey};
+use super::survey;
 use super::walk::{Extent, Walk, Walked};
 use crate::failure::{Failure, FailureClass};
 use crate::files::root::{FileStat, Root};
@@ -69,23 +69,13 @@ impl LinesRetrace {
     fn once(&mut self, rest: &mut Rest, tracer: &mut Tracer<'_>) -> Result<(), Failure> {
         let root = Root::open(&self.config.dir, self.config.symlinks)
             .map_err(|error| self.failure(Path::new(""), error.code(), &error.to_string()))?;
-        let (mut ledger, mut bodies) = (Ledger::load(&self.positions)?, OpenBodies::default());
+        let mut ledger = Ledger::load(&self.positions)?;
         let view = View::take(&root, &self.config.pattern, &ledger)
             .map_err(|error| self.failure(&error.path, error.code(), &error.errno.to_string()))?;
         if let Some(error) = view.unreadable.first() {
             return Err(self.failure(&error.path, "unreadable", "it cannot be listed"));
         }
-        Survey {
-            root: &root,
-            pattern: &self.config.pattern,
-            view,
-            ledger: &mut ledger,
-            bodies: &mut bodies,
-            copies: &mut Copies::default(),
-            later: false,
-            arrivals: Vec::new(),
-        }
-        .run();
+        survey::once((&root, &self.config.pattern), view, &mut ledger);
         for generation in ledger.lineages.values().flat_map(|lineage| &lineage.generations) {
             let Some(one) = rest.wanted.get_mut(&generation.slot) else { continue };
             let Standing::Listed(stat) = generation.standing else { continue };

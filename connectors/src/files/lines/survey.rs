@@ -45,6 +45,12 @@ pub(super) struct Survey<'a> {
 
 pub(super) type Outcome<T> = Result<T, Trouble>;
 
+/// Brings what was loaded for one reading up to date with a listing: nothing of an earlier survey stands open.
+pub(super) fn once((root, pattern): (&Root, &Pattern), view: View, ledger: &mut Ledger) {
+    let (bodies, copies) = (&mut OpenBodies::default(), &mut Copies::default());
+    Survey { root, pattern, view, ledger, bodies, copies, later: false, arrivals: Vec::new() }.run();
+}
+
 impl Survey<'_> {
     /// Brings all lineages up to date with the listing.
     pub(super) fn run(&mut self) {
