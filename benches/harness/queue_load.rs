@@ -19,7 +19,8 @@ pub const LANE: ReadLimit = ReadLimit { events: 2_000, bytes: 4 << 20 };
 /// Opens the queue in `folder` with one stream of the usual partitions. Nothing is trimmed.
 pub fn open(folder: &Path, compression: Compression) -> (EmbeddedQueue, StreamId) {
     let forever = Duration::from_secs(10 * 365 * 86_400);
-    let retention = Retention { age: forever, bytes: u64::MAX, floor: forever, max_bytes: u64::MAX };
+    let retention =
+        Retention { age: forever, bytes: u64::MAX, floor: forever, max_bytes: u64::MAX, disk_reserve: None };
     let options = QueueOptions { compression, ..QueueOptions::new(retention) };
     let queue = EmbeddedQueue::open(folder, options, Arc::new(SystemClock)).expect("a bench's own queue opens");
     let name = StreamName::new("users").expect("a plain word is a name");

@@ -63,6 +63,16 @@ impl Comparison {
         Spread::of(self.ours.iter().enumerate().map(|(at, ours)| self.around(at, used) / used(ours)))
     }
 
+    /// What the client needs beyond the baseline, as a share of all that the baseline needs: the cost of ours where the server does the same
+    /// work for both, without the server's noise, which is several times the client's. With its A/A.
+    pub fn client_cost(&self) -> (Spread, Spread) {
+        let client = |run: &Measured| run.cpu.client / run.units;
+        let ours = self.ours.iter().enumerate();
+        let costs = ours.map(|(at, ours)| (client(ours) - self.around(at, client)) / self.around(at, used));
+        let pairs = self.baseline.windows(2).map(|pair| (client(&pair[1]) - client(&pair[0])) / used(&pair[0]));
+        (Spread::of(costs), Spread::of(pairs.chain((self.baseline.len() == 1).then_some(0.0))))
+    }
+
     /// The A/A control of processor time.
     pub fn cpu_control(&self) -> Spread {
         self.neighbours(used)
@@ -107,5 +117,19 @@ mod tests {
         let comparison = interleaved(2, || run(baselines.next().unwrap()), || run(150.0));
         assert_eq!(comparison.ratio(), Spread { min: 0.75, median: 0.875, max: 1.0 });
         assert_eq!(comparison.control(), Spread { min: 1.0, median: 1.5, max: 2.0 });
+    }
+
+    #[test]
+    fn what_the_client_needs_beyond_is_a_share_of_all_that_is_needed() {
+        let needing = |client: f64, server: f64| {
+            let mut run = run(100.0);
+            (run.cpu.client, run.cpu.server) = (client, server);
+            run
+        };
+        let mut baselines = [needing(1.0, 9.0), needing(3.0, 5.0)].into_iter();
+        let comparison = interleaved(1, || baselines.next().unwrap(), || needing(2.9, 70.0));
+        let (cost, control) = comparison.client_cost();
+        assert!((cost.median - 0.1).abs() < 1e-9, "0.9 beyond the mean of 2, of the mean of 9: {cost:?}");
+        assert!((control.median - 0.2).abs() < 1e-9, "{control:?}");
     }
 }

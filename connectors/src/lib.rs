@@ -5,6 +5,7 @@
 
 pub mod checkpoints;
 pub mod conformance;
+pub mod contact;
 pub mod control;
 pub mod deadletter;
 pub mod evolve;

@@ -5,6 +5,7 @@
 //! restart it is opened with the position table and history that the queue kept, and must go on without gap or repeat
 //! from there. It never starts from "now" over a lost position (promise 6): it reports [`Condition::Halted`].
 
+use crate::contact::Contact;
 use crate::failure::Failure;
 use crate::wake::{Wake, Woken};
 use landfall_schemas::event::{ChangeBatch, Op};
@@ -219,6 +220,11 @@ pub trait Source: Send {
 
     /// What each stream is doing.
     fn conditions(&self) -> Vec<(StreamId, Condition)>;
+
+    /// Who knows whether it can be reached while it is asking; `None` for sources that are at hand.
+    fn contact(&self) -> Option<Contact> {
+        None
+    }
 
     /// What it knows of its log; `None` for sources that have none.
     fn gauges(&self) -> Option<SourceGauges> {

@@ -35,7 +35,7 @@ pub async fn offline_status(pipeline: &Pipeline) -> Result<StatusReport, Failure
         report.sources.push(SourceReport {
             name: source.name.to_string(),
             kind: source.kind.name().to_owned(),
-            queue: QueueReport { bytes: usage.bytes, events: usage.events, segments: usage.segments, full: None },
+            queue: QueueReport::of(usage, None),
             watch: None,
             log: None,
             left_out: Vec::new(),

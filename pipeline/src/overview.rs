@@ -4,11 +4,10 @@
 //! source's trouble, then what either waits for.
 
 use crate::capture::CaptureReport;
-use crate::queue::FullReason;
 use crate::replay::into::Shadow;
 use crate::service::{RunningSource, Service};
 use crate::status::{
-    BesideReport, CopyReport, EvolutionReport, LeftOutReport, LogReport, Paces, QueueFull, QueueReport, SourceReport,
+    BesideReport, CopyReport, EvolutionReport, LeftOutReport, LogReport, Paces, QueueReport, SourceReport,
     StatusReport, StreamCondition, StreamPhase, StreamReport, TargetReport, Trouble,
 };
 use crate::streams::RunningStream;
@@ -200,15 +199,10 @@ fn target(views: &[StreamProgressView], silent: Option<Trouble>) -> TargetReport
 }
 
 fn report_source(source: &RunningSource, capture: &CaptureReport) -> SourceReport {
-    let usage = source.queue.usage();
-    let full = capture.full.map(|reason| match reason {
-        FullReason::Cap => QueueFull::Cap,
-        FullReason::Disk => QueueFull::Disk,
-    });
     SourceReport {
         name: source.name.to_string(),
         kind: source.kind.to_owned(),
-        queue: QueueReport { bytes: usage.bytes, events: usage.events, segments: usage.segments, full },
+        queue: QueueReport::of(source.queue.usage(), capture.full),
         watch: None,
         log: capture.gauges.as_ref().map(LogReport::from),
         left_out: source.left_out.all().into_iter().map(|(name, why)| LeftOutReport { name, why }).collect(),

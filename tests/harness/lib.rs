@@ -35,6 +35,7 @@ pub mod run_dir;
 pub mod seed;
 pub mod shape;
 pub mod site;
+pub mod small_disk;
 pub mod sqlite_sides;
 pub mod status;
 pub mod tls_http;

@@ -2,46 +2,25 @@
 
 use crate::arena::Arena;
 use landfall_tests::postgres_server::PostgresServer;
-use landfall_tests::unprivileged::is_root;
+use landfall_tests::small_disk::SmallDisk;
 use landfall_tests::wait::wait_until;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
-
-/// A small file system of its own; unmounted when dropped.
-#[derive(Debug)]
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: &Path, size: &str) -> Self {
-        assert!(is_root(), "not tested: mounting a small tmpfs needs root");
-        std::fs::create_dir_all(at).expect("a mount point can be made");
-        let options = format!("size={size},mode=0700");
-        let done = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "landfall-proof"]).arg(at).output();
-        let done = done.expect("mount can be run");
-        assert!(done.status.success(), "not tested: no tmpfs here: {}", String::from_utf8_lossy(&done.stderr));
-        Self(at.to_path_buf())
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
 
 #[test]
 fn a_full_disk_under_the_queue_presses_back_and_loses_nothing() {
     let server = PostgresServer::start("disk_full");
     let mut arena = Arena::new("disk_full", server.database("disk_full"), 41);
+    // To the last byte: what a reserve keeps free is not asked here.
+    let config = arena.site.config().clone().section("queue", serde_json::json!({ "disk_reserve": "0B" }));
+    arena.site.reconfigure(config);
     let disk = SmallDisk::mount(&arena.site.path("state"), "24m");
     let (_document, mut lines, _files) = arena.fill();
     let mut service = arena.service().start();
     arena.site.expect_soon_equal("the first load");
     // While the target is down nothing can be trimmed, so the queue takes all the room there is.
     server.stop_immediate();
-    let ballast = arena.site.path("state").join("ballast");
-    std::fs::write(&ballast, vec![1; 16 << 20]).expect("there is room for the ballast");
+    let ballast = disk.ballast(16 << 20);
     wait_until(Duration::from_secs(90), "the disk is full and status says so", || {
         lines.append_bulky(500);
         assert!(service.is_running(), "{}", service.stderr());
@@ -55,7 +34,7 @@ fn a_full_disk_under_the_queue_presses_back_and_loses_nothing() {
     service.terminate();
     let _ = service.finish(Duration::from_secs(30)).expect(0);
     // And a start on a disk that is full again stops or waits in a named way, and loses nothing.
-    std::fs::write(&ballast, vec![1; 12 << 20]).expect("there is room for the ballast");
+    let ballast = disk.ballast(12 << 20);
     lines.append_records(500);
     let mut service = arena.service().start();
     std::thread::sleep(Duration::from_millis(500));

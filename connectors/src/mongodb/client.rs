@@ -7,10 +7,13 @@
 //! Fails with `source_uri` (halt) for a URI that cannot be used, in words of our own: the driver's would repeat parts of it. DNS
 //! that does not answer is `source_unreachable` (transient).
 
-use super::config::{MongoConfig, SecretUri};
+use super::config::{MongoConfig, ReadFrom, SecretUri};
+use crate::contact::Contact;
 use crate::failure::{Failure, FailureClass};
 use mongodb::Client;
 use mongodb::error::ErrorKind;
+use mongodb::event::EventHandler;
+use mongodb::event::sdam::SdamEvent;
 use mongodb::options::{ClientOptions, ConnectionString, ReadConcern, Tls, TlsOptions};
 use std::time::Duration;
 
@@ -19,6 +22,10 @@ use std::time::Duration;
 const SERVER_SELECTION_LIMIT: Duration = Duration::from_secs(15);
 /// How long opening one connection may take, TLS included.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// Between two looks at a member that does not tell of its state by itself, or that is away.
+const HEARTBEAT: Duration = Duration::from_secs(3);
+/// What is said of a source without a member to read from.
+const NO_MEMBER: &str = "no member of the replica set that changes can be read from answers; waiting for one";
 /// Longest the server is given to hear that its cursors are not needed any more.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -60,9 +67,28 @@ const NAMED_OPTIONS: [&str; 34] = [
     "w",
 ];
 
+/// A client for `config` that tells `contact` whether a member is there that changes can be read from.
+pub(crate) async fn connect_watched(config: &MongoConfig, contact: Contact) -> Result<Client, Failure> {
+    let mut options = options(config).await?;
+    let read_from = config.read_from.map(ReadFrom::criteria).or_else(|| options.selection_criteria.clone());
+    options.heartbeat_freq.get_or_insert(HEARTBEAT);
+    options.sdam_event_handler = Some(EventHandler::callback(move |event| {
+        if let SdamEvent::TopologyDescriptionChanged(changed) = event {
+            match changed.new_description.has_readable_server(read_from.clone()) {
+                true => contact.regain(),
+                false => contact.lose("source_unreachable", NO_MEMBER),
+            }
+        }
+    }));
+    client(options)
+}
+
 /// A client for `config`.
 pub async fn connect(config: &MongoConfig) -> Result<Client, Failure> {
-    let options = options(config).await?;
+    client(options(config).await?)
+}
+
+fn client(options: ClientOptions) -> Result<Client, Failure> {
     Client::with_options(options).map_err(|_| unusable("its TLS settings or credentials cannot be used together"))
 }
 

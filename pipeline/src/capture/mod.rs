@@ -13,6 +13,7 @@ pub(crate) use doubts::Rereading;
 use crate::queue::{FullReason, Queue};
 use crate::supervise::Supervisor;
 use crate::traces::Tracer;
+use landfall_connectors::contact::Contact;
 use landfall_connectors::failure::Failure;
 use landfall_connectors::source::{Condition, Decision, Source, SourceGauges};
 use landfall_connectors::wake::Wake;
@@ -66,14 +67,21 @@ pub struct CaptureReport {
 #[derive(Clone, Debug)]
 pub struct CaptureHandle {
     report: Arc<Mutex<CaptureReport>>,
+    contact: Option<Contact>,
     orders: Sender<Order>,
     wake: Wake,
 }
 
 impl CaptureHandle {
-    /// What it says now.
+    /// What it says now, less what it cannot know while it is asking.
     pub fn report(&self) -> CaptureReport {
-        self.report.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(contact) = &self.contact {
+            for (_, condition) in &mut report.conditions {
+                *condition = contact.seen(std::mem::replace(condition, Condition::Following));
+            }
+        }
+        report
     }
 
     /// Hands over an operator's decision; the source takes it before its next read.
@@ -151,12 +159,13 @@ pub(crate) fn start_with(
         report: Arc::clone(report),
         wake: wake.clone(),
     };
+    let contact = source.contact();
     let doubts = doubts::Doubts::of(reread);
     let reader = reader::Reader { shared: shared(&report), source, full, emptied, ordered, doubts };
     let appender = appender::Appender { shared: shared(&report), traced };
     supervisor.thread("capture reader", move || reader.run());
     supervisor.thread("capture appender", move || appender.run(&filled, &empty));
-    CaptureHandle { report, orders, wake }
+    CaptureHandle { report, contact, orders, wake }
 }
 
 /// A failure of a channel between the two threads: the other one has ended and said why itself.

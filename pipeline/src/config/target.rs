@@ -172,6 +172,8 @@ pub fn queue(root: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<Retent
         .get("max_bytes")
         .map_or(Some(standard.max_bytes), |node| reading.size(node, "queue.max_bytes", MIN_QUEUE_BYTES));
     let max_at = section.key_place("max_bytes");
+    let disk_reserve =
+        section.get("disk_reserve").map(|node| reading.size(node, "queue.disk_reserve", 0).ok_or(())).transpose().ok();
     // What is not written fits into what is.
     let most_retained = standard.bytes.min(max_bytes.unwrap_or(u64::MAX));
     let retention = match section.get("retention") {
@@ -179,18 +181,18 @@ pub fn queue(root: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<Retent
         None => Some(Retention { bytes: most_retained, ..standard }),
     };
     section.close(reading);
-    let (retention, max_bytes) = (retention?, max_bytes?);
+    let (retention, max_bytes, disk_reserve) = (retention?, max_bytes?, disk_reserve?);
     if retention.bytes > max_bytes {
         let what =
             "queue.max_bytes is less than queue.retention.bytes, so that applied events alone would fill the queue";
         reading.problems.add(max_at, what, "a larger `max_bytes`, or a smaller `retention.bytes`");
         return None;
     }
-    Some(Retention { max_bytes, ..retention })
+    Some(Retention { max_bytes, disk_reserve, ..retention })
 }
 
 fn standard_retention() -> Retention {
-    Retention { age: DAY * 7, bytes: 10 << 30, floor: SECOND * 3_600, max_bytes: 50 << 30 }
+    Retention { age: DAY * 7, bytes: 10 << 30, floor: SECOND * 3_600, max_bytes: 50 << 30, disk_reserve: None }
 }
 
 fn retention(node: &Node, most: u64, reading: &mut Reading<'_>) -> Option<Retention> {
@@ -211,5 +213,5 @@ fn retention(node: &Node, most: u64, reading: &mut Reading<'_>) -> Option<Retent
         reading.problems.add(floor_at, what, "a floor below the age (the floor is what stays in any case)");
         return None;
     }
-    Some(Retention { age, bytes, floor, max_bytes: standard.max_bytes })
+    Some(Retention { age, bytes, floor, ..standard })
 }

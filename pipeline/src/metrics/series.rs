@@ -1,7 +1,9 @@
 //! Samples straight from a report: what each stream and each source says of itself.
 
 use super::sheet::{Labels, Sheet, Value};
-use crate::status::{HealthReport, HookReport, MeasureReport, SourceReport, StreamCondition, StreamReport};
+use crate::status::{
+    HealthReport, HookReport, MeasureReport, QueueReport, SourceReport, StreamCondition, StreamReport,
+};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -134,6 +136,12 @@ pub(super) fn sources(sheet: &mut Sheet<'_>, sources: &[SourceReport]) -> fmt::R
     sheet.gauge("queue_segments", "Segments of the queue", &queue(|source| source.queue.segments))?;
     let full = queue(|source| u64::from(source.queue.full.is_some()));
     sheet.gauge("queue_full", "The queue takes nothing more", &full)?;
+    let disk = |value: fn(&QueueReport) -> Option<u64>| {
+        per_source(sources, move |source| value(&source.queue).map(Value::Whole))
+    };
+    let (free, reserve) = (disk(|queue| queue.disk_free_bytes), disk(|queue| queue.disk_reserve_bytes));
+    sheet.gauge("queue_disk_free_bytes", "Bytes that are free on the file system under the queue", &free)?;
+    sheet.gauge("queue_disk_reserve_bytes", "Bytes of them that events leave free", &reserve)?;
     let log = |value: fn(&crate::status::LogReport) -> Option<f64>| {
         per_source(sources, move |source| {
             value(source.log.as_ref()?).filter(|value| value.is_finite()).map(Value::Real)

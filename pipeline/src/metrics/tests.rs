@@ -88,7 +88,7 @@ fn full() -> StatusReport {
 
 fn plain() -> StatusReport {
     let stream = StreamReport { lag_ms: Some(1), ..StreamReport::new("users", "store", "public.users") };
-    let source = SourceReport { log: None, ..source() };
+    let source = SourceReport { log: None, queue: QueueReport::default(), ..source() };
     StatusReport { streams: vec![stream], sources: vec![source], ..StatusReport::default() }
 }
 
@@ -102,7 +102,7 @@ fn source() -> SourceReport {
     SourceReport {
         name: "store".to_owned(),
         kind: "mongodb".to_owned(),
-        queue: QueueReport::default(),
+        queue: QueueReport { disk_free_bytes: Some(1), disk_reserve_bytes: Some(1), ..QueueReport::default() },
         watch: None,
         log: Some(log),
         left_out: Vec::new(),

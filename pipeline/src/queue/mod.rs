@@ -39,7 +39,7 @@ pub struct Durable {
 /// unknown and the queue refuses all further work until it is opened anew (promise 18).
 #[derive(Debug)]
 pub enum AppendFailure {
-    /// The byte cap is reached and trimming did not help (promise 5), or the disk is full. Wait and append again.
+    /// The byte cap or the reserve of the disk is reached and trimming did not help (promise 5), or the disk is full. Wait and append again.
     Full(FullReason),
     /// Anything else.
     Failed(Failure),
@@ -50,7 +50,7 @@ pub enum AppendFailure {
 pub enum FullReason {
     /// `queue.max_bytes`.
     Cap,
-    /// The file system has no room.
+    /// The file system has no room but its reserve, or none at all.
     Disk,
 }
 
@@ -157,9 +157,20 @@ pub struct Usage {
     pub segments: u64,
     /// Events retained.
     pub events: u64,
+    /// What there is beside it; `None`: not known, or no disk.
+    pub disk: Option<DiskRoom>,
 }
 
-/// `retention` and `max_bytes` of the configuration.
+/// Room on the file system under a queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DiskRoom {
+    /// Bytes that may still be written.
+    pub free: u64,
+    /// Bytes of them that events leave alone.
+    pub reserve: u64,
+}
+
+/// The bounds of a queue, as the configuration has them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Retention {
     /// Applied events older than this may go.
@@ -170,6 +181,8 @@ pub struct Retention {
     pub floor: Duration,
     /// The disk cap: appends past it are refused.
     pub max_bytes: u64,
+    /// Bytes of the file system that events leave free; `None`: a twentieth of it, 256 MiB at most.
+    pub disk_reserve: Option<u64>,
 }
 
 /// The queue of one source.

@@ -266,6 +266,6 @@ impl Queue for ModelQueue {
     fn usage(&self) -> Usage {
         let state = self.state();
         let bytes = state.events.iter().map(|event| event.bytes.len() as u64).sum();
-        Usage { bytes, segments: 1, events: state.events.len() as u64 }
+        Usage { bytes, segments: 1, events: state.events.len() as u64, disk: None }
     }
 }

@@ -51,7 +51,11 @@ pub fn readiness(report: &StatusReport, age: impl Fn(&str) -> f64) -> Readiness 
                 say("queue_full", None, format!("the queue of source {} is at queue.max_bytes", source.name));
             }
             Some(QueueFull::Disk) => {
-                say("disk_reserve", None, format!("the disk under the queue of source {} is full", source.name));
+                say(
+                    "disk_reserve",
+                    None,
+                    format!("the disk under the queue of source {} has nothing left but its reserve", source.name),
+                );
             }
             None => {}
         }

@@ -190,7 +190,9 @@ fn problems(report: &StatusReport) -> Vec<String> {
         if let Some(full) = source.queue.full {
             let advice = match full {
                 QueueFull::Cap => "Capture waits until events are applied and trimmed, or queue.max_bytes is raised.",
-                QueueFull::Disk => "Capture waits until the file system of the state directory has room.",
+                QueueFull::Disk => {
+                    "Capture waits until the file system of the state directory has room beside queue.disk_reserve."
+                }
             };
             blocks.push(format!("{}: the queue is full\n  {advice}\n", source.name));
         }

@@ -1,5 +1,6 @@
 //! Sources in a report: their queues, how they learn of changes, and what is known of their logs.
 
+use crate::queue::{FullReason, Usage};
 use landfall_connectors::source::SourceGauges;
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +73,26 @@ pub struct QueueReport {
     pub segments: u64,
     /// Why it takes nothing, when it does not.
     pub full: Option<QueueFull>,
+    /// Bytes that are free on the file system under it.
+    #[serde(default)]
+    pub disk_free_bytes: Option<u64>,
+    /// Bytes of them that events leave alone.
+    #[serde(default)]
+    pub disk_reserve_bytes: Option<u64>,
+}
+
+impl QueueReport {
+    /// What a queue takes up and what there is beside it. One whose disk has nothing but its reserve takes nothing, tried or not.
+    pub fn of(usage: Usage, refused: Option<FullReason>) -> Self {
+        let Usage { bytes, segments, events, disk } = usage;
+        let short = disk.filter(|room| room.free < room.reserve).map(|_| FullReason::Disk);
+        let full = refused.or(short).map(|reason| match reason {
+            FullReason::Cap => QueueFull::Cap,
+            FullReason::Disk => QueueFull::Disk,
+        });
+        let (disk_free_bytes, disk_reserve_bytes) = disk.map(|room| (room.free, room.reserve)).unzip();
+        Self { bytes, events, segments, full, disk_free_bytes, disk_reserve_bytes }
+    }
 }
 
 /// Why a queue takes nothing.
@@ -80,7 +101,7 @@ pub struct QueueReport {
 pub enum QueueFull {
     /// `queue.max_bytes` is reached.
     Cap,
-    /// The file system has no room.
+    /// The file system has no room but `queue.disk_reserve`, or none at all.
     Disk,
 }
 

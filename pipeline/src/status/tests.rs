@@ -129,7 +129,7 @@ pub(in crate::status) fn report() -> StatusReport {
         "unparsable",
         "data/db.json: not JSON at byte 812; it is read again when it changes",
     )));
-    let queue = QueueReport { bytes: 1_300_000, events: 1_294_811, segments: 2, full: None };
+    let queue = QueueReport { bytes: 1_300_000, events: 1_294_811, segments: 2, ..QueueReport::default() };
     StatusReport {
         pipeline: "flux".to_owned(),
         running: true,

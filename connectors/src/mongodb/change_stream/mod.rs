@@ -28,6 +28,7 @@ mod tests;
 
 pub use setbacks::loses_the_place;
 
+use crate::contact::Contact;
 use crate::failure::{Failure, FailureClass};
 use crate::mongodb::config::MongoConfig;
 use crate::retry::Pace;
@@ -55,6 +56,7 @@ pub struct MongoSource {
     config: MongoConfig,
     runtime: Handle,
     wake: Wake,
+    contact: Contact,
     client: Option<Client>,
     state: State,
     pace: Pace,
@@ -68,10 +70,11 @@ pub struct MongoSource {
 
 /// Whether there is an open stream.
 enum State {
-    /// To be opened at `due`; `why` it is not open, if that is worth telling.
+    /// To be opened at `due`, or as soon as there is contact again where that was `lost`; `why` it is not open, if that is worth telling.
     Closed {
         due: Instant,
         why: Option<Failure>,
+        lost: bool,
     },
     Open(Box<Tail>),
     /// Until an operator decides.
@@ -127,6 +130,7 @@ impl MongoSource {
             progress: Progress::new(position, &taking, &start.positions),
             config,
             runtime,
+            contact: Contact::new(start.wake.clone()),
             wake: start.wake,
             client: None,
             state,
@@ -175,7 +179,7 @@ impl MongoSource {
 impl State {
     /// To be opened at once.
     fn due() -> Self {
-        Self::Closed { due: Instant::now(), why: None }
+        Self::Closed { due: Instant::now(), why: None, lost: false }
     }
 }
 

@@ -10,7 +10,7 @@ use super::setbacks::{self, Setback};
 use super::tail::{Pulled, Tail};
 use super::{MongoSource, QUIET_SAVE, State};
 use crate::failure::{Failure, FailureClass};
-use crate::mongodb::client::connect;
+use crate::mongodb::client::connect_watched;
 use crate::mongodb::collection::{Kind, collections};
 use landfall_schemas::event::ChangeBatch;
 use mongodb::Client;
@@ -90,7 +90,7 @@ impl MongoSource {
         if let Some(client) = &self.client {
             return Ok(client.clone());
         }
-        let client = connect(&self.config).await.map_err(Setback::of)?;
+        let client = connect_watched(&self.config, self.contact.clone()).await.map_err(Setback::of)?;
         self.client = Some(client.clone());
         Ok(client)
     }

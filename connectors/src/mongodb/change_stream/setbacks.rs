@@ -162,7 +162,7 @@ impl MongoSource {
     fn wait_for(&mut self, failure: Failure, least: Duration) {
         let wait = self.pace.next_wait().max(least);
         tracing::warn!(code = failure.code, wait_ms = wait.as_millis() as u64, "{}", failure.detail);
-        self.state = State::Closed { due: Instant::now() + wait, why: Some(failure) };
+        self.state = State::Closed { due: Instant::now() + wait, why: Some(failure), lost: self.contact.is_lost() };
     }
 
     /// Stops reading until an operator decides.

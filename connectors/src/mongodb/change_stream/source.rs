@@ -3,6 +3,7 @@
 //! A wait is a read: the source is asked for changes and answers at the first one. The bell is heard between reads.
 
 use super::{MongoSource, State};
+use crate::contact::Contact;
 use crate::failure::Failure;
 use crate::mongodb::client::farewell;
 use crate::source::{Condition, Decision, Source, SourceGauges, Step};
@@ -22,8 +23,8 @@ impl Source for MongoSource {
         let runtime = self.runtime.clone();
         // The driver starts tasks when a client is made and when a cursor is dropped.
         let _context = runtime.enter();
-        if let State::Closed { due, .. } = self.state
-            && due <= Instant::now()
+        if let State::Closed { due, lost, .. } = self.state
+            && (due <= Instant::now() || (lost && !self.contact.is_lost()))
         {
             self.open();
         }
@@ -86,6 +87,10 @@ impl Source for MongoSource {
     fn conditions(&self) -> Vec<(StreamId, Condition)> {
         let condition = self.condition();
         self.taking.streams().iter().map(|stream| (stream.id, condition.clone())).collect()
+    }
+
+    fn contact(&self) -> Option<Contact> {
+        Some(self.contact.clone())
     }
 
     fn gauges(&self) -> Option<SourceGauges> {

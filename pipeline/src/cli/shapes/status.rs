@@ -109,7 +109,8 @@ fn conditions() -> Vec<StreamCondition> {
 
 fn source(full: Option<QueueFull>, watch: Option<WatchMode>, log: Option<LogReport>) -> SourceReport {
     let left_out = log.iter().map(|_| LeftOutReport { name: "a".to_owned(), why: "b".to_owned() }).collect();
-    let queue = QueueReport { full, ..QueueReport::default() };
+    let disk = full.map(|_| 1);
+    let queue = QueueReport { full, disk_free_bytes: disk, disk_reserve_bytes: disk, ..QueueReport::default() };
     SourceReport { name: "store".to_owned(), kind: "mongodb".to_owned(), queue, watch, log, left_out }
 }
 

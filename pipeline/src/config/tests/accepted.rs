@@ -31,7 +31,7 @@ target:
     commit_time: 2s
     query: { sql: "SELECT count(*) FROM public.jobs ; ", limit: 0.5 }
 state: { dir: ./.landfall }
-queue: { kind: embedded, max_bytes: 50GiB, retention: { bytes: 10GiB, age: 7d, floor: 1h } }
+queue: { kind: embedded, max_bytes: 50GiB, disk_reserve: 2GiB, retention: { bytes: 10GiB, age: 7d, floor: 1h } }
 http: { listen: "0.0.0.0:8650", token: "${LANDFALL_TOKEN}", tls: { cert: tls/server.pem, key: /etc/server.key } }
 hooks:
   - { on: [halted, held, recovered], run: [hooks/page.sh, "--loud"], timeout: 5s }
@@ -72,7 +72,7 @@ fn the_whole_example_becomes_plain_values() {
     assert_eq!(pipeline.target.sslmode, Some(SslMode::VerifyFull));
     assert_eq!(pipeline.target.statement_timeout, Duration::from_secs(90));
     assert_eq!(pipeline.state_dir, Path::new("/etc/landfall/.landfall"));
-    assert_eq!(pipeline.retention.max_bytes, 50 << 30);
+    assert_eq!((pipeline.retention.max_bytes, pipeline.retention.disk_reserve), (50 << 30, Some(2 << 30)));
     let SourceKind::Lines { dir, pattern, format } = &pipeline.sources[1].kind else { panic!("lines") };
     assert_eq!(dir, Path::new("/etc/landfall/logs"));
     assert!(pattern.matches(Path::new("a.ndjson")) && !pattern.matches(Path::new("a.json")));

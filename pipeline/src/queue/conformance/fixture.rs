@@ -18,10 +18,11 @@ pub const KEEP: Retention = Retention {
     bytes: 1 << 40,
     floor: Duration::from_secs(3_600),
     max_bytes: 1 << 40,
+    disk_reserve: Some(0),
 };
 
 /// Lets go of everything that is applied.
-pub const LET_GO: Retention = Retention { age: Duration::ZERO, bytes: 0, floor: Duration::ZERO, max_bytes: 1 << 40 };
+pub const LET_GO: Retention = Retention { age: Duration::ZERO, bytes: 0, floor: Duration::ZERO, ..KEEP };
 
 /// A key by number.
 pub fn key(number: u64) -> RecordKey {

@@ -223,7 +223,9 @@ impl Queue for EmbeddedQueue {
     fn usage(&self) -> Usage {
         let catalog = self.log.catalog();
         let events = catalog.end.0 - catalog.first().base.0;
-        Usage { bytes: catalog.bytes(), segments: catalog.segments.len() as u64, events }
+        let (bytes, segments) = (catalog.bytes(), catalog.segments.len() as u64);
+        drop(catalog);
+        Usage { bytes, segments, events, disk: self.log.disk_room() }
     }
 
     fn syncs(&self) -> Option<Seen> {

@@ -1,7 +1,7 @@
 //! What may go, and dropping it.
 //!
 //! Keeps promise 5. Only whole segments go, oldest first, and only when every event in them is applied, unpinned and older than
-//! the floor; then past the age or beyond the bytes of the retention, or when the cap is reached. The watermark names the new
+//! the floor; then past the age or beyond the bytes of the retention, or when the cap or the reserve of the disk is reached. The watermark names the new
 //! first segment, durably, before the first unlink: a crash between leaves files that the next open removes, never a hole.
 
 use super::catalog::Catalog;
@@ -17,9 +17,17 @@ use landfall_schemas::stream::{PartitionId, StreamId};
 use std::io::ErrorKind;
 use std::time::Duration;
 
-/// How many bytes must become free, for the cap; 0 for a usual trim.
+/// Bytes that room is wanted for under a limit.
 #[derive(Clone, Copy, Debug)]
-struct Need(u64);
+pub(super) struct Need {
+    pub(super) bytes: u64,
+    pub(super) limit: u64,
+}
+
+impl Need {
+    /// A usual trim.
+    const NONE: Self = Self { bytes: 0, limit: u64::MAX };
+}
 
 impl Log {
     /// Drops what retention allows.
@@ -28,16 +36,16 @@ impl Log {
         self.catalog().usable()?;
         self.mark_now(&mut tail)?;
         // First what needs no room: on a full disk this is what makes some.
-        self.drop_segments(Need(0))?;
-        let rolled = self.roll_if_spent(&mut tail, Need(0)).map_err(super::without_room)?;
-        if rolled { self.drop_segments(Need(0)) } else { Ok(()) }
+        self.drop_segments(Need::NONE)?;
+        let rolled = self.roll_if_spent(&mut tail, Need::NONE).map_err(super::without_room)?;
+        if rolled { self.drop_segments(Need::NONE) } else { Ok(()) }
     }
 
-    /// Drops what may go so that `bytes` fit under the cap, as far as possible.
-    pub(super) fn make_room(&self, tail: &mut Tail, bytes: u64) -> Result<(), AppendFailure> {
-        self.drop_segments(Need(bytes)).map_err(AppendFailure::Failed)?;
-        let rolled = self.roll_if_spent(tail, Need(bytes))?;
-        if rolled { self.drop_segments(Need(bytes)).map_err(AppendFailure::Failed) } else { Ok(()) }
+    /// Drops what may go so that what is needed fits, as far as possible.
+    pub(super) fn make_room(&self, tail: &mut Tail, need: Need) -> Result<(), AppendFailure> {
+        self.drop_segments(need).map_err(AppendFailure::Failed)?;
+        let rolled = self.roll_if_spent(tail, need)?;
+        if rolled { self.drop_segments(need).map_err(AppendFailure::Failed) } else { Ok(()) }
     }
 
     /// The newest segment cannot be dropped while it takes writes: closes it when nothing else is left and nothing holds it; says
@@ -93,7 +101,7 @@ impl Log {
         let retention = &self.options.retention;
         let (now, bytes) = at;
         let old = now.saturating_sub(catalog.segments[index].newest_ms) >= millis(retention.age);
-        let pressed = need.0 > 0 && bytes.saturating_add(need.0) > retention.max_bytes;
+        let pressed = bytes.saturating_add(need.bytes) > need.limit;
         old || bytes > retention.bytes || pressed
     }
 

@@ -11,8 +11,9 @@ use super::failures;
 use super::frame::{self, FrameHeader, Seal, Stamp};
 use super::gate::Outcome;
 use super::log::Log;
+use super::retention::Need;
 use super::watermark::Mark;
-use crate::queue::{AppendFailure, Durable, FullReason};
+use crate::queue::{AppendFailure, DiskRoom, Durable, FullReason};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_schemas::offset::Sequence;
 use std::io;
@@ -24,6 +25,8 @@ use std::time::Instant;
 const MARK_EVERY_MS: u64 = 1_000;
 /// Batches that carry only positions may pass the cap by this much, so that a shutdown can still save where it stands.
 const RESERVE: u64 = 1 << 20;
+/// What events leave of the file system, unless the configuration says otherwise: this, or a twentieth of it where that is less.
+const USUAL_DISK_RESERVE: u64 = 256 << 20;
 /// Frames are kept in memory for readers that are no further behind than this many events.
 const NEAR: u64 = 20_000;
 
@@ -102,17 +105,39 @@ impl Log {
             let detail = "the queue has numbered 2^48 events: move the directory away and resync";
             return Err(AppendFailure::Failed(Failure::new(FailureClass::Halt, "sequence_exhausted", detail)));
         }
-        let cap = self.options.retention.max_bytes;
-        let cap = if events == 0 { cap.saturating_add(RESERVE) } else { cap };
         let needed = bytes + batch.len;
-        if self.catalog().bytes() + needed <= cap {
+        let (limit, _) = self.limit(events);
+        if self.catalog().bytes() + needed <= limit {
             return Ok(());
         }
         // What is already admitted to this group keeps the tail where it is: only a group of one may roll.
         if bytes == 0 {
-            self.make_room(tail, needed)?;
+            self.make_room(tail, Need { bytes: needed, limit })?;
         }
-        if self.catalog().bytes() + needed <= cap { Ok(()) } else { Err(AppendFailure::Full(FullReason::Cap)) }
+        let (limit, reason) = self.limit(events);
+        if self.catalog().bytes() + needed <= limit { Ok(()) } else { Err(AppendFailure::Full(reason)) }
+    }
+
+    /// Most bytes that segments may have now, and what says so. What carries no events may use the reserve of the disk: a
+    /// shutdown still saves where it stands.
+    fn limit(&self, events: u64) -> (u64, FullReason) {
+        let cap = self.options.retention.max_bytes;
+        if events == 0 {
+            return (cap.saturating_add(RESERVE), FullReason::Cap);
+        }
+        let held = self.catalog().bytes();
+        let disk = self.disk_room().map(|room| held.saturating_add(room.free).saturating_sub(room.reserve));
+        match disk {
+            Some(disk) if disk < cap => (disk, FullReason::Disk),
+            _ => (cap, FullReason::Cap),
+        }
+    }
+
+    /// What the file system has left; `None` where it does not say.
+    pub(super) fn disk_room(&self) -> Option<DiskRoom> {
+        let space = self.disk.space().ok()?;
+        let reserve = self.options.retention.disk_reserve.unwrap_or((space.total / 20).min(USUAL_DISK_RESERVE));
+        Some(DiskRoom { free: space.free, reserve })
     }
 
     fn write_group(&self, tail: &mut Tail, batches: Vec<EncodedBatch>) -> Result<Vec<Durable>, AppendFailure> {

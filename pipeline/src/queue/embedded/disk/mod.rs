@@ -26,6 +26,17 @@ pub trait Disk: Send + Sync + Debug {
     fn unlink(&self, name: &str) -> io::Result<()>;
     /// Makes names durable.
     fn sync_dir(&self) -> io::Result<()>;
+    /// How much there is, and how much of it is free for this process.
+    fn space(&self) -> io::Result<Space>;
+}
+
+/// Bytes of a file system.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Space {
+    /// All.
+    pub total: u64,
+    /// Those that can still be written.
+    pub free: u64,
 }
 
 /// An open file. Reads and writes name their place; there is no cursor.

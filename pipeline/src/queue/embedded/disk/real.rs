@@ -1,6 +1,6 @@
 //! The port on a real file system. Files are 0600, the directory 0700; links are not followed.
 
-use super::{Disk, DiskFile};
+use super::{Disk, DiskFile, Space};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
@@ -63,6 +63,12 @@ impl Disk for RealDisk {
 
     fn sync_dir(&self) -> io::Result<()> {
         self.directory.sync_all()
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        let seen = rustix::fs::fstatvfs(&self.directory)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(seen.f_frsize);
+        Ok(Space { total: bytes(seen.f_blocks), free: bytes(seen.f_bavail) })
     }
 }
 

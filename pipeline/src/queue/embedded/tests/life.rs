@@ -53,6 +53,7 @@ impl Life {
             bytes: 1_000 + dice.throw(8_000),
             floor: Duration::from_millis(AGE_MS / 10),
             max_bytes: [1 << 40, 12_000][usize::from(dice.throw(4) == 0)],
+            disk_reserve: Some([0, 3_000][usize::from(dice.throw(4) == 0)]),
         };
         let options = QueueOptions {
             segment_bytes: [256, 1_000, 5_000, 1 << 20][dice.throw(4) as usize],

@@ -22,8 +22,13 @@ fn numbered(number: u32) -> RecordKey {
 #[test]
 fn what_was_appended_is_read_back_after_opening_anew() {
     let dir = std::env::temp_dir().join(format!("landfall-queue-{}", uuid::Uuid::new_v4()));
-    let retention =
-        Retention { age: Duration::from_secs(60), bytes: 1 << 30, floor: Duration::from_secs(1), max_bytes: 1 << 30 };
+    let retention = Retention {
+        age: Duration::from_secs(60),
+        bytes: 1 << 30,
+        floor: Duration::from_secs(1),
+        max_bytes: 1 << 30,
+        disk_reserve: None,
+    };
     let open = || EmbeddedQueue::open(&dir, QueueOptions::new(retention), Arc::new(SystemClock)).unwrap();
     let queue = open();
     let id = queue.id();

@@ -109,6 +109,52 @@ fn trimming_makes_room_on_a_full_disk() {
 }
 
 #[test]
+fn the_reserve_of_a_disk_is_left_alone_by_events_and_not_by_positions() {
+    const RESERVE: u64 = 10_000;
+    let disk = FaultyDisk::default();
+    let retention = Retention { disk_reserve: Some(RESERVE), ..LET_GO };
+    let options = QueueOptions { segment_bytes: 1_000, ..QueueOptions::new(retention) };
+    let queue = EmbeddedQueue::open_on(Arc::new(disk.clone()), options, Arc::new(ManualClock::default())).unwrap();
+    let stream = register(&queue);
+    disk.limit_room(Some(RESERVE + 20_000));
+    let refused = |round: u64| match queue.append(&upserts(stream, round * 20..(round + 1) * 20)) {
+        Ok(_) => false,
+        Err(AppendFailure::Full(FullReason::Disk)) => true,
+        Err(other) => panic!("{other:?}"),
+    };
+    let rounds = (0..1_000).find(|round| refused(*round)).expect("the reserve is reached");
+    let room = queue.usage().disk.expect("the disk says what is left");
+    // Headers and indexes of segments may take of it.
+    assert!(room.reserve == RESERVE && room.free + 500 >= RESERVE, "{room:?}");
+    assert!(room.free < RESERVE + 4_000, "what is refused would not have fitted: {room:?}");
+    assert_eq!(events(&queue).unwrap().len() as u64, rounds * 20);
+    // Somebody else takes most of the rest: where a source stands is saved all the same.
+    disk.limit_room(Some(5_000));
+    let mut batch = ChangeBatch::default();
+    batch.reached(PositionUpdate { slot: b"file"[..].into(), value: Some([7; 2_000].into()) });
+    let _ = queue.append(&batch).unwrap();
+    assert!(refused(rounds));
+    // Applied events make room, as far as it is theirs.
+    let range = |partition| OffsetRange { from: Offset(0), until: queue.offsets(stream, partition).end };
+    let advances = (0..PARTITIONS).map(PartitionId).map(|partition| (partition, range(partition))).collect();
+    queue.applied(stream, &Applied { advances });
+    assert!(!refused(rounds), "an append drops what is applied before it gives up");
+    disk.limit_room(None);
+    assert!(!refused(rounds + 1));
+}
+
+#[test]
+fn a_disk_without_a_reserve_of_its_own_keeps_a_twentieth_and_a_large_one_no_more_than_is_useful() {
+    let disk = FaultyDisk::default();
+    let retention = Retention { disk_reserve: None, ..KEEP };
+    let clock = Arc::new(ManualClock::default());
+    let queue = EmbeddedQueue::open_on(Arc::new(disk.clone()), QueueOptions::new(retention), clock).unwrap();
+    assert_eq!(queue.usage().disk.map(|room| room.reserve), Some(256 << 20));
+    disk.be_of(1_000_000);
+    assert_eq!(queue.usage().disk.map(|room| room.reserve), Some(50_000));
+}
+
+#[test]
 fn positions_may_still_be_saved_when_the_cap_is_reached() {
     let retention = Retention { max_bytes: 6_000, ..KEEP };
     let disk = Arc::new(FaultyDisk::default());

@@ -10,12 +10,14 @@ mod world;
 
 pub use dice::Dice;
 
-use super::{Disk, DiskFile};
+use super::{Disk, DiskFile, Space};
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard};
 use world::{Change, NameChange, World, lose, put};
 
+/// Bytes of a disk whose room is not limited.
+const ENDLESS: u64 = 1 << 50;
 /// What a disk writes at once.
 const SECTOR: usize = 512;
 
@@ -72,6 +74,11 @@ impl FaultyDisk {
     /// Files may grow by this many bytes in all.
     pub fn limit_room(&self, room: Option<u64>) {
         self.world().room = room;
+    }
+
+    /// The file system has this many bytes in all, by its own word.
+    pub fn be_of(&self, size: u64) {
+        self.world().size = Some(size);
     }
 
     /// The power goes at the changing operation after `operations` more.
@@ -212,6 +219,12 @@ impl Disk for FaultyDisk {
         let pending = std::mem::take(&mut world.pending_names);
         pending.iter().for_each(|change| change.apply(&mut world.durable_names));
         Ok(())
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        let world = self.alive()?;
+        let total = world.size.unwrap_or(ENDLESS);
+        Ok(Space { total, free: world.room.unwrap_or(total) })
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) struct World {
     pub(super) life: u64,
     /// Bytes that files may still grow by.
     pub(super) room: Option<u64>,
+    /// What the file system says that it has in all.
+    pub(super) size: Option<u64>,
     /// Changing operations left before the power goes.
     pub(super) left: Option<u64>,
     /// Changing operations so far.
