@@ -7,6 +7,7 @@
 
 use crate::contact::Contact;
 use crate::failure::Failure;
+use crate::files::watch::WatchState;
 use crate::wake::{Wake, Woken};
 use landfall_schemas::event::{ChangeBatch, Op};
 use landfall_schemas::hash::RowHash;
@@ -220,6 +221,11 @@ pub trait Source: Send {
 
     /// What each stream is doing.
     fn conditions(&self) -> Vec<(StreamId, Condition)>;
+
+    /// How it notices changes; `None` for sources that are told of them.
+    fn watching(&self) -> Option<WatchState> {
+        None
+    }
 
     /// Who knows whether it can be reached while it is asking; `None` for sources that are at hand.
     fn contact(&self) -> Option<Contact> {

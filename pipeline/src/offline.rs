@@ -37,6 +37,7 @@ pub async fn offline_status(pipeline: &Pipeline) -> Result<StatusReport, Failure
             kind: source.kind.name().to_owned(),
             queue: QueueReport::of(usage, None),
             watch: None,
+            polls_because: None,
             log: None,
             left_out: Vec::new(),
         });

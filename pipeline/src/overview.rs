@@ -204,7 +204,9 @@ fn report_source(source: &RunningSource, capture: &CaptureReport) -> SourceRepor
         kind: source.kind.to_owned(),
         queue: QueueReport::of(source.queue.usage(), capture.full),
         watch: None,
+        polls_because: None,
         log: capture.gauges.as_ref().map(LogReport::from),
         left_out: source.left_out.all().into_iter().map(|(name, why)| LeftOutReport { name, why }).collect(),
     }
+    .watched(capture.watching)
 }

@@ -7,6 +7,7 @@ use landfall_tests::document_store::DocumentStore;
 use landfall_tests::landfall::Landfall;
 use landfall_tests::seed::Seed;
 use landfall_tests::site::Site;
+use landfall_tests::small_disk::SmallDisk;
 use landfall_tests::wait::wait_for;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -22,21 +23,29 @@ const CANARY: &str =
 
 /// Two streams: one whole, one with a record that is parked and one that waits behind it.
 fn site(name: &str) -> (Site, Landfall) {
+    let site = Site::new(config(name));
+    let service = filled(&site);
+    (site, service)
+}
+
+fn config(name: &str) -> Config {
     let store = json!({ "kind": "json_document", "path": "store.json", "rescan": "1s" });
     let log = json!({ "kind": "json_lines", "path": "log.ndjson" });
-    let config = Config::new(name)
+    Config::new(name)
         .section("http", json!({ "listen": "127.0.0.1:0", "token": TOKEN }))
         .source("store", store)
         .source("log", log)
         .stream("users", "store", json!({ "select": "/users", "key": "id" }))
-        .stream("things", "log", json!({ "key": "id", "columns": { "n": "integer" } }));
-    let site = Site::new(config);
+        .stream("things", "log", json!({ "key": "id", "columns": { "n": "integer" } }))
+}
+
+/// Its stores, and its service.
+fn filled(site: &Site) -> Landfall {
     let _ = DocumentStore::create(&site.path("store.json"), &["users"], 1_234, Seed::new(5));
     let lines = ["{\"id\":\"a\",\"n\":\"no number\"}", "{\"id\":\"b\",\"n\":1}", "{\"id\":\"a\",\"n\":2}", ""];
     std::fs::write(site.path("log.ndjson"), lines.join("\n")).unwrap();
     site.apply_schema();
-    let service = site.run_and_listen();
-    (site, service)
+    site.run_and_listen()
 }
 
 fn address(site: &Site) -> String {
@@ -101,9 +110,34 @@ fn the_page_says_what_the_status_says_and_is_wrong_about_nothing() {
     assert_eq!(browser.text("#tile-behind"), sum("lag_events"));
     assert_eq!(browser.text("#tile-parked"), sum("dead_lettered"));
     assert!(browser.text("[data-code=column_type]").contains("landfall deadletter list --code column_type"));
+    let sources = site.status().expect("the service answers").json()["sources"].clone();
+    for source in sources.as_array().unwrap() {
+        let cell = |field: &str| format!("[data-source={}] [data-field={field}]", source["name"].as_str().unwrap());
+        assert_eq!(source["watch"], "events", "{source}");
+        browser.wait_text(&cell("watch"), SOON, |text| text == "file events");
+        assert!(source["queue"]["disk_free_bytes"].as_u64().is_some_and(|free| free > 0), "{source}");
+        browser.wait_text(&cell("queue"), SOON, |text| text.ends_with(" free"));
+    }
     assert_eq!(browser.text("#pipeline"), "page_numbers");
     assert!(browser.text("#fresh").contains("updated"), "{}", browser.text("#fresh"));
     assert_eq!(browser.complaints(), Vec::<String>::new(), "no error, and nothing that the policy forbids");
+    end(service);
+}
+
+#[test]
+fn a_disk_without_room_stands_at_the_head_of_the_page() {
+    let site = Site::new(config("page_disk").section("queue", json!({ "disk_reserve": "8MiB" })));
+    let disk = SmallDisk::mount(&site.path("state"), "24m");
+    let service = filled(&site);
+    let mut browser = visit(&site, PHONE);
+    browser.wait_text("#state-word", SOON, |text| text != "queue full" && !text.is_empty());
+    let ballast = disk.ballast(18 << 20);
+    browser.wait_text("#state-word", SOON, |text| text == "queue full");
+    let needs = browser.wait_text("#needs-list", SOON, |text| text.contains("queue full"));
+    assert!(needs.contains("8.0 MiB is its reserve"), "{needs}");
+    std::fs::remove_file(ballast).unwrap();
+    browser.wait_text("#state-word", SOON, |text| text != "queue full");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
     end(service);
 }
 

@@ -3,6 +3,7 @@
 use super::{PACE, SqliteSource, State};
 use crate::failure::Failure;
 use crate::files::index::FirstRevision;
+use crate::files::watch::WatchState;
 use crate::source::{Condition, Decision, Doubt, Source, Step};
 use crate::wake::Woken;
 use landfall_schemas::event::ChangeBatch;
@@ -35,6 +36,10 @@ impl Source for SqliteSource {
 
     fn needs_from(&self) -> Option<Sequence> {
         self.ledger.needs_from()
+    }
+
+    fn watching(&self) -> Option<WatchState> {
+        Some(self.watch.state())
     }
 
     fn conditions(&self) -> Vec<(StreamId, Condition)> {

@@ -1,7 +1,7 @@
 //! The reader thread: asks the source for changes and waits when there are none.
 
 use super::doubts::Doubts;
-use super::{BATCHES, Order, Shared, ended, partner_gone, take_orders};
+use super::{BATCHES, CaptureReport, Order, Shared, ended, partner_gone, take_orders};
 use landfall_connectors::failure::{Failure, FailureClass};
 use landfall_connectors::source::{Condition, Source, Step};
 use landfall_connectors::wake::Woken;
@@ -94,8 +94,7 @@ impl Reader {
             return Ok(known);
         }
         self.acknowledge(durable)?;
-        let (conditions, gauges) = (self.source.conditions(), self.source.gauges());
-        self.shared.update(|report| (report.conditions, report.gauges) = (conditions, gauges));
+        self.tell(|_| ());
         Ok(durable)
     }
 
@@ -107,16 +106,23 @@ impl Reader {
 
     /// At the end of a pass, when everything it handed out is durable.
     fn publish(&self, step: Step) {
-        let (conditions, gauges) = (self.source.conditions(), self.source.gauges());
-        self.shared.update(|report| {
-            let follows = |id: &StreamId| conditions.contains(&(*id, Condition::Following));
-            let through = report.adopted.iter().copied().filter(follows);
-            report.compared = through.collect();
-            (report.conditions, report.gauges) = (conditions, gauges);
+        self.tell(|report| {
+            let follows = |id: &StreamId| report.conditions.contains(&(*id, Condition::Following));
+            report.compared = report.adopted.iter().copied().filter(follows).collect();
             report.blocked = step == Step::Blocked;
             if step == Step::CaughtUp {
                 report.caught_up_passes += 1;
             }
+        });
+    }
+
+    /// Reports what the source says of itself, and what follows from it.
+    fn tell(&self, follows: impl FnOnce(&mut CaptureReport)) {
+        let source = &self.source;
+        let (conditions, gauges, watching) = (source.conditions(), source.gauges(), source.watching());
+        self.shared.update(|report| {
+            (report.conditions, report.gauges, report.watching) = (conditions, gauges, watching);
+            follows(report);
         });
     }
 

@@ -104,6 +104,7 @@ fn source() -> SourceReport {
         kind: "mongodb".to_owned(),
         queue: QueueReport { disk_free_bytes: Some(1), disk_reserve_bytes: Some(1), ..QueueReport::default() },
         watch: None,
+        polls_because: None,
         log: Some(log),
         left_out: Vec::new(),
     }

@@ -185,6 +185,7 @@ mod tests {
             kind: "json_document".into(),
             queue: super::super::source::QueueReport { full: Some(full), ..Default::default() },
             watch: None,
+            polls_because: None,
             log: None,
             left_out: Vec::new(),
         };

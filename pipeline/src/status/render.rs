@@ -85,10 +85,11 @@ fn sources(sources: &[SourceReport]) -> Table {
             Some(QueueFull::Cap) => format!("{} FULL (cap)", bytes(source.queue.bytes)),
             Some(QueueFull::Disk) => format!("{} FULL (disk)", bytes(source.queue.bytes)),
         };
-        let watch = match source.watch {
-            Some(WatchMode::Events) => "events",
-            Some(WatchMode::Polling) => "polling",
-            None => source.log.as_ref().map_or("-", |_| "change stream"),
+        let watch = match (source.watch, &source.polls_because) {
+            (Some(WatchMode::Events), _) => "events".to_owned(),
+            (Some(WatchMode::Polling), None) => "polling".to_owned(),
+            (Some(WatchMode::Polling), Some(why)) => format!("polling ({why})"),
+            (None, _) => source.log.as_ref().map_or("-", |_| "change stream").to_owned(),
         };
         table.row([
             source.name.clone(),
@@ -96,7 +97,7 @@ fn sources(sources: &[SourceReport]) -> Table {
             queue,
             count(source.queue.events),
             count(source.queue.segments),
-            watch.to_owned(),
+            watch,
         ]);
     }
     table

@@ -1,6 +1,7 @@
 //! Sources in a report: their queues, how they learn of changes, and what is known of their logs.
 
 use crate::queue::{FullReason, Usage};
+use landfall_connectors::files::watch::WatchState;
 use landfall_connectors::source::SourceGauges;
 use serde::{Deserialize, Serialize};
 
@@ -15,12 +16,28 @@ pub struct SourceReport {
     pub queue: QueueReport,
     /// How it learns of changes; `None` while nothing watches.
     pub watch: Option<WatchMode>,
+    /// Why it polls: `missing`, `network_file_system`, `watch_limit`, `watch_failed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub polls_because: Option<String>,
     /// What is known of its log, for sources that have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogReport>,
     /// Collections that a pattern wants and that cannot be streams.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOutReport>,
+}
+
+impl SourceReport {
+    /// With how changes are noticed.
+    #[must_use]
+    pub fn watched(mut self, state: Option<WatchState>) -> Self {
+        (self.watch, self.polls_because) = match state {
+            None => (None, None),
+            Some(WatchState::Watching) => (Some(WatchMode::Events), None),
+            Some(WatchState::Polling(reason)) => (Some(WatchMode::Polling), Some(reason.name().to_owned())),
+        };
+        self
+    }
 }
 
 /// A collection that a pattern wants and that is no stream.

@@ -227,6 +227,7 @@ fn low_headroom_is_told_to_each_height_once_until_there_is_enough() {
             kind: "mongodb".into(),
             queue: Default::default(),
             watch: None,
+            polls_because: None,
             log: Some(log),
             left_out: Vec::new(),
         };

@@ -8,6 +8,7 @@
 use super::{DirectorySource, State};
 use crate::failure::Failure;
 use crate::files::index::FirstRevision;
+use crate::files::watch::WatchState;
 use crate::source::{Condition, Decision, Doubt, Source, Step};
 use crate::wake::Woken;
 use landfall_schemas::event::ChangeBatch;
@@ -50,6 +51,10 @@ impl Source for DirectorySource {
 
     fn needs_from(&self) -> Option<Sequence> {
         self.ledger.needs_from()
+    }
+
+    fn watching(&self) -> Option<WatchState> {
+        Some(self.watch.state())
     }
 
     fn conditions(&self) -> Vec<(StreamId, Condition)> {

@@ -9,6 +9,7 @@ use super::conditions::copying;
 use super::{DocumentSource, Noted, PACE, State};
 use crate::failure::Failure;
 use crate::files::look::Look;
+use crate::files::watch::WatchState;
 use crate::source::{Condition, Decision, Doubt, Source, Step};
 use crate::wake::Woken;
 use landfall_schemas::event::ChangeBatch;
@@ -43,6 +44,10 @@ impl Source for DocumentSource {
 
     fn needs_from(&self) -> Option<Sequence> {
         self.ledger.needs_from()
+    }
+
+    fn watching(&self) -> Option<WatchState> {
+        Some(self.watch.state())
     }
 
     fn conditions(&self) -> Vec<(StreamId, Condition)> {

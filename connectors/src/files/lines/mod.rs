@@ -127,11 +127,6 @@ impl LinesSource {
         })
     }
 
-    /// How changes are noticed, for status.
-    pub fn watch_state(&self) -> WatchState {
-        self.watch.state()
-    }
-
     /// Lists the root: the first part of a step that finds the source idle.
     fn list(&mut self) -> Result<(Root, View), Trouble> {
         self.later = std::mem::take(&mut self.waited);
@@ -243,6 +238,10 @@ impl Source for LinesSource {
 
     fn needs_from(&self) -> Option<Sequence> {
         None
+    }
+
+    fn watching(&self) -> Option<WatchState> {
+        Some(self.watch.state())
     }
 
     fn conditions(&self) -> Vec<(StreamId, Condition)> {

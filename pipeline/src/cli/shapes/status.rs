@@ -110,8 +110,9 @@ fn conditions() -> Vec<StreamCondition> {
 fn source(full: Option<QueueFull>, watch: Option<WatchMode>, log: Option<LogReport>) -> SourceReport {
     let left_out = log.iter().map(|_| LeftOutReport { name: "a".to_owned(), why: "b".to_owned() }).collect();
     let disk = full.map(|_| 1);
+    let polls_because = full.map(|_| "watch_limit".to_owned());
     let queue = QueueReport { full, disk_free_bytes: disk, disk_reserve_bytes: disk, ..QueueReport::default() };
-    SourceReport { name: "store".to_owned(), kind: "mongodb".to_owned(), queue, watch, log, left_out }
+    SourceReport { name: "store".to_owned(), kind: "mongodb".to_owned(), queue, watch, polls_because, log, left_out }
 }
 
 fn full() -> StatusReport {

@@ -4,7 +4,7 @@
 // and not a hundred.
 
 import { byId, command, make, reconcile, setAttribute, setText, show } from "./dom.js";
-import { count, plural, seconds } from "./units.js";
+import { bytes, count, plural, seconds } from "./units.js";
 
 // Cards shown; more of them are no longer read, and the table of streams has them all.
 const MOST_CARDS = 20;
@@ -72,9 +72,11 @@ function ofHealth(report) {
 
 function ofSource(source, metrics) {
   const cards = [];
+  const { disk_free_bytes: free, disk_reserve_bytes: reserve } = source.queue;
+  const disk = typeof free === "number" ? ` ${bytes(free)} is free there, and ${bytes(reserve)} is its reserve.` : "";
   const full = {
     cap: "Capture waits until events are applied and trimmed, or queue.max_bytes is raised.",
-    disk: "Capture waits until the file system of the state directory has room.",
+    disk: `Capture waits until the file system of the state directory has room.${disk}`,
   }[source.queue.full];
   if (full) cards.push({ rank: 3, tone: "bad", word: "queue full", code: source.queue.full, detail: full, streams: [source.name] });
   const left = source.log?.seconds_to_loss ?? metrics.of("log_seconds_to_loss", source.name);

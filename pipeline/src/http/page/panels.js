@@ -11,6 +11,9 @@ const SOURCE_COLUMNS = [
   { field: "read", head: "Read lag", number: true }, { field: "headroom", head: "Log headroom", number: true },
 ];
 const WATCH = { events: "file events", polling: "polling" };
+const BECAUSE = {
+  missing: "the directory is missing", network_file_system: "a network file system", watch_limit: "the limit of watches", watch_failed: "it cannot be watched",
+};
 // From here on a queue is marked: a tenth of its room is left.
 const NEARLY_FULL = 90;
 
@@ -27,19 +30,24 @@ function buildSource(source) {
   }
   const kind = make("small", { class: "below" });
   cells.name.append(make("b", { text: source.name }), kind);
+  const [held, free] = [make("span"), make("small", { class: "below" })];
+  cells.queue.append(held, free);
+  const [watch, because] = [make("span"), make("small", { class: "below" })];
+  cells.watch.append(watch, because);
   const full = make("span", { class: "mark" });
   const bar = make("progress", { max: 100, "aria-label": `Fullness of the queue of ${source.name}` });
   cells.fullness.append(full, bar);
   const room = make("span");
   const loss = make("small", { class: "below", "data-tone": "bad" });
   cells.headroom.append(room, loss);
-  return { node, cells, kind, full, bar, room, loss };
+  return { node, cells, kind, held, free, watch, because, full, bar, room, loss };
 }
 
 function fillSource(row, source, metrics) {
   const { queue, log } = source;
   setText(row.kind, source.kind);
-  setText(row.cells.queue, bytes(queue.bytes));
+  setText(row.held, bytes(queue.bytes));
+  setText(row.free, typeof queue.disk_free_bytes === "number" ? `${bytes(queue.disk_free_bytes)} free` : "");
   const share = percent(queue.bytes, metrics.of("queue_max_bytes", source.name));
   const room = share === null ? "takes events" : `${share < 1 && share > 0 ? "<1" : Math.floor(share)} % of ${bytes(metrics.of("queue_max_bytes", source.name))}`;
   setText(row.full, queue.full ? `full (${queue.full})` : room);
@@ -48,7 +56,8 @@ function fillSource(row, source, metrics) {
   if (share !== null) setAttribute(row.bar, "value", share.toFixed(1));
   setText(row.cells.events, count(queue.events));
   setText(row.cells.segments, count(queue.segments));
-  setText(row.cells.watch, WATCH[source.watch] ?? (log ? "change stream" : NOTHING));
+  setText(row.watch, WATCH[source.watch] ?? (log ? "change stream" : NOTHING));
+  setText(row.because, BECAUSE[source.polls_because] ?? source.polls_because ?? "");
   setText(row.cells.read, seconds(log?.read_lag_seconds ?? metrics.of("read_lag_seconds", source.name)));
   const headroom = log?.headroom_seconds ?? metrics.of("log_headroom_seconds", source.name);
   setText(row.room, log && typeof headroom !== "number" ? "unknown" : seconds(headroom));

@@ -5,7 +5,7 @@ import { NOTHING, count, percent, plural, rate, span } from "./units.js";
 
 // Words from the most pressing on, and the tone of each. The tone chooses a shape as well as a colour.
 const TONES = new Map([
-  ["halted", "bad"], ["held", "bad"], ["waiting", "warn"], ["paused", "pause"], ["throttled", "pause"], ["starting", "busy"], ["copying", "busy"],
+  ["halted", "bad"], ["held", "bad"], ["queue full", "bad"], ["waiting", "warn"], ["paused", "pause"], ["throttled", "pause"], ["starting", "busy"], ["copying", "busy"],
   ["stopped", "quiet"], ["following", "good"],
 ]);
 
@@ -24,6 +24,8 @@ export function stateOf(report) {
   if (!report.target.reachable && report.running) return { word: "waiting", more: "for the target" };
   const words = report.streams.map(wordOf);
   const word = [...TONES.keys()].find((one) => words.includes(one));
+  const full = report.running ? report.sources.filter((source) => source.queue.full).length : 0;
+  if (full && word !== "halted" && word !== "held") return { word: "queue full", more: full === report.sources.length ? "" : `${count(full)} of ${plural(report.sources.length, "source")}` };
   if (!report.running) return { word: word === "halted" || word === "held" ? word : "stopped", more: "" };
   if (!word) return { word: "idle", more: "no streams" };
   const same = words.filter((one) => one === word).length;
