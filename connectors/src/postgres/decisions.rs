@@ -103,13 +103,31 @@ impl PostgresTarget {
         apply::commit(&mut link, limit).await.map_err(|error| classify_commit(&error))
     }
 
+    /// What our own tables say. Over a connection that is kept from question to question: a service asks every second or two.
     pub(crate) async fn read_rows(&self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Failure> {
-        let limit = self.inner.connector.exchange_limit();
-        let mut link = self.inner.connector.connect().await?;
-        schema::require(&mut link, limit).await?;
-        let Link { client, driver, .. } = &mut link;
-        let rows = query(client, sql, parameters);
-        driver.drive(limit, rows).await.map_err(|error| classify(&error, "read decisions"))
+        let kept = self.inner.kept().take().filter(|link| !link.is_closed());
+        // One that stood for a while may be gone without having said so: the question is put again, to a new one.
+        if let Some(link) = kept
+            && let Ok(rows) = self.ask(link, sql, parameters).await
+        {
+            return Ok(rows);
+        }
+        let mut link = Box::new(self.inner.connector.connect().await?);
+        schema::require(&mut link, self.inner.connector.exchange_limit()).await?;
+        self.ask(link, sql, parameters).await
+    }
+
+    async fn ask(
+        &self,
+        mut link: Box<Link>,
+        sql: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Failure> {
+        let Link { client, driver, .. } = &mut *link;
+        let asking = driver.drive(self.inner.connector.exchange_limit(), query(client, sql, parameters));
+        let rows = asking.await.map_err(|error| classify(&error, "read decisions"))?;
+        *self.inner.kept() = Some(link);
+        Ok(rows)
     }
 }
 

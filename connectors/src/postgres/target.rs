@@ -20,6 +20,14 @@ pub(crate) struct Target {
     pub(crate) connector: Connector,
     /// The connection that holds the advisory lock, once somebody was admitted.
     pub(crate) owner: Mutex<Option<Box<Link>>>,
+    /// The connection that was asked last, between two transactions.
+    kept: std::sync::Mutex<Option<Box<Link>>>,
+}
+
+impl Target {
+    pub(crate) fn kept(&self) -> std::sync::MutexGuard<'_, Option<Box<Link>>> {
+        self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
 }
 
 /// A PostgreSQL target: sink, checkpoints, DDL and status of one pipeline. Cheap to clone.
@@ -34,7 +42,12 @@ impl PostgresTarget {
     /// Reads the configuration; connects to nothing yet.
     pub fn new(config: &TargetConfig, pipeline: &str) -> Result<Self, InvalidTarget> {
         let connector = Connector::new(config, pipeline)?;
-        let inner = Target { pipeline: pipeline.to_owned(), connector, owner: Mutex::new(None) };
+        let inner = Target {
+            pipeline: pipeline.to_owned(),
+            connector,
+            owner: Mutex::new(None),
+            kept: std::sync::Mutex::default(),
+        };
         Ok(Self {
             inner: Arc::new(inner),
             schema: config.schema.clone(),

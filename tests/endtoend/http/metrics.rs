@@ -73,6 +73,27 @@ fn metrics_tell_what_status_tells_and_what_stands_in_the_table() {
 }
 
 #[test]
+fn a_service_that_is_asked_and_looks_at_its_target_opens_no_connection_for_it() {
+    let (site, _document) = site("http_sessions");
+    let (service, http) = start(&site);
+    ready(&http);
+    let mut database = site.database();
+    let mut sessions = || -> i64 {
+        let asked = "select sessions from pg_stat_database where datname = current_database()";
+        database.value(asked).and_then(|text| text.parse().ok()).expect("the server counts sessions")
+    };
+    // What began with the service has begun.
+    std::thread::sleep(Duration::from_secs(6));
+    let before = sessions();
+    for _ in 0..12 {
+        let _ = scrape(&http);
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    assert!(sessions() - before <= 1, "{} new in twelve seconds", sessions() - before);
+    end(service);
+}
+
+#[test]
 fn both_texts_say_the_same() {
     let (site, _document) = site("http_openmetrics");
     let (service, http) = start(&site);
