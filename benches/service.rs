@@ -76,8 +76,8 @@ fn is_ready(address: SocketAddr) -> bool {
 impl Bench {
     /// The same work with every eye on it, and unwatched.
     ///
-    /// Two in a hundred are less than what the rate of one run differs from that of the next: more rounds than elsewhere, and processor time beside it,
-    /// which is what a rate is made of where processors are the limit.
+    /// Two in a hundred are far less than what the rate of one run differs from that of the next. Processors are the limit here, so what the service
+    /// takes more of them is what the rate loses; that has the target, and more rounds than elsewhere.
     fn cost(&self) {
         let (mut session, mut other) = (self.cluster.session(), self.cluster.session());
         let steady = SteadyRun::new(&mut session, self.sizes);
@@ -99,7 +99,7 @@ impl Bench {
             "HTTP on, scraped each second ({scrapes} scrapes in all), a span of each batch sent ({} posts), log at info as JSON; baseline: none of it, log of errors",
             collector.taken()
         );
-        let title = Title { name: "metrics, traces, log", unit: "events", target: Target::AtLeast(0.98), note: &note };
+        let title = Title { name: "metrics, traces, log", unit: "events", target: Target::None, note: &note };
         report::comparison(title, &runs);
         let (cost, control) = runs.client_cost();
         let range = |spread: Spread| format!("{:+.1} to {:+.1} %", spread.min * 100.0, spread.max * 100.0);

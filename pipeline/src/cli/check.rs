@@ -12,14 +12,20 @@ use super::envelope::Finished;
 use super::exit::Exit;
 use super::settings::Settings;
 use crate::config::{Pipeline, SourceKind, permission};
+use crate::queue::DiskRoom;
+use crate::queue::embedded::disk::Space;
+use crate::queue::embedded::disk::real::space;
+use crate::status::measure::bytes;
 use finding::{Finding, Level};
 use serde_json::json;
+use std::fs::File;
 
 pub(super) async fn check(settings: &Settings) -> Outcome {
     let pipeline = settings.pipeline()?;
     let mut findings = vec![configuration(&pipeline)];
     findings.extend(warnings(&pipeline));
     findings.push(state_dir(&pipeline));
+    findings.extend(state_disk(&pipeline));
     for source in &pipeline.sources {
         findings.extend(match &source.kind {
             SourceKind::Mongo { config, .. } => database::look(&pipeline, &source.name, config).await,
@@ -64,6 +70,20 @@ fn state_dir(pipeline: &Pipeline) -> Finding {
         Ok(()) => Finding::pass("state", "state_dir_usable", format!("{} is ours", path.display())),
         Err(refusal) => Finding::fail("state", "state_dir_unusable", refusal.to_string()).suggest(refusal.suggestion()),
     }
+}
+
+/// The disk that the queues stand on, or will.
+fn state_disk(pipeline: &Pipeline) -> Option<Finding> {
+    let there = pipeline.state_dir.ancestors().find(|path| path.is_dir())?;
+    let Space { total, free } = File::open(there).and_then(|directory| space(&directory)).ok()?;
+    let room = DiskRoom::of((total, free), &pipeline.retention);
+    let (free, reserve) = (bytes(room.free), bytes(room.reserve));
+    let message = format!("{free} are free on the file system of {}, {reserve} of them stay so", there.display());
+    Some(match room.is_short() {
+        false => Finding::pass("state", "state_disk", message),
+        true => Finding::fail("state", "disk_reserve", message)
+            .suggest("capture would wait from the start: make room there, choose another `state.dir`, or lower `queue.disk_reserve`"),
+    })
 }
 
 fn finished(findings: &[Finding]) -> Finished {

@@ -170,6 +170,21 @@ pub struct DiskRoom {
     pub reserve: u64,
 }
 
+impl DiskRoom {
+    /// What events leave alone, unless the configuration says otherwise: this, or a twentieth of the file system where that is less.
+    const USUAL_RESERVE: u64 = 256 << 20;
+
+    /// Of a file system with so many bytes in all, and so many free.
+    pub fn of((total, free): (u64, u64), retention: &Retention) -> Self {
+        Self { free, reserve: retention.disk_reserve.unwrap_or((total / 20).min(Self::USUAL_RESERVE)) }
+    }
+
+    /// Nothing but the reserve is left.
+    pub fn is_short(self) -> bool {
+        self.free < self.reserve
+    }
+}
+
 /// The bounds of a queue, as the configuration has them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Retention {

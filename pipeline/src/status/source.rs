@@ -102,7 +102,7 @@ impl QueueReport {
     /// What a queue takes up and what there is beside it. One whose disk has nothing but its reserve takes nothing, tried or not.
     pub fn of(usage: Usage, refused: Option<FullReason>) -> Self {
         let Usage { bytes, segments, events, disk } = usage;
-        let short = disk.filter(|room| room.free < room.reserve).map(|_| FullReason::Disk);
+        let short = disk.filter(|room| room.is_short()).map(|_| FullReason::Disk);
         let full = refused.or(short).map(|reason| match reason {
             FullReason::Cap => QueueFull::Cap,
             FullReason::Disk => QueueFull::Disk,

@@ -92,8 +92,12 @@ fn a_disk_with_nothing_but_its_reserve_is_told_though_nothing_is_captured() {
     let site = Site::new(config("http_disk").section("queue", json!({ "disk_reserve": "8MiB" })));
     let disk = SmallDisk::mount(&site.path("state"), "24m");
     let mut document = prepared(&site);
+    let ballast = disk.ballast(18 << 20);
+    let said = site.finish(&["check"]).expect(1).stdout;
+    assert!(said.contains("FAIL  state: ") && said.contains("8.0 MiB of them stay so"), "{said}");
+    std::fs::remove_file(&ballast).unwrap();
+    assert!(!site.finish(&["check"]).expect(0).stdout.contains("FAIL"));
     let (service, http) = start(&site);
-    let ballast = site.path("state/ballast");
     let go = || drop(disk.ballast(18 << 20));
     let come = || {
         let metrics = super::scrape(&http);

@@ -5,7 +5,7 @@
 //! breaks the queue: what is on disk is unknown until it is opened anew.
 
 use super::cache::CachedFrame;
-use super::disk::{DiskFile, write_all};
+use super::disk::{DiskFile, Space, write_all};
 use super::encode::{EncodedBatch, EncodedFrame};
 use super::failures;
 use super::frame::{self, FrameHeader, Seal, Stamp};
@@ -25,8 +25,6 @@ use std::time::Instant;
 const MARK_EVERY_MS: u64 = 1_000;
 /// Batches that carry only positions may pass the cap by this much, so that a shutdown can still save where it stands.
 const RESERVE: u64 = 1 << 20;
-/// What events leave of the file system, unless the configuration says otherwise: this, or a twentieth of it where that is less.
-const USUAL_DISK_RESERVE: u64 = 256 << 20;
 /// Frames are kept in memory for readers that are no further behind than this many events.
 const NEAR: u64 = 20_000;
 
@@ -135,9 +133,8 @@ impl Log {
 
     /// What the file system has left; `None` where it does not say.
     pub(super) fn disk_room(&self) -> Option<DiskRoom> {
-        let space = self.disk.space().ok()?;
-        let reserve = self.options.retention.disk_reserve.unwrap_or((space.total / 20).min(USUAL_DISK_RESERVE));
-        Some(DiskRoom { free: space.free, reserve })
+        let Space { total, free } = self.disk.space().ok()?;
+        Some(DiskRoom::of((total, free), &self.options.retention))
     }
 
     fn write_group(&self, tail: &mut Tail, batches: Vec<EncodedBatch>) -> Result<Vec<Durable>, AppendFailure> {

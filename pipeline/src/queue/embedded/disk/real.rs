@@ -66,10 +66,15 @@ impl Disk for RealDisk {
     }
 
     fn space(&self) -> io::Result<Space> {
-        let seen = rustix::fs::fstatvfs(&self.directory)?;
-        let bytes = |blocks: u64| blocks.saturating_mul(seen.f_frsize);
-        Ok(Space { total: bytes(seen.f_blocks), free: bytes(seen.f_bavail) })
+        space(&self.directory)
     }
+}
+
+/// The file system that an open file or directory stands on.
+pub fn space(on: &File) -> io::Result<Space> {
+    let seen = rustix::fs::fstatvfs(on)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(seen.f_frsize);
+    Ok(Space { total: bytes(seen.f_blocks), free: bytes(seen.f_bavail) })
 }
 
 #[derive(Debug)]
