@@ -7,7 +7,6 @@
 
 use crate::contact::Contact;
 use crate::failure::Failure;
-use crate::files::watch::WatchState;
 use crate::wake::{Wake, Woken};
 use landfall_schemas::event::{ChangeBatch, Op};
 use landfall_schemas::hash::RowHash;
@@ -145,6 +144,18 @@ pub enum Condition {
     Halted(Failure),
 }
 
+/// How a source notices changes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Noticing {
+    /// By events, and by looking now and then.
+    Events,
+    /// By looking again and again, since there can be no events.
+    Polling {
+        /// Stable name of the reason, e.g. `network_file_system`.
+        because: &'static str,
+    },
+}
+
 /// What a source that has a log of its own says about it, for status and warnings.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct SourceGauges {
@@ -223,7 +234,7 @@ pub trait Source: Send {
     fn conditions(&self) -> Vec<(StreamId, Condition)>;
 
     /// How it notices changes; `None` for sources that are told of them.
-    fn watching(&self) -> Option<WatchState> {
+    fn noticing(&self) -> Option<Noticing> {
         None
     }
 

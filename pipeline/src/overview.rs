@@ -208,5 +208,5 @@ fn report_source(source: &RunningSource, capture: &CaptureReport) -> SourceRepor
         log: capture.gauges.as_ref().map(LogReport::from),
         left_out: source.left_out.all().into_iter().map(|(name, why)| LeftOutReport { name, why }).collect(),
     }
-    .watched(capture.watching)
+    .noticing(capture.noticing)
 }

@@ -5,7 +5,7 @@
 //! watched again. Keeps promise 11: no event is trusted or counted on, each only ends a wait; losing all of them costs
 //! latency, at most [`Cadence::rescan`]. Does not scan. Never fails.
 
-use crate::source::Cadence;
+use crate::source::{Cadence, Noticing};
 use crate::wake::{Wake, Woken};
 use notify::{Config, ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use std::os::unix::fs::MetadataExt;
@@ -57,6 +57,15 @@ pub enum WatchState {
     Watching,
     /// By a scan every [`Cadence::poll`].
     Polling(PollReason),
+}
+
+impl From<WatchState> for Noticing {
+    fn from(state: WatchState) -> Self {
+        match state {
+            WatchState::Watching => Self::Events,
+            WatchState::Polling(reason) => Self::Polling { because: reason.name() },
+        }
+    }
 }
 
 /// The watch of one directory.

@@ -15,8 +15,7 @@ use crate::supervise::Supervisor;
 use crate::traces::Tracer;
 use landfall_connectors::contact::Contact;
 use landfall_connectors::failure::Failure;
-use landfall_connectors::files::watch::WatchState;
-use landfall_connectors::source::{Condition, Decision, Source, SourceGauges};
+use landfall_connectors::source::{Condition, Decision, Noticing, Source, SourceGauges};
 use landfall_connectors::wake::Wake;
 use landfall_schemas::event::ChangeBatch;
 use landfall_schemas::offset::Sequence;
@@ -47,7 +46,7 @@ pub struct CaptureReport {
     /// What each stream is doing.
     pub conditions: Vec<(StreamId, Condition)>,
     /// How the source notices changes.
-    pub watching: Option<WatchState>,
+    pub noticing: Option<Noticing>,
     /// What the source knows of its log.
     pub gauges: Option<SourceGauges>,
     /// The queue takes nothing, and why.

@@ -119,9 +119,9 @@ impl Reader {
     /// Reports what the source says of itself, and what follows from it.
     fn tell(&self, follows: impl FnOnce(&mut CaptureReport)) {
         let source = &self.source;
-        let (conditions, gauges, watching) = (source.conditions(), source.gauges(), source.watching());
+        let (conditions, gauges, noticing) = (source.conditions(), source.gauges(), source.noticing());
         self.shared.update(|report| {
-            (report.conditions, report.gauges, report.watching) = (conditions, gauges, watching);
+            (report.conditions, report.gauges, report.noticing) = (conditions, gauges, noticing);
             follows(report);
         });
     }

@@ -1,8 +1,7 @@
 //! Sources in a report: their queues, how they learn of changes, and what is known of their logs.
 
 use crate::queue::{FullReason, Usage};
-use landfall_connectors::files::watch::WatchState;
-use landfall_connectors::source::SourceGauges;
+use landfall_connectors::source::{Noticing, SourceGauges};
 use serde::{Deserialize, Serialize};
 
 /// One source.
@@ -30,11 +29,11 @@ pub struct SourceReport {
 impl SourceReport {
     /// With how changes are noticed.
     #[must_use]
-    pub fn watched(mut self, state: Option<WatchState>) -> Self {
-        (self.watch, self.polls_because) = match state {
+    pub fn noticing(mut self, noticing: Option<Noticing>) -> Self {
+        (self.watch, self.polls_because) = match noticing {
             None => (None, None),
-            Some(WatchState::Watching) => (Some(WatchMode::Events), None),
-            Some(WatchState::Polling(reason)) => (Some(WatchMode::Polling), Some(reason.name().to_owned())),
+            Some(Noticing::Events) => (Some(WatchMode::Events), None),
+            Some(Noticing::Polling { because }) => (Some(WatchMode::Polling), Some(because.to_owned())),
         };
         self
     }

@@ -8,8 +8,7 @@
 use super::{DirectorySource, State};
 use crate::failure::Failure;
 use crate::files::index::FirstRevision;
-use crate::files::watch::WatchState;
-use crate::source::{Condition, Decision, Doubt, Source, Step};
+use crate::source::{Condition, Decision, Doubt, Noticing, Source, Step};
 use crate::wake::Woken;
 use landfall_schemas::event::ChangeBatch;
 use landfall_schemas::offset::Sequence;
@@ -53,8 +52,8 @@ impl Source for DirectorySource {
         self.ledger.needs_from()
     }
 
-    fn watching(&self) -> Option<WatchState> {
-        Some(self.watch.state())
+    fn noticing(&self) -> Option<Noticing> {
+        Some(self.watch.state().into())
     }
 
     fn conditions(&self) -> Vec<(StreamId, Condition)> {

@@ -9,8 +9,7 @@ use super::conditions::copying;
 use super::{DocumentSource, Noted, PACE, State};
 use crate::failure::Failure;
 use crate::files::look::Look;
-use crate::files::watch::WatchState;
-use crate::source::{Condition, Decision, Doubt, Source, Step};
+use crate::source::{Condition, Decision, Doubt, Noticing, Source, Step};
 use crate::wake::Woken;
 use landfall_schemas::event::ChangeBatch;
 use landfall_schemas::offset::Sequence;
@@ -46,8 +45,8 @@ impl Source for DocumentSource {
         self.ledger.needs_from()
     }
 
-    fn watching(&self) -> Option<WatchState> {
-        Some(self.watch.state())
+    fn noticing(&self) -> Option<Noticing> {
+        Some(self.watch.state().into())
     }
 
     fn conditions(&self) -> Vec<(StreamId, Condition)> {

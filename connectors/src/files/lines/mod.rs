@@ -34,8 +34,8 @@ pub use survey::FILE_SHRANK;
 use crate::failure::{Failure, FailureClass};
 use crate::files::pattern::Pattern;
 use crate::files::root::{Root, RootError, Symlinks};
-use crate::files::watch::{Watch, WatchScope, WatchState};
-use crate::source::{Cadence, Condition, Decision, Source, SourceStart, Step};
+use crate::files::watch::{Watch, WatchScope};
+use crate::source::{Cadence, Condition, Decision, Noticing, Source, SourceStart, Step};
 use crate::wake::Woken;
 use body::OpenBodies;
 use landfall_schemas::event::ChangeBatch;
@@ -240,8 +240,8 @@ impl Source for LinesSource {
         None
     }
 
-    fn watching(&self) -> Option<WatchState> {
-        Some(self.watch.state())
+    fn noticing(&self) -> Option<Noticing> {
+        Some(self.watch.state().into())
     }
 
     fn conditions(&self) -> Vec<(StreamId, Condition)> {
