@@ -72,8 +72,14 @@ pub(crate) fn found(site: &Site, service: &Landfall) -> Http {
 /// Waits until the service is ready.
 #[track_caller]
 pub(crate) fn ready(http: &Http) {
+    ready_within(http, SOON);
+}
+
+/// The same, in a hurry.
+#[track_caller]
+pub(crate) fn ready_within(http: &Http, within: Duration) {
     let mut last = String::new();
-    let came = wait_for(SOON, || {
+    let came = wait_for(within, || {
         let answer = http.get("/readyz");
         last = answer.body;
         (answer.status == 200).then_some(())

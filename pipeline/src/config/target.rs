@@ -172,8 +172,10 @@ pub fn queue(root: &mut Section<'_>, reading: &mut Reading<'_>) -> Option<Retent
         .get("max_bytes")
         .map_or(Some(standard.max_bytes), |node| reading.size(node, "queue.max_bytes", MIN_QUEUE_BYTES));
     let max_at = section.key_place("max_bytes");
-    let disk_reserve =
-        section.get("disk_reserve").map(|node| reading.size(node, "queue.disk_reserve", 0).ok_or(())).transpose().ok();
+    let disk_reserve = match section.get("disk_reserve") {
+        Some(node) => reading.size(node, "queue.disk_reserve", 0).map(Some),
+        None => Some(None),
+    };
     // What is not written fits into what is.
     let most_retained = standard.bytes.min(max_bytes.unwrap_or(u64::MAX));
     let retention = match section.get("retention") {

@@ -1,6 +1,6 @@
 //! `/readyz` follows what happens within seconds, and says why in fixed words.
 
-use super::{SOON, config, end, prepared, ready, reasons, site, start};
+use super::{SOON, config, end, prepared, ready, ready_within, reasons, site, start};
 use landfall_tests::http::{Answer, Http};
 use landfall_tests::manner::Manner;
 use landfall_tests::mongo_ids::document_with;
@@ -42,13 +42,7 @@ fn follows(http: &Http, (code, stream): (&str, Option<&str>), go: impl FnOnce(),
     assert_eq!(http.get("/healthz").expect(200).body, "ok");
     assert_eq!(super::scrape(http).value("landfall_ready"), 0.0);
     come();
-    let mut last = String::new();
-    let again = wait_for(FOLLOWS, || {
-        let answer = http.get("/readyz");
-        last = answer.body;
-        (answer.status == 200).then_some(())
-    });
-    assert!(again.is_some(), "{code} is over, and it is not ready: {last}");
+    ready_within(http, FOLLOWS);
 }
 
 #[test]

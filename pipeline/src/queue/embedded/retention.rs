@@ -17,16 +17,11 @@ use landfall_schemas::stream::{PartitionId, StreamId};
 use std::io::ErrorKind;
 use std::time::Duration;
 
-/// Bytes that room is wanted for under a limit.
+/// Bytes that room is wanted for under a limit; 0: for no more than what is held.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Need {
     pub(super) bytes: u64,
     pub(super) limit: u64,
-}
-
-impl Need {
-    /// A usual trim.
-    const NONE: Self = Self { bytes: 0, limit: u64::MAX };
 }
 
 impl Log {
@@ -35,10 +30,12 @@ impl Log {
         let mut tail = self.tail();
         self.catalog().usable()?;
         self.mark_now(&mut tail)?;
+        // What is held beyond the reserve of the disk goes as well: nobody may append for hours, and the disk is short all the while.
+        let need = Need { bytes: 0, limit: self.limit(1).0 };
         // First what needs no room: on a full disk this is what makes some.
-        self.drop_segments(Need::NONE)?;
-        let rolled = self.roll_if_spent(&mut tail, Need::NONE).map_err(super::without_room)?;
-        if rolled { self.drop_segments(Need::NONE) } else { Ok(()) }
+        self.drop_segments(need)?;
+        let rolled = self.roll_if_spent(&mut tail, need).map_err(super::without_room)?;
+        if rolled { self.drop_segments(need) } else { Ok(()) }
     }
 
     /// Drops what may go so that what is needed fits, as far as possible.

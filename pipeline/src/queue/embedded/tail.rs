@@ -118,7 +118,7 @@ impl Log {
 
     /// Most bytes that segments may have now, and what says so. What carries no events may use the reserve of the disk: a
     /// shutdown still saves where it stands.
-    fn limit(&self, events: u64) -> (u64, FullReason) {
+    pub(super) fn limit(&self, events: u64) -> (u64, FullReason) {
         let cap = self.options.retention.max_bytes;
         if events == 0 {
             return (cap.saturating_add(RESERVE), FullReason::Cap);

@@ -138,9 +138,36 @@ fn the_reserve_of_a_disk_is_left_alone_by_events_and_not_by_positions() {
     let range = |partition| OffsetRange { from: Offset(0), until: queue.offsets(stream, partition).end };
     let advances = (0..PARTITIONS).map(PartitionId).map(|partition| (partition, range(partition))).collect();
     queue.applied(stream, &Applied { advances });
+    let room = |queue: &EmbeddedQueue| queue.usage().disk.expect("the disk says what is left");
+    assert!(room(&queue).is_short());
     assert!(!refused(rounds), "an append drops what is applied before it gives up");
     disk.limit_room(None);
     assert!(!refused(rounds + 1));
+}
+
+#[test]
+fn a_disk_that_something_else_fills_gets_what_is_applied_though_nothing_is_appended() {
+    let disk = FaultyDisk::default();
+    let retention = Retention { disk_reserve: Some(10_000), floor: Duration::ZERO, ..KEEP };
+    let options = QueueOptions { segment_bytes: 1_000, ..QueueOptions::new(retention) };
+    let queue = EmbeddedQueue::open_on(Arc::new(disk.clone()), options, Arc::new(ManualClock::default())).unwrap();
+    let stream = register(&queue);
+    for round in 0..20 {
+        let _ = append(&queue, round);
+    }
+    // An empty first segment goes in any case.
+    queue.trim().unwrap();
+    let held = queue.usage().bytes;
+    disk.limit_room(Some(8_000));
+    queue.trim().unwrap();
+    assert_eq!(queue.usage().bytes, held, "what is not applied stays, however short the disk is");
+    let range = |partition| OffsetRange { from: Offset(0), until: queue.offsets(stream, partition).end };
+    let advances = (0..PARTITIONS).map(PartitionId).map(|partition| (partition, range(partition))).collect();
+    queue.applied(stream, &Applied { advances });
+    queue.trim().unwrap();
+    let usage = queue.usage();
+    assert!(usage.disk.is_some_and(|room| !room.is_short()), "{usage:?}");
+    assert!(usage.bytes > 0 && usage.bytes < held, "as much as the reserve needs, and no more: {usage:?} of {held}");
 }
 
 #[test]
